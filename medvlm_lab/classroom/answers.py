@@ -1,0 +1,72 @@
+"""The exercises of each chapter: `NN.k` is the k-th one of chapter NN."""
+
+from __future__ import annotations
+
+import math
+
+from medvlm_lab.classroom.exercises import Exercise
+
+
+def _radiograph():
+    from medvlm_lab.samples import sample
+
+    return sample("chest-xray-nodules")
+
+
+def _size_mistakes() -> dict[int, str]:
+    image = _radiograph()
+    return {} if image.width == image.height else {image.width: "That is the number of columns, image.width."}
+
+
+EXERCISES: dict[str, Exercise] = {
+    "00.1": Exercise(
+        question='How many rows of pixels does lab.sample("chest-xray-nodules") have?',
+        answer=lambda: _radiograph().height,
+        why="image.height counts rows and image.width columns; the model sees a much smaller copy.",
+        hint="Look at image.height.",
+        mistakes=_size_mistakes,
+    ),
+    "00.2": Exercise(
+        question="A calibrated model gives 100 answers with a confidence of 70 % each. How many are wrong, on average?",
+        answer=30,
+        why="Calibrated means that 70 of 100 such answers are right: 30 are wrong, though none of them looked it.",
+        hint="Calibrated: among the answers with confidence p, a share p is right. The question asks for the others.",
+        mistakes={70: "That many are right; the question asks for the wrong ones.", 0.3: "As a share, yes; of 100?"},
+    ),
+    "00.3": Exercise(
+        question="The picture is turned to black. Does the model still give an answer: 'yes' or 'no'?",
+        answer="yes",
+        why="It always ranks the answers it knows; seeing nothing lowers nothing but, at best, its confidence.",
+        hint="Try it: lab.MedicalImage.from_array(image.pixels * 0), then model.answer.",
+        mistakes={"no": "It has no way to refuse: the decoder always ranks some words first."},
+    ),
+    "12.1": Exercise(
+        question="A ViT cuts a 224 × 224 image into patches of 32 × 32. How many image tokens, without a class token?",
+        answer=49,
+        why="(224 / 32)² = 7 × 7 = 49 patches, each one token.",
+        hint="Count the patches along one side, then square.",
+        mistakes={
+            7: "That is one side of the grid.",
+            50: "That counts a class token too.",
+            196: "That is for patches of 16 × 16.",
+        },
+    ),
+    "12.2": Exercise(
+        question="A question is padded to the longest of its batch. What attention weight must each padding token get?",
+        answer=0,
+        why="Its score is −∞ before the softmax, so its weight is exactly 0 and an answer cannot depend on the batch.",
+        hint="What weight makes the answer the same alone and in a batch?",
+        mistakes={"-inf": "That is the score before the softmax; the weight comes after."},
+    ),
+    "12.3": Exercise(
+        question="Reference 'left lower lobe', answer 'left lobe'. What is BLEU-1, in percent?",
+        answer=100 * math.exp(1 - 3 / 2),
+        why="Both words are in the reference (precision 1), but 2 words for 3 cost exp(1 − 3/2) = 0.607: 60.7 %.",
+        hint="BLEU-1 is the unigram precision times the brevity penalty exp(1 − reference length / answer length).",
+        mistakes={
+            100: "That is the precision alone; the answer is shorter than the reference, so a penalty applies.",
+            66.67: "That is the recall, 2 of 3; BLEU takes the precision and a brevity penalty.",
+            0: "Exact match would be 0; BLEU-1 rewards the words that are there.",
+        },
+    ),
+}

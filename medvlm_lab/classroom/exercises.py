@@ -1,0 +1,100 @@
+"""Exercises that check themselves: `lab.check("00.1")` asks, `lab.check("00.1", 2)` says why it is right or wrong."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from medvlm_lab.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A question with one right answer.
+
+    Attributes:
+        question: what is asked, with the unit of the answer.
+        answer: a number or a word, or a function that computes it from the samples on this machine.
+        why: what explains the right answer.
+        hint: what helps after any other wrong answer.
+        mistakes: wrong answers with a known cause → the explanation of that cause.
+        tolerance: how far off, relatively, a number may be (rounding).
+    """
+
+    question: str
+    answer: Any | Callable[[], Any]
+    why: str
+    hint: str
+    mistakes: Mapping[Any, str] | Callable[[], Mapping[Any, str]] = field(default_factory=dict)
+    tolerance: float = 0.005
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `check` says; `right` is None as long as no answer was given."""
+
+    exercise: str
+    right: bool | None
+    text: str
+
+    def __str__(self) -> str:
+        mark = {True: "Right", False: "Not yet", None: "Question"}[self.right]
+        return f"{self.exercise}  {mark}: {self.text}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        mark, color = {True: ("✓ Right", "#009e73"), False: ("✗ Not yet", "#d55e00"), None: ("? Question", "#0072b2")}[
+            self.right
+        ]
+        return (
+            f'<div role="status" style="border-left: 4px solid {color}; padding-left: .8em">'
+            f"<b>{html.escape(self.exercise)} {mark}.</b> {html.escape(self.text)}</div>"
+        )
+
+
+def check(exercise_id: str, answer: Any = None) -> Verdict:
+    """Checks an answer, and explains a wrong one; without an answer, asks the question.
+
+    Raises:
+        UnknownNameError: no exercise has this id.
+    """
+    from medvlm_lab.classroom.answers import EXERCISES
+
+    if exercise_id not in EXERCISES:
+        raise UnknownNameError("exercise", exercise_id, EXERCISES)
+    exercise = EXERCISES[exercise_id]
+    if answer is None or answer == "" or answer is ...:
+        return Verdict(exercise_id, None, exercise.question)
+    truth = exercise.answer() if callable(exercise.answer) else exercise.answer
+    if _same(answer, truth, exercise.tolerance):
+        return Verdict(exercise_id, True, exercise.why)
+    known = exercise.mistakes() if callable(exercise.mistakes) else exercise.mistakes
+    for mistake, explanation in known.items():
+        if _same(answer, mistake, exercise.tolerance):
+            return Verdict(exercise_id, False, explanation)
+    expected = "a number" if _number(truth) is not None else "a word"
+    if (_number(answer) is None) != (_number(truth) is None):
+        return Verdict(exercise_id, False, f"{answer!r} was given where {expected} is expected. {exercise.hint}")
+    return Verdict(exercise_id, False, exercise.hint)
+
+
+def _number(value: Any) -> float | None:
+    """The value as a finite number; "60 %" and "60,5" count, True and False do not."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value.strip().rstrip("%").replace(",", ".") if isinstance(value, str) else value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _same(given: Any, expected: Any, tolerance: float) -> bool:
+    number, target = _number(given), _number(expected)
+    if number is not None and target is not None:
+        return math.isclose(number, target, rel_tol=tolerance, abs_tol=1e-9)
+    return str(given).strip().lower() == str(expected).strip().lower()

@@ -1,0 +1,249 @@
+"""The command line: each command prints a few lines for a reader, or JSON with `--json`.
+
+Exit codes: 0 done, 1 one clear sentence says what is wrong, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medvlm_lab.errors import MedVLMError
+
+NOTICE = "Not for clinical use."
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best one by default.")]
+Checkpoint = Annotated[Path | None, typer.Option(help="A folder that `train` wrote; bundled weights by default.")]
+Numbers = Annotated[list[str] | None, typer.Argument(metavar="[NN]...", help="Chapter numbers; all by default.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Chapters at a time.")]
+
+_QUIET = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
+app = typer.Typer(help=f"MedVLM Lab: vision-language models in medical image analysis. {NOTICE}", **_QUIET)
+data_app = typer.Typer(help="Data sets: list, fetch.", **_QUIET)
+chapters_app = typer.Typer(help="Chapters: run, test, build.", **_QUIET)
+kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
+app.add_typer(data_app, name="data")
+app.add_typer(chapters_app, name="chapters")
+app.add_typer(kernel_app, name="kernel")
+
+
+@kernel_app.callback()
+def _kernel() -> None:
+    """Keeps `install` a sub-command: typer would fold a lone command into its group."""
+
+
+def emit(payload: Any, text: str, as_json: bool) -> None:
+    """Prints `payload` as JSON, or `text`."""
+    print(json.dumps(payload, indent=2, default=str, ensure_ascii=False) if as_json else text)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is installed, which device, which data, weights and browser are found."""
+    from medvlm_lab.doctor import examine
+
+    report = examine()
+    lines = [f"{name:<10} {value}" for name, value in report.lines()]
+    emit(report.as_dict(), "\n".join(lines), as_json)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """The models that `answer`, `train` and `evaluate` know."""
+    from medvlm_lab import models as registry
+
+    described = registry.describe()
+    emit(described, "\n".join(f"{row['name']:<16} {row['about']}" for row in described), as_json)
+
+
+@app.command()
+def samples(as_json: Json = False) -> None:
+    """The sample images."""
+    from dataclasses import asdict
+
+    from medvlm_lab.samples import catalogue
+
+    entries = catalogue()
+    lines = [f"{name:<26} {entry.modality:<17} {entry.title}" for name, entry in entries.items()]
+    emit([asdict(entry) for entry in entries.values()], "\n".join(lines), as_json)
+
+
+def open_image(image: str):
+    """The image at a path, or the sample of that name; ImageReadError or UnknownNameError where there is none."""
+    from medvlm_lab.io import read
+    from medvlm_lab.samples import sample
+
+    path = Path(image).expanduser()
+    return read(path) if path.exists() or path.suffix or len(path.parts) > 1 else sample(image)
+
+
+@app.command()
+def answer(
+    image: Annotated[str, typer.Argument(help="A file, or a sample's name.")],
+    question: str,
+    model: Annotated[str, typer.Option(help="A model's name.")] = "vit-bert-vqa",
+    checkpoint: Checkpoint = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a question about an image."""
+    from medvlm_lab.models import load
+
+    picture = open_image(image)
+    answerer = load(model, device=device, checkpoint=checkpoint)
+    given = answerer.answer(picture, question)
+    payload = {
+        "text": given.text,
+        "confidence": given.confidence,
+        "alternatives": [{"text": text, "confidence": p} for text, p in given.alternatives],
+        "seconds": given.seconds,
+        "model": answerer.name,
+        "device": str(getattr(answerer, "device", "cpu")),
+        "image": picture.name,
+        "question": question,
+        "notice": NOTICE,
+    }
+    ranked = ", ".join(f"{text} {p:.0%}" for text, p in given.alternatives)
+    emit(payload, f"{given}\nalternatives: {ranked}\n{NOTICE}", as_json)
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="A model's name.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for weights, card and log; runs/NAME by default.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A recipe file; the model's own by default.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.0, help="Stop after this long.")] = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model from its recipe."""
+    from medvlm_lab.train import train as run
+
+    if device:
+        os.environ["MEDVLM_DEVICE"] = device
+    folder = run(name, recipe_file=recipe, minutes=minutes, out=out)
+    emit({"model": name, "out": str(folder)}, f"{name} is trained; load it with checkpoint={str(folder)!r}", as_json)
+
+
+@app.command()
+def evaluate(
+    task: Annotated[str, typer.Argument(help="vqa")],
+    model: Annotated[str, typer.Option(help="A model's name.")],
+    data: Annotated[str, typer.Option(help="A data set's name, or a folder in its layout.")],
+    split: str = "test",
+    questions: Annotated[Path | None, typer.Option(help="The questions' file, if not in the usual place.")] = None,
+    images: Annotated[Path | None, typer.Option(help="The images' folder, if not in the usual place.")] = None,
+    n: Annotated[int | None, typer.Option(min=1, help="Only this many questions, drawn at random.")] = None,
+    seed: int = 0,
+    checkpoint: Checkpoint = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model on a data set: percent, with 95 % bootstrap intervals."""
+    from medvlm_lab.datasets import dataset
+    from medvlm_lab.doctor import versions
+    from medvlm_lab.models import load
+    from medvlm_lab.tasks import evaluate as run
+
+    chosen = dataset(data, split=split, questions=questions, images=images)
+    result = run(task, load(model, device=device, checkpoint=checkpoint), chosen, n=n, seed=seed)
+    payload = {name: score.to_dict() for name, score in result.scores.items()}
+    payload |= {"model": model, "data": data, "split": split, "seed": seed}
+    emit(payload | {"versions": versions("medvlm-lab", "torch", "transformers", "numpy")}, str(result), as_json)
+
+
+@data_app.command("list")
+def data_list(as_json: Json = False) -> None:
+    """The data sets that can be read or fetched."""
+    from medvlm_lab.datasets import names
+    from medvlm_lab.doctor import data_found
+
+    found = data_found()
+    payload = [{"name": name, "folder": found.get(name)} for name in names()]
+    emit(payload, "\n".join(f"{row['name']:<16} {row['folder'] or 'not here'}" for row in payload), as_json)
+
+
+@data_app.command("fetch")
+def data_fetch(name: str, as_json: Json = False) -> None:
+    """Download a data set from its public home, resuming where an earlier download stopped."""
+    from medvlm_lab.datasets import fetch
+
+    folder = fetch(name)
+    emit({"name": name, "folder": str(folder)}, f"{name} is in {folder}", as_json)
+
+
+def _report(results: list, as_json: bool) -> None:
+    emit([result.as_dict() for result in results], "\n".join(str(result) for result in results), as_json)
+    if not all(result.ok for result in results):
+        raise typer.Exit(1)
+
+
+@chapters_app.command("run")
+def chapters_run(numbers: Numbers = None, jobs: Jobs = 1, as_json: Json = False) -> None:
+    """Execute chapters through papermill, leaving the notebooks as they are."""
+    from medvlm_lab.classroom.run import run
+
+    _report(run(numbers or (), jobs=jobs), as_json)
+
+
+@chapters_app.command("build")
+def chapters_build(numbers: Numbers = None, jobs: Jobs = 1, as_json: Json = False) -> None:
+    """Execute notebooks/src/*.py into notebooks/*.ipynb."""
+    from medvlm_lab.classroom.build import build
+
+    _report(build(numbers or (), jobs=jobs), as_json)
+
+
+@chapters_app.command("test")
+def chapters_test(numbers: Numbers = None, jobs: Jobs = 1, as_json: Json = False) -> None:
+    """Check chapters with nbval: every cell runs without an error."""
+    from medvlm_lab.classroom.run import test
+
+    _report([test(numbers or (), jobs=jobs, quiet=as_json)], as_json)
+
+
+@kernel_app.command("install")
+def kernel_install(as_json: Json = False) -> None:
+    """Register the Jupyter kernel, named after its device."""
+    from medvlm_lab.classroom.kernel import install
+
+    spec = install()
+    emit(spec, f"{spec['display_name']}: {spec['folder']}", as_json)
+
+
+@app.command("open", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def open_lab(context: typer.Context, as_json: Json = False) -> None:
+    """Open JupyterLab on the first chapter; further options go to JupyterLab. `--json` only says what would start."""
+    from medvlm_lab.classroom.run import lab_command
+
+    command = lab_command(context.args)
+    if not as_json:
+        raise typer.Exit(subprocess.call(command))
+    emit({"command": command}, "", True)
+
+
+def main() -> None:
+    """The entry point: what the reader can put right is one line, not a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except (MedVLMError, OSError) as error:
+        message = " ".join(str(error).split())
+        if "--json" in sys.argv:
+            print(json.dumps({"error": message}, ensure_ascii=False))
+        else:
+            print(f"medvlm-lab: {message}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Errors a reader may meet: each one sentence saying what, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MedVLMError(Exception):
+    """Base of every error that the reader's input, files or machine can cause; the command line prints it and exits 1."""
+
+
+class ImageReadError(MedVLMError):
+    """A file is not an image that can be read, or is damaged."""
+
+
+class ModalityError(MedVLMError):
+    """An operation does not apply to this kind of image."""
+
+
+class QuestionError(MedVLMError):
+    """A question is empty or far too long."""
+
+
+class MissingDataError(MedVLMError):
+    """A data set, weights file or sample is not on this machine."""
+
+
+class DownloadError(MedVLMError):
+    """A download failed, or what came is not what was expected."""
+
+
+class CheckpointError(MedVLMError):
+    """A checkpoint is damaged or belongs to another architecture."""
+
+
+class UnknownNameError(MedVLMError, KeyError):
+    """A name that is not in a catalogue; the message suggests the nearest one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]):
+        known = sorted(known)
+        near = get_close_matches(str(name), known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
+        super().__init__(f"Unknown {kind} {name!r}; {hint}")
+
+    def __str__(self) -> str:  # KeyError would print the repr
+        return self.args[0]

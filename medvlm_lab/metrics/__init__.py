@@ -1,0 +1,14 @@
+"""Scores with their uncertainty: every number that the project reports comes from here."""
+
+from medvlm_lab.metrics.bootstrap import Interval, bootstrap_interval
+from medvlm_lab.metrics.vqa import bleu1, exact_match, expected_calibration_error, normalize_answer, sentence_bleu1
+
+__all__ = [
+    "Interval",
+    "bleu1",
+    "bootstrap_interval",
+    "exact_match",
+    "expected_calibration_error",
+    "normalize_answer",
+    "sentence_bleu1",
+]

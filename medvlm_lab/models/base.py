@@ -1,0 +1,56 @@
+"""What a model can do: the capabilities that tasks, explanations and widgets ask for, never a concrete class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from medvlm_lab.image import MedicalImage
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer to a question about an image.
+
+    Attributes:
+        text: the answer.
+        confidence: calibrated probability in [0, 1] that the answer is right.
+        alternatives: (text, confidence) pairs, best first, the answer itself included.
+        token_logprobs: natural-log probability of each generated token.
+        tokens: the generated tokens, aligned with `token_logprobs`.
+        seconds: wall time that the answer took.
+    """
+
+    text: str
+    confidence: float
+    alternatives: tuple[tuple[str, float], ...] = ()
+    token_logprobs: tuple[float, ...] = ()
+    tokens: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.confidence:.0%})"
+
+
+@runtime_checkable
+class Answerer(Protocol):
+    """Answers a question about an image."""
+
+    name: str
+
+    def answer(self, image: MedicalImage, question: str) -> Answer:
+        """The answer, with calibrated confidence and ranked alternatives.
+
+        Raises:
+            QuestionError: the question is empty or longer than 1,000 characters.
+        """
+        ...
+
+    def answer_batch(self, images: list[MedicalImage], questions: list[str]) -> list[Answer]:
+        """One answer per (image, question) pair, computed in batches."""
+        ...
+
+    def stream(self, image: MedicalImage, question: str) -> Iterator[str | Answer]:
+        """Yields the answer's text as it grows, word by word, then the finished `Answer`."""
+        ...

@@ -1,0 +1,147 @@
+"""`vit-bert-vqa` as a reader meets it: pictures and questions in, `Answer` out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from medvlm_lab.errors import CheckpointError, QuestionError
+from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.base import Answer
+from medvlm_lab.models.beam import beam_search
+from medvlm_lab.models.preprocess import to_square
+from medvlm_lab.models.store import load_config, load_weights
+from medvlm_lab.models.vit_bert_vqa import Config, ViTBertVQA
+from medvlm_lab.text.tokenizer import Tokenizer
+
+LONGEST_QUESTION = 1000  # characters
+BEAMS = 5
+
+
+def checked(question: str) -> str:
+    """The question, stripped.
+
+    Raises:
+        QuestionError: it is empty or longer than 1,000 characters.
+    """
+    question = question.strip()
+    if not question:
+        raise QuestionError("The question is empty; type one, such as 'Is there cardiomegaly?'.")
+    if len(question) > LONGEST_QUESTION:
+        raise QuestionError(
+            f"The question has {len(question):,} characters; shorten it to {LONGEST_QUESTION:,} or fewer."
+        )
+    return question
+
+
+class VQAAnswerer:
+    """Capability `Answerer` over a `ViTBertVQA` module.
+
+    Attributes:
+        module: the network.
+        tokenizer: its vocabulary.
+        calibration: (a, b) of confidence = sigmoid(a · log p + b), fitted on held-out questions (Platt 1999).
+    """
+
+    name = "vit-bert-vqa"
+
+    def __init__(self, module: ViTBertVQA, tokenizer: Tokenizer, calibration: tuple[float, float], device="cpu"):
+        self.device = torch.device(device)
+        self.module, self.tokenizer, self.calibration = module.eval().to(self.device), tokenizer, calibration
+
+    @classmethod
+    def load(cls, folder: Path, device="cpu", untrained: bool = False) -> VQAAnswerer:
+        """Reads a checkpoint folder: `config.json`, `model.safetensors`, `vocabulary.txt`.
+
+        Raises:
+            MissingDataError: a file is missing.
+            CheckpointError: a file is damaged or of another architecture.
+        """
+        settings = load_config(folder)
+        if settings.get("architecture") != cls.name:
+            raise CheckpointError(f"{folder} holds {settings.get('architecture')!r}, not {cls.name!r}.")
+        tokenizer = Tokenizer.from_file(folder / "vocabulary.txt")
+        config = Config(**settings["model"])
+        if untrained:
+            torch.manual_seed(0)
+            return cls(ViTBertVQA(config, tokenizer.pad), tokenizer, tuple(settings["calibration"]), device)
+        with torch.device("meta"):  # no time spent on random numbers that the checkpoint replaces
+            module = ViTBertVQA(config, tokenizer.pad)
+        try:
+            module.load_state_dict(load_weights(folder), assign=True)
+        except RuntimeError as error:
+            raise CheckpointError(f"The weights in {folder} do not fit its {cls.name} config.json: {error}") from error
+        return cls(module, tokenizer, tuple(settings["calibration"]), device)
+
+    def pixels(self, images: list[MedicalImage]) -> Float[Tensor, "n 3 s s"]:
+        """The model's view of each image: the middle frame, as displayed, fitted into a square."""
+        size = self.module.config.image_size
+        return torch.stack([to_square(image.display(image.frames // 2), size) for image in images])
+
+    def answer(self, image: MedicalImage, question: str) -> Answer:
+        """The answer with calibrated confidence, ranked alternatives and per-token log-probabilities.
+
+        Raises:
+            QuestionError: the question is empty or longer than 1,000 characters.
+        """
+        return self.answer_batch([image], [question])[0]
+
+    @torch.inference_mode()
+    def answer_batch(self, images: list[MedicalImage], questions: list[str]) -> list[Answer]:
+        """One answer per pair. An image given several times in a row is encoded once."""
+        started = time.perf_counter()
+        questions = [checked(q) for q in questions]
+        if len(images) != len(questions):
+            raise QuestionError(f"{len(images)} images but {len(questions)} questions; give one question per image.")
+        if not images:
+            return []
+        places: dict[int, int] = {}
+        index = torch.tensor([places.setdefault(id(image), len(places)) for image in images])
+        unique = list({id(image): image for image in images}.values())
+        model = self.module
+        ids = self.tokenizer.batch(questions, model.config.question_context).to(self.device)
+        seen = model.image_encoder(self.pixels(unique).to(self.device))[index.to(self.device)]
+        memory, keep = model.fuse(seen, *model.encode_question(ids))
+        found, logs = beam_search(
+            model.decode, memory, keep, self.tokenizer.start, self.tokenizer.end, BEAMS, model.config.answer_context
+        )
+        seconds = (time.perf_counter() - started) / len(images)
+        return [self._answer(i, lp, seconds) for i, lp in zip(found.cpu(), logs.cpu(), strict=True)]
+
+    def _answer(self, ids: Tensor, logs: Tensor, seconds: float) -> Answer:
+        """Beams of one question → an `Answer`; beams that spell the same text are counted once."""
+        ranked: dict[str, float] = {}
+        for row, total in zip(ids.tolist(), logs.sum(1).tolist(), strict=True):
+            text = self.tokenizer.decode(row)
+            if text and math.isfinite(total):
+                ranked[text] = ranked.get(text, 0.0) + math.exp(total)
+        ranked = dict(sorted(ranked.items(), key=lambda pair: -pair[1])) or {"": 1e-9}
+        (text, best), *others = ranked.items()
+        a, b = self.calibration
+        confidence = 1 / (1 + math.exp(-(a * math.log(max(best, 1e-12)) + b)))
+        rest = sum(p for _, p in others)
+        # what the answer's own confidence leaves is shared among the others as the model ranks them
+        left = min(1 - confidence, confidence * rest / best) if others else 0.0
+        alternatives = [(text, confidence), *((t, left * p / rest) for t, p in others)]
+        tokens = [t for t in ids[0].tolist()[1:] if t not in (self.tokenizer.pad, self.tokenizer.end)]
+        return Answer(
+            text=text,
+            confidence=confidence,
+            alternatives=tuple(alternatives),
+            token_logprobs=tuple(logs[0, 1 : 1 + len(tokens)].tolist()),
+            tokens=tuple(self.tokenizer.vocabulary[t] for t in tokens),
+            seconds=seconds,
+        )
+
+    def stream(self, image: MedicalImage, question: str) -> Iterator[str | Answer]:
+        """The answer's words one by one, then the `Answer`. All are known at once: a beam settles as a whole."""
+        answer = self.answer(image, question)
+        for i, word in enumerate(answer.text.split()):
+            yield word if i == 0 else f" {word}"
+        yield answer

@@ -1,0 +1,40 @@
+"""A Vision Transformer over the grid of a convolutional stem: the hybrid of Dosovitskiy et al. 2021, section 3.1."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medvlm_lab.nn.efficientnet import CHANNELS, STRIDE, EfficientNetLite0
+from medvlm_lab.nn.layers import EncoderLayer
+
+
+class HybridViT(nn.Module):
+    """Image → one class token and one token per stem cell.
+
+    A ViT on raw patches needs millions of images to learn edges; the stem, trained on ImageNet, brings them along.
+    """
+
+    def __init__(self, image_size: int, width: int, depth: int, heads: int, hidden: int, dropout: float):
+        super().__init__()
+        self.image_size, self.grid = image_size, image_size // STRIDE
+        self.stem = EfficientNetLite0()
+        self.patch_projection = nn.Linear(CHANNELS, width)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.positions = nn.Parameter(torch.randn(1, self.grid**2 + 1, width) * 0.02)
+        self.drop = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(EncoderLayer(width, heads, hidden, dropout) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, images: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n t d"]:
+        return self.encode_patches(self.stem(images).flatten(2).transpose(1, 2))
+
+    def encode_patches(self, patches: Float[Tensor, "n p 320"]) -> Float[Tensor, "n t d"]:
+        """The transformer part alone, on stem features: what training runs on while the stem is frozen."""
+        x = self.patch_projection(patches)  # (n, p, d)
+        x = torch.cat([self.class_token.expand(len(x), -1, -1), x], 1) + self.positions  # (n, 1 + p, d)
+        x = self.drop(x)
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x)

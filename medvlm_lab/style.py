@@ -1,0 +1,63 @@
+"""One look for every plot and picture: Okabe and Ito's colour-blind-safe palette, one colour per part of a model.
+
+>>> from medvlm_lab import style
+>>> style.apply()
+"""
+
+from __future__ import annotations
+
+# Okabe & Ito (2008), "Color Universal Design": told apart with every common kind of colour blindness.
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F"
+
+# The same colour for the same part in every diagram, plot and widget.
+COLORS = {"image": BLUE, "text": ORANGE, "fusion": PURPLE, "decoder": GREEN}
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, GREY)
+
+
+def rc() -> dict:
+    """matplotlib settings; the mid-grey ink on a transparent ground reads on light and on dark pages."""
+    from cycler import cycler
+
+    ink = GREY
+    return {
+        "axes.prop_cycle": cycler(color=CYCLE),
+        "axes.edgecolor": ink,
+        "axes.labelcolor": ink,
+        "axes.titlecolor": ink,
+        "axes.titlesize": 11,
+        "axes.titleweight": "bold",
+        "axes.labelsize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": ink,
+        "grid.alpha": 0.25,
+        "grid.linewidth": 0.6,
+        "text.color": ink,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "legend.frameon": False,
+        "legend.fontsize": 9,
+        "lines.linewidth": 1.8,
+        "figure.figsize": (7.0, 3.6),
+        "figure.dpi": 110,
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "savefig.facecolor": "none",
+        "savefig.bbox": "tight",
+        "font.family": "sans-serif",
+        "image.cmap": "gray",
+        # Smoothing would invent grey values that were never measured.
+        "image.interpolation": "nearest",
+    }
+
+
+def apply() -> None:
+    """Makes this style matplotlib's default for the rest of the session."""
+    import matplotlib
+
+    matplotlib.rcParams.update(rc())

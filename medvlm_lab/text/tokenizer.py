@@ -1,0 +1,49 @@
+"""WordPiece tokenizer over a small vocabulary file (the `tokenizers` library does the work)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+PAD, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
+
+
+class Tokenizer:
+    """Text ↔ ids. Lower-cases; `[CLS]` opens and `[SEP]` closes every sequence, as in BERT."""
+
+    def __init__(self, vocabulary: Iterable[str]):
+        from tokenizers import Tokenizer as Library
+        from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+        self.vocabulary = list(vocabulary)
+        self._ids = {token: i for i, token in enumerate(self.vocabulary)}
+        self._library = Library(models.WordPiece(vocab=self._ids, unk_token=UNKNOWN, max_input_chars_per_word=64))
+        self._library.normalizer = normalizers.BertNormalizer(lowercase=True)
+        self._library.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        self._library.decoder = decoders.WordPiece(prefix="##")
+        self.pad, self.start, self.end = self._ids[PAD], self._ids[START], self._ids[END]
+
+    @classmethod
+    def from_file(cls, path: Path) -> Tokenizer:
+        """Reads a vocabulary of one token a line."""
+        return cls(path.read_text(encoding="utf-8").split("\n"))
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    def encode(self, text: str, limit: int) -> list[int]:
+        """At most `limit` ids, start and end tokens included."""
+        return [self.start, *self._library.encode(text, add_special_tokens=False).ids[: limit - 2], self.end]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of `ids`; special tokens leave no trace."""
+        special = {self.pad, self.start, self.end}
+        return self._library.decode([i for i in ids if i not in special], skip_special_tokens=False)
+
+    def batch(self, texts: list[str], limit: int):
+        """Ids padded on the right to the longest: int64 tensor `(n, t)`."""
+        import torch
+
+        rows = [self.encode(text, limit) for text in texts]
+        longest = max(len(row) for row in rows)
+        return torch.tensor([row + [self.pad] * (longest - len(row)) for row in rows])

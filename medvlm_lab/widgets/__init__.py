@@ -1,0 +1,21 @@
+"""Widgets: each a pure function of a state to a picture, and a thin ipywidgets shell around it."""
+
+from __future__ import annotations
+
+__all__ = ["vqa"]
+
+
+def vqa(model, image="chest-xray-nodules", question: str | None = None):
+    """Question a model about an image, live.
+
+    Args:
+        model: any `Answerer`, such as `lab.load("vit-bert-vqa")`.
+        image: a `MedicalImage`, the name of a sample, or the path of an image file.
+        question: asked at once, so that a saved notebook shows an answer too.
+
+    Raises:
+        MedVLMError: the model cannot answer questions, or the image cannot be read.
+    """
+    from medvlm_lab.widgets.vqa_shell import VQAWidget
+
+    return VQAWidget(model, image, question)

@@ -1,0 +1,200 @@
+"""The VQA widget's shell: core ipywidgets wired to `vqa_state`; what is shown is decided there.
+
+The module is not called `vqa`, since importing it would then hide the function `lab.widgets.vqa`.
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import ipywidgets as w
+
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.widgets import vqa_state as logic
+from medvlm_lab.widgets.vqa_card import card_png
+from medvlm_lab.widgets.vqa_css import CSS
+
+
+def _device_words(model) -> str:
+    """Where the model runs; a model without a device is assumed to run on the CPU."""
+    kind = str(getattr(model, "device", None) or "cpu")
+    return kind.upper() if kind in ("cpu", "mps") else kind.replace("cuda", "CUDA ").strip()
+
+
+class VQAWidget(w.VBox):
+    """Ask a model questions about an image; `.state` holds everything that is shown."""
+
+    def __init__(self, model, image, question: str | None = None):
+        logic.require_answerer(model)
+        image = logic.resolve_image(image)
+        self._model = model
+        self._images = {image.name: image}
+        self._busy = False
+        name = str(getattr(model, "name", None) or type(model).__name__)
+        self.state = logic.show(logic.VQAState(image, name, _device_words(model)), image)
+        self._build()
+        super().__init__([self._style, self._title, self._body, self._footer])
+        self.add_class("mv-vqa")
+        self._show_image()
+        self._refresh()
+        if question is not None:
+            self.question_box.value = question
+            self.ask()
+
+    def _build(self) -> None:
+        label = {"description_width": "62px"}
+
+        def wide() -> w.Layout:  # one each: hiding a control must not hide the others
+            return w.Layout(width="100%")
+
+        self._style = w.HTML(f"<style>{CSS}</style>", layout=w.Layout(display="none"))
+        self._title = w.HTML(logic.render_title(self.state))
+        self.image_view = w.HTML()  # not w.Image, which has no alternative text
+        self.image_view.add_class("mv-picture")
+        self.picker = w.Dropdown(description="Image", layout=wide(), style=label, tooltip="Choose an image")
+        self.window = w.Dropdown(description="Window", layout=wide(), style=label, tooltip="Range of grey values shown")
+        self.frame = w.IntSlider(description="Frame", min=0, max=0, layout=wide(), style=label, continuous_update=True)
+        self.upload = w.FileUpload(description="Upload image", multiple=False, tooltip="DICOM, NIfTI, PNG or JPEG")
+        self.question_box = w.Text(
+            placeholder="Type a question, then press Enter",
+            description="Question",
+            layout=w.Layout(flex="1 1 auto", width="auto"),
+            style=label,
+            tooltip="Question about the image",
+        )
+        self.ask_button = w.Button(description="Ask", button_style="primary", tooltip="Send the question")
+        self.suggestions = w.Box()
+        self.suggestions.add_class("mv-suggestions")
+        self.answer_view, self.history_view = w.HTML(), w.HTML()
+        self.transcript = w.Textarea(disabled=False, rows=6, layout=wide(), tooltip="Transcript, to copy")
+        self.transcript.add_class("mv-transcript")
+        records = w.Accordion([self.history_view, self.transcript], titles=("History", "Transcript to copy"))
+        records.selected_index = 0
+        left = w.VBox([self.image_view, self.picker, self.window, self.frame, self.upload])
+        left.add_class("mv-left")
+        ask_row = w.HBox([self.question_box, self.ask_button])
+        right = w.VBox([ask_row, self.suggestions, self.answer_view, records])
+        right.add_class("mv-right")
+        self._body = w.Box([left, right])
+        self._body.add_class("mv-body")
+        self._footer = w.HTML(f'<div class="mv-footer" role="note">{logic.DISCLAIMER}</div>')
+
+        self.picker.observe(self._on_pick, "value")
+        self.window.observe(self._on_view, "value")
+        self.frame.observe(self._on_view, "value")
+        self.upload.observe(self._on_upload, "value")
+        self.ask_button.on_click(lambda _: self.ask())
+        # Enter in the box arrives as this message; observing the value would also send when the box loses focus.
+        self.question_box.on_msg(lambda _, content, __: self.ask() if content.get("event") == "submit" else None)
+
+    def ask(self, question: str | None = None) -> None:
+        """Asks the question given, else the one in the box, and shows the answer as it grows."""
+        if question is not None:
+            self.question_box.value = question
+        self._busy = self.ask_button.disabled = True
+        try:
+            for state in logic.ask(self.state, self._model, self.question_box.value):
+                self.state = state
+                self.answer_view.value = logic.render_html(self.state)
+        finally:
+            self._busy = self.ask_button.disabled = False
+            self._refresh()
+
+    def _refresh(self) -> None:
+        self.answer_view.value = logic.render_html(self.state)
+        self.history_view.value = logic.render_history(self.state)
+        self.transcript.value = logic.transcript(self.state)
+
+    def _show_image(self) -> None:
+        """Sets every control to the image in view, without their callbacks answering back."""
+        image, self._busy = self.state.image, True
+        try:
+            self.picker.options = logic.choices(self._images)
+            self.picker.value = image.name
+            self.window.options = logic.windows(image)
+            self.window.value = self.state.window or logic.DEFAULT_WINDOW
+            self.window.layout.display = None if len(self.window.options) > 1 else "none"
+            self.frame.value, self.frame.max = 0, image.frames - 1
+            self.frame.value = self.state.frame
+            self.frame.description = "Frame" if image.fps else "Slice"
+            self.frame.layout.display = None if image.frames > 1 else "none"
+            self.image_view.value = logic.render_picture(self.state)
+            buttons = []
+            for question in image.questions[:6]:
+                button = w.Button(description=question, tooltip=f"Ask: {question}", layout=w.Layout(width="auto"))
+                button.on_click(lambda _, question=question: self.ask(question))
+                buttons.append(button)
+            self.suggestions.children = buttons
+        finally:
+            self._busy = False
+
+    def _fail(self, message: str) -> None:
+        self.state = replace(self.state, error=message)
+        self._refresh()
+
+    def _put(self, image) -> None:
+        self._images[image.name] = image
+        self.state = logic.show(self.state, image)
+        self._show_image()
+        self._refresh()
+
+    def _on_pick(self, change) -> None:
+        if self._busy or change["new"] is None:
+            return
+        name = change["new"]
+        try:
+            self._put(self._images[name] if name in self._images else logic.resolve_image(name))
+        except MedVLMError as error:
+            self._show_image()
+            self._fail(str(error))
+
+    def _on_view(self, _) -> None:
+        if self._busy:
+            return
+        window = None if self.window.value == logic.DEFAULT_WINDOW else self.window.value
+        try:
+            self.state = replace(self.state, frame=self.frame.value, window=window)
+            self.image_view.value = logic.render_picture(self.state)
+        except MedVLMError as error:
+            self._fail(str(error))
+
+    def _on_upload(self, change) -> None:
+        if self._busy or not change["new"]:
+            return
+        file = change["new"][0]
+        try:
+            self._put(read_upload(file["name"], bytes(file["content"])))
+        except MedVLMError as error:
+            self._fail(str(error))
+        finally:
+            self._busy = True
+            self.upload.value = ()  # so that the same file can be uploaded again
+            self._busy = False
+
+    def _repr_mimebundle_(self, **kwargs):
+        """The live widget, and a picture of it for pages on which no kernel runs."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            bundle["image/png"] = base64.b64encode(card_png(self.state)).decode("ascii")
+        return bundle
+
+
+def read_upload(name: str, content: bytes):
+    """The `MedicalImage` in an uploaded file. Raises MedVLMError, which names the file as the reader knows it."""
+    from medvlm_lab.io import read
+
+    name = Path(name.replace("\\", "/")).name or "upload"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        try:
+            return read(path).with_(name=name, source="uploaded by the reader")
+        except MedVLMError as error:
+            raise type(error)(str(error).replace(str(path), name).replace(folder, "")) from error
+        except Exception as error:  # shown in the widget, where a traceback would be lost
+            raise MedVLMError(
+                f"{name!r} could not be read ({type(error).__name__}: {error}); upload DICOM, NIfTI, PNG, JPEG or TIFF."
+            ) from error

@@ -1,0 +1,231 @@
+"""What the VQA widget knows and how it looks: pure functions, no ipywidgets."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.models.base import Answer
+
+DISCLAIMER = "Not for clinical use."
+DEFAULT_WINDOW = "from the file"
+_CAPABILITIES = ("answer", "stream")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One question and its answer; `seconds` is the wall time of the answer on `device`."""
+
+    image_name: str
+    question: str
+    answer: Answer
+    seconds: float
+    device: str
+
+
+@dataclass(frozen=True)
+class VQAState:
+    """Everything that the widget shows.
+
+    Attributes:
+        image: the `MedicalImage` in view.
+        frame: index of the frame or slice shown.
+        window: a preset's name, or None for the image's own window.
+        question, partial: the question being answered, and its answer so far.
+        history: finished turns, oldest first.
+        error: one sentence to show the reader, or "".
+    """
+
+    image: object
+    model_name: str
+    device: str = "CPU"
+    frame: int = 0
+    window: str | None = None
+    question: str = ""
+    partial: str = ""
+    history: tuple[Turn, ...] = ()
+    error: str = ""
+
+    @property
+    def last(self) -> Turn | None:
+        """The latest turn, if it was about the image in view."""
+        if self.history and self.history[-1].image_name == self.image.name:
+            return self.history[-1]
+        return None
+
+
+def require_answerer(model) -> None:
+    """Raises MedVLMError, naming what is missing, unless `model` can answer and stream."""
+    missing = [name for name in _CAPABILITIES if not callable(getattr(model, name, None))]
+    if missing:
+        raise MedVLMError(
+            f"{getattr(model, 'name', None) or type(model).__name__!r} cannot answer questions: the widget needs the "
+            f"Answerer capability and misses {' and '.join(f'{name}()' for name in missing)}; "
+            "pass a model such as lab.load('vit-bert-vqa')."
+        )
+
+
+def resolve_image(image):
+    """A `MedicalImage` from itself, a sample's name or a path. Raises MedVLMError."""
+    if not isinstance(image, str | Path):
+        if hasattr(image, "pixels") and hasattr(image, "display"):
+            return image
+        raise MedVLMError(
+            f"A {type(image).__name__} is no image; pass a MedicalImage, a sample's name or a path, "
+            "or wrap an array with MedicalImage.from_array."
+        )
+    if isinstance(image, Path) or "/" in image or "\\" in image or Path(image).is_file():
+        from medvlm_lab.io import read
+
+        return read(image)
+    from medvlm_lab.samples import sample
+
+    return sample(image)
+
+
+def show(state: VQAState, image) -> VQAState:
+    """The state with another image in view, from its middle slice if a volume, its first frame if a cine."""
+    frame = image.frames // 2 if image.frames > 1 and not image.fps else 0
+    return replace(state, image=image, frame=frame, window=None, question="", partial="", error="")
+
+
+def windows(image) -> list[str]:
+    """Choices for the window dropdown: the image's own first, then the presets of its modality."""
+    from medvlm_lab.image import WINDOW_PRESETS
+
+    return [DEFAULT_WINDOW, *([] if image.color else WINDOW_PRESETS.get(image.modality, {}))]
+
+
+def choices(images: dict) -> list[tuple[str, str]]:
+    """(label, name) pairs for the image picker: the reader's own images, then the catalogue's samples."""
+    from medvlm_lab.samples import catalogue
+
+    samples = {name: f"{entry.title} ({entry.modality})" for name, entry in catalogue().items()}
+    return [(name, name) for name in images if name not in samples] + [(label, name) for name, label in samples.items()]
+
+
+def picture(state: VQAState) -> bytes:
+    """PNG of the frame in view."""
+    buffer = io.BytesIO()
+    state.image.pil(state.frame, state.window).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def render_picture(state: VQAState) -> str:
+    """The frame in view as an <img> that carries its own pixels and an alternative text."""
+    data = base64.b64encode(picture(state)).decode("ascii")
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(f"{state.image.modality}: {state.image.name}")}">'
+
+
+def view(state: VQAState):
+    """The image that the model gets: only the frame in view, so that it answers about what the reader sees."""
+    image = state.image
+    if image.frames == 1:
+        return image
+    return image.with_(pixels=image.pixels[state.frame : state.frame + 1])
+
+
+def ask(state: VQAState, model, question: str) -> Iterator[VQAState]:
+    """Yields the state as the answer grows; the last one has the finished turn in its history, or an error."""
+    question = question.strip()
+    state = replace(state, question=question, partial="", error="")
+    if not question:
+        yield replace(state, error="The question is empty; type one, such as “Is there a fracture?”, and press Enter.")
+        return
+    yield state
+    started = time.perf_counter()
+    answer = None
+    try:
+        for piece in model.stream(view(state), question):
+            if isinstance(piece, Answer):
+                answer = piece
+            else:
+                state = replace(state, partial=state.partial + piece)
+                yield state
+    except MedVLMError as error:
+        yield replace(state, partial="", error=str(error))
+        return
+    except Exception as error:  # a widget that dies in a callback says nothing: show it instead
+        message = f"The model failed on this question ({type(error).__name__}: {error}); try another image or question."
+        yield replace(state, partial="", error=message)
+        return
+    if answer is None:
+        yield replace(state, partial="", error=f"{state.model_name} ended without an answer; ask again.")
+        return
+    seconds = answer.seconds or time.perf_counter() - started
+    turn = Turn(state.image.name, question, answer, seconds, state.device)
+    yield replace(state, partial="", history=(*state.history, turn))
+
+
+def transcript(state: VQAState) -> str:
+    """Plain text of all turns, for copying."""
+    lines = [f"{state.model_name} on {state.device}. {DISCLAIMER}"]
+    for turn in state.history:
+        lines += [
+            "",
+            f"Image: {turn.image_name}",
+            f"Q: {turn.question}",
+            f"A: {turn.answer.text} ({turn.answer.confidence:.0%}, {turn.seconds * 1000:.0f} ms)",
+        ]
+    return "\n".join(lines)
+
+
+def _bar(label: str, share: float, main: bool) -> str:
+    percent = max(0.0, min(1.0, share)) * 100
+    name = f"{escape(label)}: {percent:.0f} percent"
+    return (
+        f'<div class="mv-row{" mv-main" if main else ""}"><span class="mv-label">{escape(label)}</span>'
+        f'<span class="mv-track" role="img" aria-label="{escape(name)}">'
+        f'<span class="mv-fill" style="width:{percent:.1f}%"></span></span>'
+        f'<span class="mv-num">{percent:.0f} %</span></div>'
+    )
+
+
+def render_title(state: VQAState) -> str:
+    """The heading: which model answers, and where it runs."""
+    return f'<div class="mv-title">Ask {escape(state.model_name)} <span>on {escape(state.device)}</span></div>'
+
+
+def render_html(state: VQAState) -> str:
+    """The answer panel: question, answer so far or finished, confidence, alternatives, or the error; all escaped."""
+    if state.error:
+        return f'<div class="mv-error" role="alert">{escape(state.error)}</div>'
+    turn = state.last
+    asking = state.question and not (turn and turn.question == state.question and not state.partial)
+    if asking:
+        words = f"{escape(state.partial)}<span class='mv-cursor'>▍</span>"
+        return _answer(state.question, words, "")
+    if turn is None:
+        return '<div class="mv-hint">Ask a question about the image: type it and press Enter, or choose one.</div>'
+    answer = turn.answer
+    others = [(text, share) for text, share in answer.alternatives if text != answer.text][:3]
+    bars = _bar("confidence", answer.confidence, True)
+    if others:
+        bars += '<div class="mv-sub">Alternatives</div>' + "".join(_bar(text, share, False) for text, share in others)
+    return _answer(turn.question, escape(answer.text), bars)
+
+
+def _answer(question: str, words: str, bars: str) -> str:
+    return (
+        f'<div class="mv-answer" role="status" aria-live="polite"><div class="mv-q">{escape(question)}</div>'
+        f'<div class="mv-a">{words}</div>{bars}</div>'
+    )
+
+
+def render_history(state: VQAState) -> str:
+    """A table of the finished turns, newest first."""
+    if not state.history:
+        return '<div class="mv-hint">No question asked yet.</div>'
+    rows = "".join(
+        f"<tr><td>{escape(turn.image_name)}</td><td>{escape(turn.question)}</td><td><b>{escape(turn.answer.text)}</b></td>"
+        f"<td>{turn.answer.confidence:.0%}</td><td>{turn.seconds * 1000:.0f} ms</td><td>{escape(turn.device)}</td></tr>"
+        for turn in reversed(state.history)
+    )
+    head = "".join(f"<th>{name}</th>" for name in ("Image", "Question", "Answer", "Conf.", "Time", "Device"))
+    return f'<table class="mv-history" aria-label="Questions asked so far"><tr>{head}</tr>{rows}</table>'

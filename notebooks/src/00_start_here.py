@@ -1,0 +1,142 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   medvlm:
+#     timeout: 90
+# ---
+
+# %% [markdown]
+# # 00 · Start here
+#
+# **What can a model say about a radiograph, and when should you believe it?**
+#
+# Time: 10 minutes to read, under a minute to run. *Not for clinical use.*
+
+# %%
+import medvlm_lab as lab
+
+image = lab.sample("chest-xray-nodules")
+image
+
+# %% [markdown]
+# This is a real radiograph, read from a DICOM file. Look at it for ten seconds. Is the heart enlarged?
+#
+# **Predict.** Commit to an answer before you read on. Use the arrow keys or the mouse.
+
+# %%
+import ipywidgets
+
+guess = ipywidgets.ToggleButtons(options=["no", "yes", "cannot tell"], description="My answer:")
+guess
+
+# %% [markdown]
+# **Run.** Now ask a model. It was trained on questions that clinicians asked about radiology images, and it is small
+# enough to run here.
+
+# %%
+model = lab.load("vit-bert-vqa")
+question = "Is there cardiomegaly?"
+answer = model.answer(image, question)
+print(answer)
+
+# %% [markdown]
+# **Explain.** The model did not say only one thing: it ranked answers, and gave each a probability.
+
+# %%
+import matplotlib.pyplot as plt
+
+lab.style.apply()
+names, chances = zip(*answer.alternatives[:5], strict=True)
+figure, axes = plt.subplots(figsize=(6, 0.5 + 0.4 * len(names)))
+axes.barh(names[::-1], [100 * chance for chance in chances[::-1]])
+axes.set(xlim=(0, 100), xlabel="confidence, percent", title=f"{question}  You: {guess.value}; model: {answer.text}")
+plt.show()
+
+# %% [markdown]
+# A confidence is worth something only when it is *calibrated*: of all answers given with 70 %, about 70 % should be
+# right. Chapter 12 measures that. Until then, read the bar as what the model believes, not as what is true.
+
+# %% [markdown]
+# ## Where this runs
+#
+# CUDA if there is a GPU, then Apple's MPS, then the CPU. `MEDVLM_DEVICE=cpu` overrides the choice.
+
+# %%
+lab.device()
+
+# %% [markdown]
+# ## The images
+#
+# All of these are real and already on your machine. `lab.sample(name)` opens one; `lab.read(path)` opens your own
+# DICOM, NIfTI, PNG, JPEG, TIFF or NumPy file. Names and dates of patients are left behind on reading.
+
+# %%
+lab.samples()
+
+# %% [markdown]
+# ## Five lines
+#
+# Everything in this book grows out of these:
+#
+# ```python
+# import medvlm_lab as lab
+# image = lab.sample("chest-xray-nodules")
+# model = lab.load("vit-bert-vqa")
+# model.answer(image, "Is there cardiomegaly?")
+# lab.widgets.vqa(model, image)
+# ```
+#
+# The last one is the same, live: type a question, press Enter. Change the picture, or upload yours.
+
+# %%
+lab.widgets.vqa(model, image, question="Is there cardiomegaly?")
+
+# %% [markdown]
+# ## What the model does when there is nothing to see
+#
+# **Predict.** What will it answer about a black picture?
+
+# %%
+black = lab.MedicalImage.from_array(image.pixels * 0, modality=image.modality)
+seen_nothing = model.answer(black, question)
+
+# %%
+import pandas as pd
+
+pd.DataFrame(
+    {"answer": [answer.text, seen_nothing.text], "confidence": [answer.confidence, seen_nothing.confidence]},
+    index=["radiograph", "black picture"],
+).style.format({"confidence": "{:.0%}"})
+
+# %% [markdown]
+# **Explain.** A model that answers a black picture has learnt which answer is common, besides what is in the image.
+# Compare the two rows: what did the picture itself contribute?
+
+# %% [markdown]
+# ## How the book works
+#
+# - **Predict, run, explain.** Before each reveal, commit to a guess. Being wrong is when you learn.
+# - Every figure is computed here, or carries its source. Simulated images say that they are simulated.
+# - Exercises check themselves. Replace `None` with your answer, and run the cell.
+#
+# ## Exercises
+
+# %%
+lab.check("00.1", None)
+
+# %%
+lab.check("00.2", None)
+
+# %%
+lab.check("00.3", None)
+
+# %% [markdown]
+# **You can now** open an image, ask a model about it, and read its confidence with suspicion.
+# Next: [chapter 12](12_vit_bert_vqa.ipynb) takes this model apart.

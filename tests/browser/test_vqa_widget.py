@@ -1,0 +1,78 @@
+"""The VQA widget as a reader uses it, in JupyterLab and with no network."""
+
+import os
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.browser
+TESTS = Path(__file__).parents[1]
+CODE = f"""
+import sys
+sys.path.insert(0, {str(TESTS)!r})
+from fakes import FakeAnswerer
+import medvlm_lab as lab
+lab.widgets.vqa(FakeAnswerer(pause=0.05), "chest-xray-nodules")
+"""
+
+
+def test_ask_change_image_upload(page, jupyter, tmp_path):
+    from playwright.sync_api import expect
+    from pydicom.data import get_testdata_file
+
+    root, url = jupyter
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CODE.strip())])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, root / "vqa.ipynb")
+    page.goto(url("vqa.ipynb"), timeout=60_000)
+    page.locator(".jp-Notebook .jp-CodeCell").first.click(timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    widget = page.locator(".mv-vqa")
+    expect(widget).to_be_visible(timeout=90_000)
+    rows = widget.locator(".mv-history td:first-child")
+
+    box = widget.get_by_label("Question", exact=True)
+    box.fill("Where is the lesion?")
+    box.press("Enter")
+    expect(widget.locator(".mv-a")).to_have_text("right upper lobe", timeout=20_000)
+    expect(widget.get_by_role("img", name="confidence: 80 percent")).to_be_visible()
+    expect(rows).to_have_count(1)
+
+    picture_folder = os.environ.get("MEDVLM_SCREENSHOTS")
+    if picture_folder:
+        widget.screenshot(path=str(Path(picture_folder) / "vqa_widget.png"))
+
+    picture = widget.locator("img.mv-picture, .mv-picture img")
+    before = picture.get_attribute("src")
+    picker = widget.get_by_label("Image", exact=True)
+    picker.select_option(index=picker.locator("option").count() - 1)
+    expect(picture).not_to_have_attribute("src", before)
+    box.fill("Is it normal?")
+    widget.get_by_role("button", name="Ask", exact=True).click()
+    expect(rows).to_have_count(2)
+
+    png = tmp_path / "mine.png"
+    Image.fromarray((np.indices((64, 64)).sum(0) * 2).astype(np.uint8)).save(png)
+    for count, path in enumerate((png, Path(get_testdata_file("CT_small.dcm"))), start=3):
+        widget.locator("input[type=file]").set_input_files(path)
+        expect(picker.locator("option:checked")).to_have_text(path.name, timeout=20_000)
+        box.fill("Is this mine?")
+        box.press("Enter")
+        expect(rows).to_have_count(count)
+        expect(rows.first).to_have_text(path.name)
+
+    if picture_folder:
+        widget.screenshot(path=str(Path(picture_folder) / "vqa_widget_upload.png"))
+
+    broken = tmp_path / "broken.dcm"
+    broken.write_bytes(b"not an image")
+    widget.locator("input[type=file]").set_input_files(broken)
+    expect(widget.get_by_role("alert")).to_contain_text("broken.dcm", timeout=20_000)
+    box.fill("")
+    box.press("Enter")
+    expect(widget.get_by_role("alert")).to_contain_text("empty")
+    expect(widget.get_by_text("Not for clinical use.").first).to_be_visible()

@@ -1,0 +1,91 @@
+"""Sources become executed notebooks, whole or not at all."""
+
+import json
+import os
+
+import nbformat
+import pytest
+
+from medvlm_lab.classroom.build import build, chapters, from_source, in_step
+from medvlm_lab.classroom.run import run
+from medvlm_lab.classroom.run import test as nbval
+from medvlm_lab.errors import MissingDataError, UnknownNameError
+
+HEADER = """# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+#   medvlm: {timeout: %s}
+# ---
+
+# %%%% [markdown]
+# # A chapter
+
+# %%%%
+"""
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A book of small chapters: write(number, code, timeout)."""
+    root = tmp_path / "notebooks"
+    (root / "src").mkdir(parents=True)
+
+    def write(number, code, timeout=60):
+        (root / "src" / f"{number}_small.py").write_text(HEADER % timeout + code + "\n")
+        return root
+
+    return write
+
+
+def test_build_run_and_test_a_chapter(book):
+    root = book("00", "1 + 1")
+    assert not in_step(chapters(root=root)[0])
+    (result,) = build(root=root)
+    assert result.ok and in_step(chapters(root=root)[0])
+    built = json.loads((root / "00_small.ipynb").read_text())
+    assert built["cells"][1]["outputs"][0]["data"]["text/plain"] == ["2"]
+    assert built["metadata"]["medvlm"] == {"timeout": 60}
+    assert "papermill" not in json.dumps(built) and str(root) not in json.dumps(built)
+    assert run(["0"], root=root)[0].ok
+    assert nbval(root=root, quiet=True).ok
+    book("00", "1 + 2")
+    assert not in_step(chapters(root=root)[0])
+
+
+def test_a_failing_chapter_keeps_the_notebook_it_had(book):
+    root = book("00", "1 + 1")
+    before = nbformat.v4.new_notebook()
+    nbformat.write(before, root / "00_small.ipynb")
+    book("00", "raise ValueError('broken on purpose')")
+    (result,) = build(root=root)
+    assert not result.ok and "broken on purpose" in result.error
+    assert nbformat.read(root / "00_small.ipynb", as_version=4).cells == []
+    assert sorted(os.listdir(root)) == ["00_small.ipynb", "src"]
+
+
+def test_a_slow_chapter_is_stopped(book):
+    root = book("00", "import time; time.sleep(60)", timeout=3)
+    (result,) = build(root=root)
+    assert not result.ok and "3 s" in result.error and result.seconds < 15
+    assert not (root / "00_small.ipynb").exists()
+
+
+def test_equal_sources_give_equal_notebooks(book):
+    (chapter,) = chapters(root=book("00", "1 + 1"))
+    assert from_source(chapter) == from_source(chapter)
+
+
+def test_chapters_are_named_by_number(book):
+    book("00", "1")
+    root = book("12", "2")
+    assert [c.number for c in chapters(["12"], root)] == ["12"]
+    assert [c.number for c in chapters(["0", "00"], root)] == ["00"]
+    with pytest.raises(UnknownNameError, match="'13'"):
+        chapters(["13"], root)
+
+
+def test_missing_book_and_unbuilt_chapter(book, tmp_path):
+    with pytest.raises(MissingDataError, match="No chapters"):
+        chapters(root=tmp_path / "elsewhere")
+    with pytest.raises(MissingDataError, match="not built"):
+        run(root=book("00", "1"))

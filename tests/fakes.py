@@ -1,0 +1,41 @@
+"""Stand-ins for slow parts, so that tests of widgets and tasks need no weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from medvlm_lab.errors import QuestionError
+from medvlm_lab.models.base import Answer
+
+
+class FakeAnswerer:
+    """Answers at once, and always the same: the question decides whether the answer is closed or open."""
+
+    def __init__(self, name: str = "fake", pause: float = 0.0):
+        self.name = name
+        self.pause = pause
+
+    def answer(self, image, question: str) -> Answer:
+        if not question.strip():
+            raise QuestionError("The question is empty; type one, such as 'Is there cardiomegaly?'.")
+        closed = question.lower().startswith(("is", "are", "does", "was"))
+        text, other = ("yes", "no") if closed else ("right upper lobe", "left lower lobe")
+        return Answer(
+            text=text,
+            confidence=0.8,
+            alternatives=((text, 0.8), (other, 0.15), ("not seen", 0.05)),
+            token_logprobs=tuple(-0.1 for _ in text.split()),
+            tokens=tuple(text.split()),
+            seconds=0.01,
+        )
+
+    def answer_batch(self, images: list, questions: list[str]) -> list[Answer]:
+        return [self.answer(image, question) for image, question in zip(images, questions, strict=True)]
+
+    def stream(self, image, question: str) -> Iterator[str | Answer]:
+        answer = self.answer(image, question)
+        for position, word in enumerate(answer.text.split()):
+            time.sleep(self.pause)
+            yield word if position == 0 else f" {word}"
+        yield answer

@@ -1,0 +1,42 @@
+"""The book itself: sources and notebooks in step, every chapter runs in its time, exercises exist."""
+
+import re
+
+import pytest
+
+from medvlm_lab.classroom.answers import EXERCISES
+from medvlm_lab.classroom.build import chapters, from_source, in_step
+from medvlm_lab.classroom.run import run
+from medvlm_lab.classroom.run import test as nbval
+
+ALL = chapters()
+each_chapter = pytest.mark.parametrize("chapter", ALL, ids=[chapter.source.stem for chapter in ALL])
+
+
+@each_chapter
+def test_notebook_is_built_from_its_source(chapter):
+    assert in_step(chapter), f"run 'medvlm-lab chapters build {chapter.number}'"
+
+
+@each_chapter
+def test_chapter_keeps_the_books_form(chapter):
+    notebook = from_source(chapter)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert notebook.metadata.medvlm["timeout"] <= 90
+    assert notebook.cells[0].source.startswith(f"# {chapter.number}") and "?" in notebook.cells[0].source
+    assert sum(len(source.splitlines()) for source in code) <= 120
+    asked = {name for source in code for name in re.findall(r'check\("([\d.]+)"', source)}
+    assert len(asked) >= 3 and asked <= set(EXERCISES)
+
+
+@pytest.mark.chapter
+@each_chapter
+def test_chapter_runs_in_its_time(chapter):
+    (result,) = run([chapter.number])
+    assert result.ok, result.error
+
+
+@pytest.mark.chapter
+def test_chapters_pass_nbval():
+    result = nbval(quiet=True)
+    assert result.ok, result.error

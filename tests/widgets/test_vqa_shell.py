@@ -1,0 +1,88 @@
+"""The ipywidgets shell, without a browser."""
+
+import base64
+import io
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from fakes import FakeAnswerer
+from PIL import Image
+
+import medvlm_lab as lab
+from medvlm_lab.errors import MedVLMError
+
+
+@pytest.fixture
+def widget(image):
+    return lab.widgets.vqa(FakeAnswerer(), image)
+
+
+def upload(widget, name, content):
+    file = {"name": name, "type": "", "size": len(content), "content": memoryview(content)}
+    widget.upload.value = (file | {"last_modified": datetime.now(UTC)},)
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(48 * 64, dtype=np.uint16).reshape(48, 64).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_enter_and_button_send(widget):
+    widget.question_box.value = "Is it round?"
+    widget.question_box._handle_custom_msg({"event": "submit"}, [])
+    assert len(widget.state.history) == 1 and "yes" in widget.answer_view.value
+    widget.ask_button.click()
+    assert len(widget.state.history) == 2 and not widget.ask_button.disabled
+
+
+def test_suggested_question(widget):
+    widget.suggestions.children[1].click()
+    assert widget.question_box.value == "Where is it?" == widget.state.last.question
+    assert "right upper lobe" in widget.transcript.value and "CPU" in widget.history_view.value
+
+
+def test_picker_window_and_slice(widget):
+    widget.picker.value = "head-ct"
+    assert widget.state.image.frames == 9 and widget.frame.value == 4 and widget.frame.layout.display is None
+    before = widget.image_view.value
+    widget.window.value = "lung"
+    widget.frame.value = 7
+    assert (widget.state.window, widget.state.frame) == ("lung", 7) and widget.image_view.value != before
+    widget.picker.value = "chest"
+    assert widget.frame.layout.display == "none" and widget.window.layout.display == "none"
+
+
+def test_upload_and_back(widget):
+    upload(widget, "mine.png", png())
+    assert widget.state.image.name == "mine.png" and widget.picker.value == "mine.png"
+    assert widget.upload.value == () and widget.state.error == ""
+    widget.picker.value = "chest"
+    widget.picker.value = "mine.png"
+    assert widget.state.image.width == 64
+
+
+def test_damaged_upload_is_said_in_the_widget(widget):
+    upload(widget, "../mine.dcm", b"no image at all")
+    assert "mine.dcm" in widget.answer_view.value and "alert" in widget.answer_view.value
+    assert "tmp" not in widget.answer_view.value
+    assert widget.state.image.name == "chest"
+
+
+def test_saved_notebook_keeps_a_picture(image):
+    widget = lab.widgets.vqa(FakeAnswerer(), image, question="Is it round?")
+    bundle = widget._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert widget.state.last.answer.text == "yes"
+
+
+def test_not_an_answerer(image):
+    with pytest.raises(MedVLMError, match="Answerer"):
+        lab.widgets.vqa(object(), image)
+    assert callable(lab.widgets.vqa)  # still the function, not a module
+
+
+def test_disclaimer(widget):
+    assert "Not for clinical use." in widget._footer.value
