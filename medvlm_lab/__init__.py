@@ -18,8 +18,8 @@ __version__ = "0.1.0"
 _LAZY = {
     "MedicalImage": "image",
     "read": "io",
-    "sample": "samples",
-    "samples": "samples",
+    "sample": "catalogue",
+    "samples": "catalogue",
     "load": "models",
     "models": None,
     "device": "devices",
@@ -29,6 +29,7 @@ _LAZY = {
     "widgets": None,
     "check": "classroom.exercises",
     "style": None,
+    "errors": None,
 }
 __all__ = sorted(_LAZY)
 

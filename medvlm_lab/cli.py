@@ -69,7 +69,7 @@ def samples(as_json: Json = False) -> None:
     """The sample images."""
     from dataclasses import asdict
 
-    from medvlm_lab.samples import catalogue
+    from medvlm_lab.catalogue import catalogue
 
     entries = catalogue()
     lines = [f"{name:<26} {entry.modality:<17} {entry.title}" for name, entry in entries.items()]
@@ -79,7 +79,7 @@ def samples(as_json: Json = False) -> None:
 def open_image(image: str):
     """The image at a path, or the sample of that name; ImageReadError or UnknownNameError where there is none."""
     from medvlm_lab.io import read
-    from medvlm_lab.samples import sample
+    from medvlm_lab.catalogue import sample
 
     path = Path(image).expanduser()
     return read(path) if path.exists() or path.suffix or len(path.parts) > 1 else sample(image)

@@ -168,7 +168,7 @@ class MedicalImage:
             raise ImageReadError(f"Window ({center}, {width}) is not usable; give a finite center and a width above 0.")
         return center, width
 
-    def display(self, frame: int = 0, window: Window | str | None = None) -> UInt8[np.ndarray, "h w 3"]:
+    def display(self, frame: int = 0, window: Window | str | None = None) -> UInt8[np.ndarray, "h w 3"]:  # noqa: F722
         """One frame as uint8 RGB, windowed linearly and inverted where the header says so; colour is left alone."""
         if not -self.frames <= frame < self.frames:
             raise ImageReadError(f"Frame {frame} does not exist; {self.name or 'the image'} has {self.frames} frames.")
@@ -198,11 +198,12 @@ class MedicalImage:
     def __repr__(self) -> str:
         kind = "colour" if self.color else str(self.pixels.dtype)
         simulated = ", simulated" if self.simulated else ""
-        return f"MedicalImage({self.name!r}, {self.modality}, {self.frames} x {self.height} x {self.width}, {kind}{simulated})"
+        size = f"{self.frames} x {self.height} x {self.width}"
+        return f"MedicalImage({self.name!r}, {self.modality}, {size}, {kind}{simulated})"
 
 
 def _as_rgb8(array: np.ndarray, name: str) -> np.ndarray:
-    """Colour of any numeric type to uint8: floats must lie in [0, 1] or [0, 255], integers wider than 8 bits are scaled."""
+    """Colour of any numeric type to uint8: floats must lie in [0, 1] or [0, 255], 16-bit ones are scaled."""
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind == "f":

@@ -8,7 +8,7 @@ from medvlm_lab.classroom.exercises import Exercise
 
 
 def _radiograph():
-    from medvlm_lab.samples import sample
+    from medvlm_lab.catalogue import sample
 
     return sample("chest-xray-nodules")
 

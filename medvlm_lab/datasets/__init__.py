@@ -37,7 +37,7 @@ def dataset(
     *,
     questions: str | Path | None = None,
     images: str | Path | None = None,
-    fraction: float = 0.15,
+    fraction: float = 0.10,
     seed: int = 0,
 ) -> VQADataset:
     """Questions, reference answers and the pictures that they are about.

@@ -10,7 +10,7 @@ import numpy as np
 from medvlm_lab.datasets import vqa_rad
 
 
-def by_question(rows: Sequence[dict[str, Any]], fraction: float = 0.15, seed: int = 0) -> tuple[list[int], list[int]]:
+def by_question(rows: Sequence[dict[str, Any]], fraction: float = 0.10, seed: int = 0) -> tuple[list[int], list[int]]:
     """(training, validation) row indices, both sorted; images are shared between the two.
 
     For VQA-RAD this follows the official protocol (see `vqa_rad.by_question`); rows without its numbering are held
@@ -24,7 +24,7 @@ def by_question(rows: Sequence[dict[str, Any]], fraction: float = 0.15, seed: in
     return sorted(order[count:].tolist()), sorted(order[:count].tolist())
 
 
-def by_image(rows: Sequence[dict[str, Any]], fraction: float = 0.15, seed: int = 0) -> tuple[list[int], list[int]]:
+def by_image(rows: Sequence[dict[str, Any]], fraction: float = 0.10, seed: int = 0) -> tuple[list[int], list[int]]:
     """(training, validation) row indices, both sorted, with no image on both sides.
 
     Whole images are drawn at random until at least `fraction` of the rows is held out.

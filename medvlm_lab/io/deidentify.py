@@ -63,7 +63,7 @@ _IDENTITY = (
 
 
 def allowed_tags(dataset: Dataset) -> dict[str, str]:
-    """The allow-listed elements as text; a value that is not plain code or number, or repeats an identity, is dropped."""
+    """The allow-listed elements as text, without values that are not plain codes or numbers or that repeat a name."""
     tags = {}
     for keyword in ALLOWED_TAGS:
         if keyword not in dataset:

@@ -26,7 +26,8 @@ def read_raster(path: Path) -> MedicalImage:
             picture = Image.open(path, formats=PILLOW_FORMATS)
         except Image.DecompressionBombError:
             raise ImageReadError(
-                f"{path.name} has more pixels than the limit of {MAX_FRAME_PIXELS:,} per frame; crop or downsample it first."
+                f"{path.name} has more pixels than the limit of {MAX_FRAME_PIXELS:,} per frame; "
+                "crop or downsample it first."
             ) from None
         with picture:
             pages = getattr(picture, "n_frames", 1)
@@ -41,7 +42,9 @@ def read_raster(path: Path) -> MedicalImage:
         len({(frame.shape, frame.dtype) for frame in frames}) > 1
     ):  # thumbnails or pyramid levels: the first is the picture
         frames = frames[:1]
-    return MedicalImage(pixels=np.stack(frames), name=path.stem, source=path.name)
+    # eight-bit grey was windowed when it was saved: show it as it is
+    window = (127.5, 255.0) if frames[0].ndim == 2 and frames[0].dtype == np.uint8 else None
+    return MedicalImage(pixels=np.stack(frames), window=window, name=path.stem, source=path.name)
 
 
 def _to_array(picture) -> np.ndarray:

@@ -8,8 +8,9 @@ CSS = (
 .mv-vqa .mv-body { display: flex; flex-flow: row wrap; gap: 20px; overflow: hidden; }
 .mv-vqa .mv-left { flex: 0 1 360px; min-width: 260px; gap: 4px; overflow: hidden; }
 .mv-vqa .mv-right { flex: 1 1 420px; min-width: 300px; gap: 8px; overflow: hidden; }
-.mv-vqa img.mv-picture, .mv-vqa .mv-picture img { width: 100%; height: 340px; object-fit: contain; background: #000; border-radius: 6px;
-  margin: 0 0 6px; }
+.mv-vqa .mv-picture img { width: 100%; height: 340px; object-fit: contain; background: #000;
+  border-radius: 6px; margin: 0 0 6px; }
+.mv-vqa .mv-left > * { margin-right: 0; box-sizing: border-box; max-width: calc(100% - 4px); }
 .mv-vqa .mv-title { font-size: 15px; font-weight: 600; color: var(--jp-ui-font-color1, #1b1f24); }
 .mv-vqa .mv-title span { font-weight: 400; font-size: 13px; color: var(--jp-ui-font-color2, #5c6670); }
 .mv-vqa .mv-suggestions { display: flex; flex-flow: row wrap; gap: 6px; overflow: hidden; }

@@ -57,7 +57,7 @@ class VQAWidget(w.VBox):
         self.picker = w.Dropdown(description="Image", layout=wide(), style=label, tooltip="Choose an image")
         self.window = w.Dropdown(description="Window", layout=wide(), style=label, tooltip="Range of grey values shown")
         self.frame = w.IntSlider(description="Frame", min=0, max=0, layout=wide(), style=label, continuous_update=True)
-        self.upload = w.FileUpload(description="Upload image", multiple=False, tooltip="DICOM, NIfTI, PNG or JPEG")
+        self.upload = w.FileUpload(description="Upload", multiple=False, tooltip="DICOM, NIfTI, PNG or JPEG")
         self.question_box = w.Text(
             placeholder="Type a question, then press Enter",
             description="Question",

@@ -84,7 +84,7 @@ def resolve_image(image):
         from medvlm_lab.io import read
 
         return read(image)
-    from medvlm_lab.samples import sample
+    from medvlm_lab.catalogue import sample
 
     return sample(image)
 
@@ -104,7 +104,7 @@ def windows(image) -> list[str]:
 
 def choices(images: dict) -> list[tuple[str, str]]:
     """(label, name) pairs for the image picker: the reader's own images, then the catalogue's samples."""
-    from medvlm_lab.samples import catalogue
+    from medvlm_lab.catalogue import catalogue
 
     samples = {name: f"{entry.title} ({entry.modality})" for name, entry in catalogue().items()}
     return [(name, name) for name in images if name not in samples] + [(label, name) for name, label in samples.items()]

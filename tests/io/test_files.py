@@ -75,3 +75,9 @@ def test_nan_unknown_missing_and_oversized(tmp_path):
     for name, word in (("nan.npy", "NaN"), ("notes.txt", "not an image"), ("none.png", "opened"), ("big.png", "limit")):
         with pytest.raises(ImageReadError, match=word):
             read(tmp_path / name)
+
+
+def test_eight_bit_grey_is_shown_as_it_was_saved(tmp_path):
+    grey = np.arange(40, 104, dtype=np.uint8).reshape(8, 8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    assert np.array_equal(read(tmp_path / "grey.png").display()[..., 0], grey)

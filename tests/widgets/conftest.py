@@ -26,7 +26,7 @@ def image():
 def catalogue(monkeypatch):
     from medvlm_lab.errors import UnknownNameError
 
-    module = ModuleType("medvlm_lab.samples")
+    module = ModuleType("medvlm_lab.catalogue")
     made = {"chest": make_image(), "head-ct": make_image("head-ct", 9, "CT")}
     module.catalogue = lambda: {
         name: SimpleNamespace(name=name, title=name.title(), modality=image.modality) for name, image in made.items()
@@ -38,4 +38,4 @@ def catalogue(monkeypatch):
         return made[name]
 
     module.sample = sample
-    monkeypatch.setitem(sys.modules, "medvlm_lab.samples", module)
+    monkeypatch.setitem(sys.modules, "medvlm_lab.catalogue", module)

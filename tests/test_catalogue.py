@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medvlm_lab import samples as module
+from medvlm_lab import catalogue as module
 from medvlm_lab.errors import MissingDataError, UnknownNameError
 from medvlm_lab.image import MODALITIES
 
