@@ -78,8 +78,8 @@ def samples(as_json: Json = False) -> None:
 
 def open_image(image: str):
     """The image at a path, or the sample of that name; ImageReadError or UnknownNameError where there is none."""
-    from medvlm_lab.io import read
     from medvlm_lab.catalogue import sample
+    from medvlm_lab.io import read
 
     path = Path(image).expanduser()
     return read(path) if path.exists() or path.suffix or len(path.parts) > 1 else sample(image)

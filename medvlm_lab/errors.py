@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 class MedVLMError(Exception):
-    """Base of every error that the reader's input, files or machine can cause; the command line prints it and exits 1."""
+    """Base of every error that input, files or the machine can cause; the command line prints it and exits 1."""
 
 
 class ImageReadError(MedVLMError):

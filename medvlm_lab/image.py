@@ -97,6 +97,9 @@ class MedicalImage:
         check_size(pixels.shape[1], pixels.shape[2], pixels.shape[0], name)
         if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
             raise ImageReadError(f"{name} has NaN or infinite pixels; replace them with numbers (np.nan_to_num) first.")
+        fixed = pixels.view()
+        fixed.flags.writeable = False  # what was computed from an image stays true of it
+        object.__setattr__(self, "pixels", fixed)
 
     @classmethod
     def from_array(cls, array: Shaped[np.ndarray, ...], modality: str = "unknown", **kw: Any) -> MedicalImage:
@@ -123,7 +126,7 @@ class MedicalImage:
             array = array[..., 0]
         if array.ndim == (3 if color else 2):
             array = array[None]
-        return cls(pixels=array, modality=modality, **kw)
+        return cls(pixels=array.copy(), modality=modality, **kw)
 
     @property
     def frames(self) -> int:
@@ -168,7 +171,7 @@ class MedicalImage:
             raise ImageReadError(f"Window ({center}, {width}) is not usable; give a finite center and a width above 0.")
         return center, width
 
-    def display(self, frame: int = 0, window: Window | str | None = None) -> UInt8[np.ndarray, "h w 3"]:  # noqa: F722
+    def display(self, frame: int = 0, window: Window | str | None = None) -> UInt8[np.ndarray, "h w 3"]:
         """One frame as uint8 RGB, windowed linearly and inverted where the header says so; colour is left alone."""
         if not -self.frames <= frame < self.frames:
             raise ImageReadError(f"Frame {frame} does not exist; {self.name or 'the image'} has {self.frames} frames.")

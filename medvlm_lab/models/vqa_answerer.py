@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -54,6 +55,8 @@ class VQAAnswerer:
     def __init__(self, module: ViTBertVQA, tokenizer: Tokenizer, calibration: tuple[float, float], device="cpu"):
         self.device = torch.device(device)
         self.module, self.tokenizer, self.calibration = module.eval().to(self.device), tokenizer, calibration
+        # an image's pixels are read-only, so its square stays true and the next question about it is answered faster
+        self._squares: WeakKeyDictionary[MedicalImage, Tensor] = WeakKeyDictionary()
 
     @classmethod
     def load(cls, folder: Path, device="cpu", untrained: bool = False) -> VQAAnswerer:
@@ -82,7 +85,10 @@ class VQAAnswerer:
     def pixels(self, images: list[MedicalImage]) -> Float[Tensor, "n 3 s s"]:
         """The model's view of each image: the middle frame, as displayed, fitted into a square."""
         size = self.module.config.image_size
-        return torch.stack([to_square(image.display(image.frames // 2), size) for image in images])
+        for image in images:
+            if image not in self._squares:
+                self._squares[image] = to_square(image.display(image.frames // 2), size)
+        return torch.stack([self._squares[image] for image in images])
 
     def answer(self, image: MedicalImage, question: str) -> Answer:
         """The answer with calibrated confidence, ranked alternatives and per-token log-probabilities.
@@ -94,19 +100,18 @@ class VQAAnswerer:
 
     @torch.inference_mode()
     def answer_batch(self, images: list[MedicalImage], questions: list[str]) -> list[Answer]:
-        """One answer per pair. An image given several times in a row is encoded once."""
+        """One answer per pair. Each image is encoded once, however many questions are asked about it."""
         started = time.perf_counter()
         questions = [checked(q) for q in questions]
         if len(images) != len(questions):
             raise QuestionError(f"{len(images)} images but {len(questions)} questions; give one question per image.")
         if not images:
             return []
-        places: dict[int, int] = {}
-        index = torch.tensor([places.setdefault(id(image), len(places)) for image in images])
-        unique = list({id(image): image for image in images}.values())
         model = self.module
+        unique = list(dict.fromkeys(images))
+        place = {image: i for i, image in enumerate(unique)}
+        seen = model.image_encoder(self.pixels(unique).to(self.device))[[place[image] for image in images]]  # (n, i, d)
         ids = self.tokenizer.batch(questions, model.config.question_context).to(self.device)
-        seen = model.image_encoder(self.pixels(unique).to(self.device))[index.to(self.device)]
         memory, keep = model.fuse(seen, *model.encode_question(ids))
         found, logs = beam_search(
             model.decode, memory, keep, self.tokenizer.start, self.tokenizer.end, BEAMS, model.config.answer_context

@@ -26,7 +26,7 @@ A ViT + BERT visual question answering transformer at a laptop's size, after Baz
 | parameters | {parameters:,}, of which {learned:,} were trained here |
 | stored | int8 matrices with a float16 scale per row, safetensors, {megabytes:.1f} MB |
 | image encoder | EfficientNet-lite0 stem (ImageNet weights, Apache-2.0, frozen), then a ViT, trained here |
-| question encoder | the first {question_layers} layers of MiniLM-L6-v2 (MIT, frozen), vocabulary cut to {vocabulary:,} pieces |
+| question encoder | first {question_layers} layers of MiniLM-L6-v2 (MIT, frozen), vocabulary of {vocabulary:,} pieces |
 | recipe | `{recipe}`, seed {seed}, {epochs} epochs |
 
 ## Data
@@ -38,8 +38,8 @@ and were used to train and measure only. No image is part of this checkpoint.
 
 ## Scores
 
-Held-out questions that no training step saw, split {split}, fraction {fraction}, seed {seed}; percent with a 95 % bootstrap
-interval. They were also used to fit the confidence, so the calibration error is optimistic.
+Held-out questions that no training step saw, split {split}, fraction {fraction}, seed {seed}; percent with a 95 %
+bootstrap interval. They were also used to fit the confidence, so the calibration error is optimistic.
 
 | data | questions | exact match, closed | exact match, open | calibration error (ECE) |
 |---|---|---|---|---|

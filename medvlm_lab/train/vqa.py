@@ -1,4 +1,4 @@
-"""Trains `vit-bert-vqa` from a recipe: frozen stem and question layers are run once, the rest learns on their output."""
+"""Trains `vit-bert-vqa` by a recipe: the frozen stem and question layers run once, the rest learns on their output."""
 
 from __future__ import annotations
 

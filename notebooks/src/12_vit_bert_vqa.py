@@ -45,13 +45,15 @@ lab.widgets.vqa(model, image, question="Is there cardiomegaly?")
 # - **Data.** VQA-RAD (radiology) and PathVQA (pathology).
 # - **Result.** The table near the end of this chapter quotes it beside what is measured here.
 #
-# The model below has the same four parts at a laptop's size. Its image encoder is a *hybrid* ViT: a small convolutional
+# The model below has the same four parts at a laptop's size. Its image encoder is a *hybrid* ViT: a
+# small convolutional
 # network, trained on ImageNet, cuts the image into tokens. Its question encoder is the lower half of MiniLM.
 
 # %% [markdown]
 # ## One image and one question, block by block
 #
-# **Predict.** The picture is 224 × 224 pixels and one token covers 32 × 32. How many image tokens, with the class token?
+# **Predict.** The picture is 224 × 224 pixels and one token covers 32 × 32. How many image tokens,
+# with the class token?
 
 # %%
 question = "Is there cardiomegaly?"
@@ -123,11 +125,13 @@ axes.axis("off")
 plt.show()
 
 # %% [markdown]
-# A nodule that fills half a cell is one number among many in one token. That is one reason why small findings are missed.
+# A nodule that fills half a cell is one number among many in one token. That is one reason why small
+# findings are missed.
 #
 # ## How it was trained
 #
-# The log of the training run that made the bundled weights: the loss, and the exact-match accuracy on held-out questions.
+# The log of the training run that made the bundled weights: the loss, and the exact-match accuracy on
+# held-out questions.
 
 # %%
 log = pd.read_json(lab.models.WEIGHTS / model.name / "log.jsonl", lines=True)
@@ -145,8 +149,10 @@ plt.show()
 # %% [markdown]
 # ## Measured here, beside the paper
 #
-# The first row quotes the paper, on the official test questions. The second is computed now, on training questions that
-# were *held out* from the bundled model, when VQA-RAD is on this machine (`medvlm-lab data fetch vqa_rad`). The two rows
+# The first row quotes the paper, on the official test questions. The second is computed now, on
+# training questions that
+# were *held out* from the bundled model, when VQA-RAD is on this machine (`medvlm-lab data fetch
+# vqa_rad`). The two rows
 # are **not the same questions**, so they may be compared in size only. Beside each score: its 95 % bootstrap interval.
 
 # %%
@@ -203,5 +209,6 @@ lab.check("12.2", None)
 lab.check("12.3", None)
 
 # %% [markdown]
-# **You can now** name the four parts of a vision-language model, follow the shapes through them, and read a VQA score with
+# **You can now** name the four parts of a vision-language model, follow the shapes through them, and
+# read a VQA score with
 # its interval, its split and its protocol. Back to [the start](00_start_here.ipynb).
