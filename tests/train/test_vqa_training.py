@@ -93,7 +93,7 @@ def test_an_exported_model_loads_and_answers_alike(tmp_path):
     answer = model.answer(image, "is it normal?")
     assert 0 <= answer.confidence <= 1 and answer.alternatives[0] == (answer.text, answer.confidence)
     assert sum(p for _, p in answer.alternatives) <= 1 + 1e-9
-    assert len(answer.tokens) == len(answer.token_logprobs) and max(answer.token_logprobs) <= 0
+    assert len(answer.tokens) == len(answer.token_logprobs) and all(p <= 0 for p in answer.token_logprobs)
 
 
 def test_eight_bits_cost_little(tmp_path):
