@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 one clear sentence says what is wrong, 2 wrong usage, 130 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -127,9 +126,7 @@ def train(
     """Train a model from its recipe."""
     from medvlm_lab.train import train as run
 
-    if device:
-        os.environ["MEDVLM_DEVICE"] = device
-    folder = run(name, recipe_file=recipe, minutes=minutes, out=out)
+    folder = run(name, recipe_file=recipe, minutes=minutes, out=out, device=device)
     emit({"model": name, "out": str(folder)}, f"{name} is trained; load it with checkpoint={str(folder)!r}", as_json)
 
 

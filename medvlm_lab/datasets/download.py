@@ -11,6 +11,8 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from medvlm_lab.errors import DownloadError
@@ -33,7 +35,8 @@ def download(
     """Download `url` to `path` and return its SHA-256.
 
     The bytes gather in `path` + ".part"; a dropped connection is taken up again where it broke off, at most `retries`
-    times in a row without a new byte, waiting `wait_s`, 2 `wait_s`, ... in between.
+    times in a row without a new byte, waiting `wait_s`, 2 `wait_s`, ... in between. A later call goes on from the same
+    part if the checksum can prove it, or the server says that the file is still the same one.
 
     Raises:
         DownloadError: no network, refused, cut off too often, other bytes than `sha256` says, or no room to write.
@@ -42,10 +45,10 @@ def download(
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if sha256 is None:
-            part.unlink(missing_ok=True)  # without a checksum nothing proves that an older part fits this file
-        _gather(url, part, retries, timeout_s, wait_s, progress)
+        if not (sha256 and part.is_file() and _sha256(part) == sha256):  # interrupted just before its last step
+            _gather(url, part, sha256 is not None, retries, timeout_s, wait_s, progress)
         found = _sha256(part)
+        _tag(part).unlink(missing_ok=True)
         if sha256 is not None and found != sha256:
             part.unlink()
             raise DownloadError(
@@ -55,23 +58,30 @@ def download(
         os.replace(part, path)
     except OSError as error:  # network errors were dealt with: what is left is the disk
         raise DownloadError(
-            f"Cannot write {path} ({error.strerror or error}); name a folder that can be written to and has room."
+            f"Cannot write {path} ({error.strerror or error}); make room or name a folder that can be written to, and "
+            "run the same command again: what has arrived is kept."
         ) from error
     return found
 
 
-def _gather(url: str, part: Path, retries: int, timeout_s: float, wait_s: float, progress: bool) -> None:
+def _tag(part: Path) -> Path:
+    """Where the ETag of the file that `part` belongs to is noted, for a later call."""
+    return part.with_name(part.name + ".etag")
+
+
+def _gather(
+    url: str, part: Path, proven: bool, retries: int, timeout_s: float, wait_s: float, progress: bool
+) -> None:
     from tqdm.auto import tqdm
 
     failures, furthest = 0, part.stat().st_size if part.exists() else 0
-    tags: list[str | None] = []  # the file's ETag at each attempt
     with tqdm(
         desc=part.name.removesuffix(".part"), unit="B", unit_scale=True, unit_divisor=1024, initial=furthest,
         disable=not progress,
     ) as bar:
         while True:
             try:
-                _transfer(url, part, tags, timeout_s, bar)
+                _transfer(url, part, proven, timeout_s, bar)
                 return
             except urllib.error.HTTPError as error:
                 if error.code < 500 and error.code not in (408, 416, 429):
@@ -81,7 +91,7 @@ def _gather(url: str, part: Path, retries: int, timeout_s: float, wait_s: float,
                 if error.code == 416:  # the part is longer than the file: it belongs to something else
                     part.unlink(missing_ok=True)
                 reason = f"HTTP {error.code}"
-            except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            except (urllib.error.URLError, http.client.HTTPException, ConnectionError) as error:
                 reason = str(getattr(error, "reason", error)) or type(error).__name__
             size = part.stat().st_size if part.exists() else 0
             failures = 1 if size > furthest else failures + 1
@@ -89,39 +99,67 @@ def _gather(url: str, part: Path, retries: int, timeout_s: float, wait_s: float,
             if failures > retries:
                 raise DownloadError(
                     f"Cannot download {url} ({reason}, after {failures} attempts and {size:,} bytes); check the "
-                    "network and run the same command again."
+                    "network and run the same command again: what has arrived is kept."
                 )
             time.sleep(wait_s * failures)
 
 
-def _transfer(url: str, part: Path, tags: list[str | None], timeout_s: float, bar) -> None:
-    """One attempt: append what is still missing. Raises ConnectionError when the body ends early."""
+def _transfer(url: str, part: Path, proven: bool, timeout_s: float, bar) -> None:
+    """One attempt: append what is still missing. Raises ConnectionError when the body ends early.
+
+    Without a checksum (`proven` is False) the rest is asked for under the condition that the file has not changed, so
+    that a changed one comes whole instead of as a wrong tail.
+    """
     have = part.stat().st_size if part.exists() else 0
+    tag = _tag(part).read_text() if _tag(part).exists() else ""
     headers = dict(AGENT)
-    if have:
+    if have and (proven or tag):
         headers["Range"] = f"bytes={have}-"
-        if tags and tags[-1]:
-            headers["If-Range"] = tags[-1]  # a file that changed meanwhile comes whole instead of as a wrong tail
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout_s) as answer:
+        if not proven:
+            headers["If-Range"] = tag
+    with _open(urllib.request.Request(url, headers=headers), timeout_s) as answer:
         start = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
         resumed = answer.status == 206 and start == str(have)
-        tags.append(answer.headers.get("ETag"))  # noted before the body, which may be cut off
         if answer.status == 206 and not resumed:
             part.unlink(missing_ok=True)
             raise ConnectionError("the server sent another part of the file than asked for")
+        tag = answer.headers.get("ETag", "")
+        if not resumed:  # what is there belongs to no known file as soon as this one begins
+            part.unlink(missing_ok=True)
+        _tag(part).write_text("" if tag.startswith("W/") else tag)  # a weak tag does not promise equal bytes
         offset = have if resumed else 0
         length = answer.headers.get("Content-Length")
         total = offset + int(length) if length else None
         bar.total, bar.n = total, offset
         bar.refresh()
         size = offset
-        with part.open("ab" if resumed else "wb") as file:
-            while chunk := answer.read(CHUNK_BYTES):
+        with part.open("ab") as file:
+            for chunk in _chunks(answer):
                 file.write(chunk)
                 size += len(chunk)
                 bar.update(len(chunk))
         if total is not None and size < total:
             raise ConnectionError("the connection was cut off")
+
+
+def _open(request: urllib.request.Request, timeout_s: float) -> http.client.HTTPResponse:
+    try:
+        return urllib.request.urlopen(request, timeout=timeout_s)
+    except urllib.error.URLError:
+        raise
+    except OSError as error:  # a broken handshake, for instance, which must not be taken for trouble with the disk
+        raise ConnectionError(str(error) or type(error).__name__) from error
+
+
+def _chunks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = answer.read(CHUNK_BYTES)
+        except OSError as error:  # likewise
+            raise ConnectionError(str(error) or type(error).__name__) from error
+        if not chunk:
+            return
+        yield chunk
 
 
 def _sha256(path: Path) -> str:
@@ -151,11 +189,11 @@ def unpack(archive: Path, folder: Path, suffixes: tuple[str, ...]) -> int:
             folder.mkdir(parents=True, exist_ok=True)
             for m in wanted:
                 name = m.filename.replace("\\", "/").rsplit("/", 1)[-1]
-                if name in names:
+                if name.lower() in names:  # some file systems do not tell a.jpg from A.jpg
                     raise DownloadError(f"{archive.name} holds two files named {name!r}; get the data set by hand.")
-                names.add(name)
+                names.add(name.lower())
                 with z.open(m) as source, (folder / name).open("wb") as target:
                     shutil.copyfileobj(source, target)
             return len(names)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DownloadError(f"{archive.name} is not a whole ZIP archive ({error}); download it again.") from error

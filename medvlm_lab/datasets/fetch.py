@@ -2,98 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from medvlm_lab.datasets.base import data_root, default_root, load_vqa, read_rows
-from medvlm_lab.datasets.download import download, unpack
+from filelock import FileLock, Timeout
+
+from medvlm_lab.datasets import path_vqa, vqa_rad_release
+from medvlm_lab.datasets.base import data_root, default_root, load_vqa
+from medvlm_lab.datasets.download import download
+from medvlm_lab.datasets.recipe import Recipe, write_rows
 from medvlm_lab.errors import DownloadError, MedVLMError, UnknownNameError
 
-
-@dataclass(frozen=True)
-class Source:
-    """One file of a data set. Without a known `sha256` the one found is printed, to be compared by the reader."""
-
-    file: str
-    url: str
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A data set's home: what to download, and how it becomes `trainset.json`, `testset.json` and `images/`."""
-
-    folder: str
-    home: str
-    licence: str
-    sources: tuple[Source, ...]
-    build: Callable[[Path, Path], None] | None  # (downloads, new folder)
-    by_hand: str = ""
-
-
-def build_vqa_rad(downloads: Path, folder: Path) -> None:
-    """The public release's two files into the layout that research code shares."""
-    train, test = expand_vqa_rad(read_rows(downloads / "questions.json"))
-    for name, rows in (("trainset.json", train), ("testset.json", test)):
-        (folder / name).write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
-    unpack(downloads / "images.zip", folder / "images", (".jpg", ".jpeg", ".png"))
-
-
-def expand_vqa_rad(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(training, test) rows of the public file.
-
-    The public file holds each question's template phrasing in a field of its row (`question_frame`). Here it becomes a
-    row that follows its question, always in training, also where the question itself is a test question: 2,248 rows
-    become 3,064 for training and 451 for testing.
-    """
-    train: list[dict[str, Any]] = []
-    test: list[dict[str, Any]] = []
-    kept = ("image_name", "image_organ", "answer", "answer_type", "question_type")
-    qid = 0
-    for row in rows:
-        phrase = str(row.get("phrase_type", "freeform")).strip()
-        common = {k: row.get(k, "") for k in kept}
-        qid += 1
-        target = test if phrase.startswith("test_") else train
-        kind = phrase.removeprefix("test_")
-        target.append({"qid": qid, **common, "question": row.get("question", ""), "phrase_type": kind})
-        frame = str(row.get("question_frame") or "").strip()
-        if frame and frame.upper() != "NULL":
-            qid += 1
-            train.append({"qid": qid, **common, "question": frame, "phrase_type": "frame"})
-    return train, test
-
-
-RECIPES = {
-    "vqa_rad": Recipe(
-        "vqa_rad", "https://osf.io/89kps/", "CC0",
-        (
-            Source("questions.json", "https://osf.io/download/6qdas/"),
-            # zipped anew by the server for every request, so its checksum cannot be known beforehand
-            Source(
-                "images.zip",
-                "https://files.osf.io/v1/resources/89kps/providers/osfstorage/5b21453986d8510011c277bc/?zip=",
-            ),
-        ),
-        build_vqa_rad,
-    ),
-    "path_vqa": Recipe(
-        "pathvqa_histology", "https://github.com/UCSD-AI4H/PathVQA", "questions MIT, images their publishers'", (),
-        None, "its authors share it through a drive page meant for browsers",
-    ),
-}
+RECIPES = {"vqa_rad": vqa_rad_release.RECIPE, "path_vqa": path_vqa.RECIPE}
 
 
 def fetch(name: str, dest: str | Path | None = None, *, progress: bool = True) -> Path:
     """Download a data set and return its folder; does nothing if it is there already.
 
-    Everything gathers beside the final folder, which appears only when complete and checked; a download that was cut
-    off is taken up again within the same call.
+    Everything gathers in `.NAME-partial` beside the final folder, which appears only when complete and checked. What
+    has arrived there stays when a download breaks off, is interrupted or fills the disk, and the next call goes on
+    from it.
 
     Args:
         name: `vqa_rad` or `path_vqa`.
@@ -102,40 +34,79 @@ def fetch(name: str, dest: str | Path | None = None, *, progress: bool = True) -
 
     Raises:
         UnknownNameError: no such data set.
-        DownloadError: no network, damaged files, or a folder that cannot be written to.
+        DownloadError: no network, damaged files, no room, or a folder that cannot be written to.
     """
     if name not in RECIPES:
         raise UnknownNameError("data set", name, RECIPES)
     recipe = RECIPES[name]
     root = Path(dest).expanduser() if dest else (data_root() or default_root())
-    target = root / recipe.folder
+    target, partial = root / recipe.folder, root / f".{recipe.folder}-partial"
     if (target / "trainset.json").is_file():
         return target
-    if recipe.build is None:
-        raise DownloadError(
-            f"Data set {name!r} cannot be fetched by a program ({recipe.by_hand}); get it from {recipe.home} and put "
-            f"trainset.json and images/ into {target}."
-        )
     try:
-        root.mkdir(parents=True, exist_ok=True)
         if target.exists():
             raise DownloadError(f"{target} exists but holds no trainset.json; move it away and run this again.")
-        with tempfile.TemporaryDirectory(prefix=f".{recipe.folder}-", dir=root) as scratch:
-            downloads, folder = Path(scratch, "downloads"), Path(scratch, recipe.folder)
-            folder.mkdir()
-            for source in recipe.sources:
-                found = download(source.url, downloads / source.file, source.sha256, progress=progress)
-                if progress and source.sha256 is None:
-                    print(f"{source.file}: sha256 {found} (none is known to compare it with)")
-            recipe.build(downloads, folder)
-            load_vqa(name, "train", folder / "trainset.json", folder / "images")  # every row and picture is there
-            shutil.move(folder, target)  # same file system: a rename
+        partial.mkdir(parents=True, exist_ok=True)
+        with _alone(partial):
+            if not (target / "trainset.json").is_file():  # another process may have finished meanwhile
+                _gather(name, recipe, partial, progress)
+                os.replace(partial / recipe.folder, target)
+        shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise DownloadError(
-            f"Cannot write to {root} ({error.strerror or error}); name another folder with --dest or MEDVLM_DATA."
+            f"Cannot write to {root} ({error.strerror or error}); make room there or point MEDVLM_DATA at another "
+            "folder, and run the same command again: what has arrived is kept."
         ) from error
-    except DownloadError:
-        raise
-    except MedVLMError as error:
-        raise DownloadError(f"What {recipe.home} sent is not the data set that was expected: {error}") from error
     return target
+
+
+def _gather(name: str, recipe: Recipe, partial: Path, progress: bool) -> None:
+    """Download and build the data set in `partial`/FOLDER, passing over what an earlier call has done."""
+    downloads, folder = partial / "downloads", partial / recipe.folder
+    folder.mkdir(exist_ok=True)
+    for source in recipe.sources:
+        file, rows = downloads / source.file, downloads / f"{source.file}.rows"
+        if rows.is_file():
+            continue
+        if not file.is_file():  # it gets this name only when whole
+            _check_room(recipe, partial)
+            found = download(source.url, file, source.sha256, progress=progress)
+            if progress and source.sha256 is None:
+                print(f"{source.file}: sha256 {found} (none is known to compare it with)", file=sys.stderr)
+        if recipe.extract:
+            with _genuine(recipe, partial):
+                write_rows(rows, recipe.extract(file, folder, progress))
+            file.unlink()
+    with _genuine(recipe, partial):
+        recipe.build(downloads, folder)
+        load_vqa(name, "train", folder / "trainset.json", folder / "images")  # every row and picture is there
+
+
+def _check_room(recipe: Recipe, partial: Path) -> None:
+    here = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
+    free_mb = (shutil.disk_usage(partial).free + here) / 1e6
+    if free_mb < recipe.disk_mb:
+        raise DownloadError(
+            f"{partial.parent} has room for {free_mb:.0f} MB, and {recipe.folder} needs {recipe.disk_mb} MB to be "
+            "fetched; make room or point MEDVLM_DATA at another folder."
+        )
+
+
+@contextmanager
+def _genuine(recipe: Recipe, partial: Path) -> Iterator[None]:
+    """Throws away what proves not to be the data set: a later call must start anew, not fail over it again."""
+    try:
+        yield
+    except MedVLMError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise DownloadError(f"What {recipe.home} sent is not the data set that was expected: {error}") from error
+
+
+@contextmanager
+def _alone(partial: Path) -> Iterator[None]:
+    """Two processes that write into one partial folder would spoil it."""
+    try:
+        with FileLock(partial / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise DownloadError(f"Another process is fetching into {partial}; wait until it has finished.") from error

@@ -38,21 +38,29 @@ def question_groups(rows: Sequence[dict[str, Any]]) -> list[list[int]]:
 def by_question(rows: Sequence[dict[str, Any]], fraction: float, seed: int) -> tuple[list[int], list[int]]:
     """(training, held-out) row indices that imitate the official test protocol.
 
-    The official test set takes a group's `freeform` and `para` phrasing and leaves its `frame` phrasing in training.
-    So: random groups that have a frame, their freeform and para rows held out, until `fraction` of the rows is reached.
+    The official test set took whole groups at random, a question (`freeform`) with its rephrasing (`para`), and left
+    their `frame` phrasings in training: of the 451 numbers missing from the training file, 284 (63 %) are followed by
+    their frame. So here: random groups, their freeform and para rows held out, until `fraction` of the rows is reached;
+    see `has_twin` for which of them have kept a frame in training.
     """
-    groups = [g for g in question_groups(rows) if _is_complete(rows, g)]
+    groups = [[i for i in g if rows[i]["phrase_type"] != "frame"] for g in question_groups(rows)]
+    groups = [g for g in groups if g]
     held: set[int] = set()
     for g in np.random.default_rng(seed).permutation(len(groups)):
         if len(held) >= fraction * len(rows):
             break
-        held.update(i for i in groups[g] if rows[i]["phrase_type"] != "frame")
+        held.update(groups[g])
     return [i for i in range(len(rows)) if i not in held], sorted(held)
 
 
-def _is_complete(rows: Sequence[dict[str, Any]], group: list[int]) -> bool:
-    kinds = {rows[i]["phrase_type"] for i in group}
-    return "frame" in kinds and "freeform" in kinds
+def has_twin(rows: Sequence[dict[str, Any]]) -> list[bool]:
+    """For each row, whether its group holds a `frame` row: the same question, image and answer in other words."""
+    twin = [False] * len(rows)
+    for group in question_groups(rows):
+        framed = any(rows[i]["phrase_type"] == "frame" for i in group)
+        for i in group:
+            twin[i] = framed
+    return twin
 
 
 def has_phrases(rows: Sequence[dict[str, Any]]) -> bool:

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from medvlm_lab.nn.bert import Bert
-from medvlm_lab.nn.layers import DecoderLayer, EncoderLayer, init_weights
+from medvlm_lab.nn.layers import DecoderLayer, Dropout, EncoderLayer, init_weights
 from medvlm_lab.nn.vit import HybridViT
 
 
@@ -69,7 +69,7 @@ class ViTBertVQA(nn.Module):
             DecoderLayer(c.width, c.heads, c.hidden, c.dropout) for _ in range(c.decoder_layers)
         )
         self.output_norm = nn.LayerNorm(c.width)
-        self.drop = nn.Dropout(c.dropout)
+        self.drop = Dropout(c.dropout)
         self.apply(init_weights)
 
     # image + question → memory

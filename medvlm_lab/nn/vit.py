@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medvlm_lab.nn.efficientnet import CHANNELS, STRIDE, EfficientNetLite0
-from medvlm_lab.nn.layers import EncoderLayer
+from medvlm_lab.nn.layers import Dropout, EncoderLayer
 
 
 class HybridViT(nn.Module):
@@ -23,7 +23,7 @@ class HybridViT(nn.Module):
         self.patch_projection = nn.Linear(CHANNELS, width)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.randn(1, self.grid**2 + 1, width) * 0.02)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.layers = nn.ModuleList(EncoderLayer(width, heads, hidden, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 

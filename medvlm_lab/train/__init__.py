@@ -28,30 +28,45 @@ def train(
     recipe_file: str | Path | None = None,
     minutes: float | None = None,
     out: str | Path | None = None,
-    threads: int | None = None,
+    device: str | None = None,
+    **changes: Any,
 ) -> Path:
     """Trains a model by its recipe into the folder `out` (default `runs/NAME`) and returns that folder.
 
     A run that was stopped continues from its last finished epoch. The folder then loads with
-    `lab.load(name, checkpoint=folder)`.
+    `lab.load(name, checkpoint=folder)`. The weights are those trained on the recipe's first split; a model trained on
+    each further split is only scored, for the model card.
+
+    Args:
+        name: a model's name.
+        recipe_file: another recipe than the bundled one.
+        minutes: stop at the first epoch's end after this long, for each split.
+        out: where weights, log and card go.
+        device: as for `lab.device`.
+        changes: of the recipe's numbers, such as `epochs=3`.
 
     Raises:
-        UnknownNameError: no recipe of that name.
+        UnknownNameError: no recipe of that name, or a number that it does not have.
         MissingDataError: a data set of the recipe is not on this machine.
     """
-    import torch
-
-    from medvlm_lab.train.setup import prepare
-    from medvlm_lab.train.vqa import Trainer
+    from medvlm_lab.devices import device as choose
+    from medvlm_lab.train.export import export
+    from medvlm_lab.train.loop import Loop
+    from medvlm_lab.train.setup import tables, task
 
     settings = recipe(recipe_file or name)
-    folder = Path(out or Path("runs") / name)
-    folder.mkdir(parents=True, exist_ok=True)
-    if threads:
-        torch.set_num_threads(threads)
-    trainer: Trainer = prepare(settings, folder)
-    if not trainer.resume():
-        (folder / "log.jsonl").unlink(missing_ok=True)
-    trainer.run(minutes)
-    trainer.export()
+    for key, value in changes.items():
+        if key not in settings:
+            raise UnknownNameError("recipe entry", key, settings)
+        settings[key] = value
+    folder, where = Path(out or Path("runs") / name), choose(device)
+    data, loops = tables(settings, folder), {}
+    for split in settings["splits"]:
+        run = folder / split
+        run.mkdir(parents=True, exist_ok=True)
+        loop = loops[split] = Loop(task(settings, data, split), settings, run, where)
+        if not loop.resume():
+            (run / "log.jsonl").unlink(missing_ok=True)
+        loop.run(minutes)
+    export(loops, settings, folder)
     return folder

@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from medvlm_lab.models.beam import beam_search
+from medvlm_lab.metrics import bootstrap_interval, exact_match, expected_calibration_error
 from medvlm_lab.models.store import WEIGHTS, save_weights
 from medvlm_lab.models.vit_bert_vqa import ViTBertVQA
 from medvlm_lab.models.vqa_answerer import BEAMS, VQAAnswerer
 from medvlm_lab.text.tokenizer import Tokenizer
+from medvlm_lab.train.loop import Loop
+from medvlm_lab.train.setup import VOCABULARY
+from medvlm_lab.train.vqa import Table, decoded
 
 CARD = """# vit-bert-vqa
 
@@ -38,32 +41,27 @@ and were used to train and measure only. No image is part of this checkpoint.
 
 ## Scores
 
-Held-out questions that no training step saw, split {split}, fraction {fraction}, seed {seed}; percent with a 95 %
-bootstrap interval. They were also used to fit the confidence, so the calibration error is optimistic.
+Held-out questions that no training step saw, fraction {fraction}, seed {seed}; percent with a 95 % bootstrap interval.
 
-| data | questions | exact match, closed | exact match, open | calibration error (ECE) |
+| data | split | exact match, closed | exact match, open | calibration error (ECE) |
 |---|---|---|---|---|
 {scores}
 
-In the `by_question` split an image's other questions stay in training, as in VQA-RAD's official test: such a score says
-how well the model answers new questions about images that it knows, not how well it reads a new patient's image.
+`by_question` imitates VQA-RAD's official test: an image's other questions stay in training, and so do template wordings
+of about six held-out questions in ten. It says how well the model answers new questions about images that it knows.
+`by_image` holds out whole images, and was scored on a model trained for that alone: it says how well a new patient's
+image is read. The bundled weights are those of `{split}`, whose held-out questions were also used to fit the
+confidence, so that split's calibration error is optimistic.
 """
 
 
-@torch.inference_mode()
-def held_out_answers(model: ViTBertVQA, tokenizer: Tokenizer, table) -> tuple[list[str], np.ndarray]:
+def held_out_answers(model: ViTBertVQA, tokenizer: Tokenizer, table: Table) -> tuple[list[str], np.ndarray]:
     """The answer to each validation question and its log-probability, from the frozen features."""
     plain, texts, logs = VQAAnswerer(model, tokenizer, (1.0, 0.0)), [], []
-    for rows in np.array_split(table.validation, max(1, len(table.validation) // 64)):
-        image = model.image_encoder.encode_patches(table.images[0, table.image_index[rows]].float())
-        memory, keep = model.fuse(image, table.words[rows].float(), table.keep[rows])
-        found = beam_search(
-            model.decode, memory, keep, tokenizer.start, tokenizer.end, BEAMS, model.config.answer_context
-        )
-        for ids, log in zip(*found, strict=True):
-            answer = plain._answer(ids, log, 0.0)
-            texts.append(answer.text)
-            logs.append(math.log(max(answer.confidence / (1 - answer.confidence), 1e-12)))  # sigmoid undone: log p
+    for ids, log in decoded(model, tokenizer, table, BEAMS):
+        answer = plain._answer(torch.tensor(ids), log, 0.0)
+        texts.append(answer.text)
+        logs.append(math.log(max(answer.confidence / (1 - answer.confidence), 1e-12)))  # sigmoid undone: log p
     return texts, np.array(logs)
 
 
@@ -77,18 +75,20 @@ def fit_confidence(logs: np.ndarray, right: np.ndarray) -> tuple[float, float]:
     return float(fit.coef_[0, 0]), float(fit.intercept_[0])
 
 
-def export(model: ViTBertVQA, tokenizer: Tokenizer, tables: list, recipe: dict, learned: int, out: Path) -> None:
-    """Writes the checkpoint into `out`."""
-    from medvlm_lab.metrics import bootstrap_interval, exact_match, expected_calibration_error
-
-    rows, data, answers = [], [], []
-    for spec, table in zip(recipe["data"], tables, strict=True):
-        texts, logs = held_out_answers(model, tokenizer, table)
+def scored(loop: Loop) -> list[tuple[dict, Table, np.ndarray, np.ndarray]]:
+    """(recipe entry, table, log-probability of each answer, whether it is right) per data set."""
+    model, task = loop.averaged().cpu(), loop.task
+    found = []
+    for spec, table in zip(task.recipe["data"], task.tables, strict=True):
+        texts, logs = held_out_answers(model, task.tokenizer, table)
         right = np.array([exact_match(t, table.texts[i]) for t, i in zip(texts, table.validation, strict=True)])
-        answers.append((spec, table, logs, right))
-    calibration = fit_confidence(
-        np.concatenate([a[2] for a in answers]), np.concatenate([a[3] for a in answers])
-    )
+        found.append((spec, table, logs, right))
+    return found
+
+
+def score_rows(split: str, answers: list, calibration: tuple[float, float]) -> list[str]:
+    """The card's table rows of one split."""
+    rows = []
     for spec, table, logs, right in answers:
         confidence = 1 / (1 + np.exp(-(calibration[0] * logs + calibration[1])))
         closed = table.closed[table.validation]
@@ -97,25 +97,37 @@ def export(model: ViTBertVQA, tokenizer: Tokenizer, tables: list, recipe: dict, 
             value, low, high = (100 * v for v in bootstrap_interval(right[chosen].astype(float)))
             cells.append(f"{value:.1f} ({low:.1f} to {high:.1f}), n = {chosen.sum()}")
         error = 100 * expected_calibration_error(confidence, right)
-        rows.append(f"| {spec['name']} | {len(right)} | {cells[0]} | {cells[1]} | {error:.1f} |")
-        data.append(f"- `{spec['name']}`: {len(table.train):,} questions about {table.images.shape[1]:,} images")
+        rows.append(f"| {spec['name']} | `{split}` | {cells[0]} | {cells[1]} | {error:.1f} |")
+    return rows
+
+
+def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
+    """Writes into `out` the checkpoint of the first split's model, and a card with the scores of every split's."""
+    answers = {split: scored(loop) for split, loop in loops.items()}
+    split, loop = next(iter(loops.items()))
+    logs, right = (np.concatenate([a[k] for a in answers[split]]) for k in (2, 3))
+    calibration = fit_confidence(logs, right)
+    model, tables = loop.averaged().cpu(), loop.task.tables
     config = {"architecture": VQAAnswerer.name, "model": asdict(model.config), "calibration": list(calibration)}
-    config["recipe"] = recipe
-    save_weights(out, model.state_dict(), config)
-    shutil.copyfile(Path(__file__).parents[1] / "weights" / "vit-bert-vqa" / "vocabulary.txt", out / "vocabulary.txt")
+    save_weights(out, model.state_dict(), config | {"recipe": recipe})
+    shutil.copyfile(VOCABULARY, out / "vocabulary.txt")
+    shutil.copyfile(loop.out / "log.jsonl", out / "log.jsonl")
     card = CARD.format(
         images=sum(t.images.shape[1] for t in tables),
         parameters=sum(p.numel() for p in model.parameters()),
-        learned=learned,
+        learned=sum(p.numel() for _, p in loop.learning),
         megabytes=(out / WEIGHTS).stat().st_size / 1e6,
         question_layers=model.config.question_layers,
-        vocabulary=len(tokenizer),
+        vocabulary=model.config.vocabulary,
         recipe="medvlm_lab/train/recipes/vit-bert-vqa.toml",
         seed=recipe["seed"],
-        epochs=recipe["epochs"],
-        data="\n".join(data),
-        split=recipe["split"],
+        epochs=loop.epoch,
+        data="\n".join(
+            f"- `{spec['name']}`: {len(table.train):,} questions about {table.images.shape[1]:,} images"
+            for spec, table in zip(recipe["data"], tables, strict=True)
+        ),
+        split=split,
         fraction=recipe["validation_fraction"],
-        scores="\n".join(rows),
+        scores="\n".join(row for name, found in answers.items() for row in score_rows(name, found, calibration)),
     )
     (out / "README.md").write_text(card, encoding="utf-8")

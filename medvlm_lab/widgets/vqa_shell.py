@@ -56,6 +56,10 @@ class VQAWidget(w.VBox):
         self.image_view.add_class("mv-picture")
         self.picker = w.Dropdown(description="Image", layout=wide(), style=label, tooltip="Choose an image")
         self.window = w.Dropdown(description="Window", layout=wide(), style=label, tooltip="Range of grey values shown")
+        self.levels = w.FloatRangeSlider(
+            description="Grey", readout_format=".4g", layout=wide(), style=label,
+            tooltip="Range of values shown, from black to white",
+        )
         self.frame = w.IntSlider(description="Frame", min=0, max=0, layout=wide(), style=label, continuous_update=True)
         self.upload = w.FileUpload(description="Upload", multiple=False, tooltip="DICOM, NIfTI, PNG or JPEG")
         self.question_box = w.Text(
@@ -73,7 +77,7 @@ class VQAWidget(w.VBox):
         self.transcript.add_class("mv-transcript")
         records = w.Accordion([self.history_view, self.transcript], titles=("History", "Transcript to copy"))
         records.selected_index = 0
-        left = w.VBox([self.image_view, self.picker, self.window, self.frame, self.upload])
+        left = w.VBox([self.image_view, self.picker, self.window, self.levels, self.frame, self.upload])
         left.add_class("mv-left")
         ask_row = w.HBox([self.question_box, self.ask_button])
         right = w.VBox([ask_row, self.suggestions, self.answer_view, records])
@@ -84,6 +88,7 @@ class VQAWidget(w.VBox):
 
         self.picker.observe(self._on_pick, "value")
         self.window.observe(self._on_view, "value")
+        self.levels.observe(self._on_levels, "value")
         self.frame.observe(self._on_view, "value")
         self.upload.observe(self._on_upload, "value")
         self.ask_button.on_click(lambda _: self.ask())
@@ -115,8 +120,9 @@ class VQAWidget(w.VBox):
             self.picker.options = logic.choices(self._images)
             self.picker.value = image.name
             self.window.options = logic.windows(image)
-            self.window.value = self.state.window or logic.DEFAULT_WINDOW
-            self.window.layout.display = None if len(self.window.options) > 1 else "none"
+            self.window.value = logic.DEFAULT_WINDOW
+            self.window.layout.display = None if len(self.window.options) > 2 else "none"
+            self._show_levels()
             self.frame.value, self.frame.max = 0, image.frames - 1
             self.frame.value = self.state.frame
             self.frame.description = "Frame" if image.fps else "Slice"
@@ -130,6 +136,15 @@ class VQAWidget(w.VBox):
             self.suggestions.children = buttons
         finally:
             self._busy = False
+
+    def _show_levels(self) -> None:
+        """Sets the grey-range slider to the window in view; colour has none."""
+        self.levels.layout.display = "none" if self.state.image.color else None
+        if not self.state.image.color:
+            least, most, black, white = logic.grey_range(self.state)
+            self.levels.max = max(most, self.levels.min)  # bounds may cross on the way, and then it would raise
+            self.levels.min, self.levels.max = least, most
+            self.levels.step, self.levels.value = (most - least) / 256, (black, white)
 
     def _fail(self, message: str) -> None:
         self.state = replace(self.state, error=message)
@@ -151,13 +166,30 @@ class VQAWidget(w.VBox):
             self._show_image()
             self._fail(str(error))
 
-    def _on_view(self, _) -> None:
+    def _on_view(self, change) -> None:
         if self._busy:
             return
-        window = None if self.window.value == logic.DEFAULT_WINDOW else self.window.value
+        window = self.state.window
+        if change["owner"] is self.window and self.window.value != logic.OWN_WINDOW:
+            window = None if self.window.value == logic.DEFAULT_WINDOW else self.window.value
+        self._look(replace(self.state, frame=self.frame.value, window=window))
+        self._busy = True
+        self._show_levels()
+        self._busy = False
+
+    def _on_levels(self, _) -> None:
+        if self._busy:
+            return
+        black, white = self.levels.value
+        self._look(replace(self.state, window=((black + white) / 2, max(white - black, self.levels.step))))
+        self._busy = True
+        self.window.value = logic.OWN_WINDOW
+        self._busy = False
+
+    def _look(self, state) -> None:
         try:
-            self.state = replace(self.state, frame=self.frame.value, window=window)
-            self.image_view.value = logic.render_picture(self.state)
+            self.image_view.value = logic.render_picture(state)
+            self.state = state
         except MedVLMError as error:
             self._fail(str(error))
 

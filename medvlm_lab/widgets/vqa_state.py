@@ -14,7 +14,8 @@ from medvlm_lab.errors import MedVLMError
 from medvlm_lab.models.base import Answer
 
 DISCLAIMER = "Not for clinical use."
-DEFAULT_WINDOW = "from the file"
+DEFAULT_WINDOW, OWN_WINDOW = "from the file", "as set below"
+SHOWN_PIXELS = 768  # longest side of the picture sent to the browser: a slider must not wait for 4 megapixels
 _CAPABILITIES = ("answer", "stream")
 
 
@@ -36,7 +37,7 @@ class VQAState:
     Attributes:
         image: the `MedicalImage` in view.
         frame: index of the frame or slice shown.
-        window: a preset's name, or None for the image's own window.
+        window: a preset's name, a (center, width) pair, or None for the image's own window.
         question, partial: the question being answered, and its answer so far.
         history: finished turns, oldest first.
         error: one sentence to show the reader, or "".
@@ -46,7 +47,7 @@ class VQAState:
     model_name: str
     device: str = "CPU"
     frame: int = 0
-    window: str | None = None
+    window: str | tuple[float, float] | None = None
     question: str = ""
     partial: str = ""
     history: tuple[Turn, ...] = ()
@@ -99,7 +100,14 @@ def windows(image) -> list[str]:
     """Choices for the window dropdown: the image's own first, then the presets of its modality."""
     from medvlm_lab.image import WINDOW_PRESETS
 
-    return [DEFAULT_WINDOW, *([] if image.color else WINDOW_PRESETS.get(image.modality, {}))]
+    return [DEFAULT_WINDOW, *([] if image.color else WINDOW_PRESETS.get(image.modality, {})), OWN_WINDOW]
+
+
+def grey_range(state: VQAState) -> tuple[float, float, float, float]:
+    """(least, most, black, white): bounds of the grey-range slider and its two handles, in the image's units."""
+    center, width = state.image.resolve_window(state.window)
+    black, white = center - width / 2, center + width / 2
+    return min(float(state.image.pixels.min()), black), max(float(state.image.pixels.max()), white), black, white
 
 
 def choices(images: dict) -> list[tuple[str, str]]:
@@ -111,9 +119,10 @@ def choices(images: dict) -> list[tuple[str, str]]:
 
 
 def picture(state: VQAState) -> bytes:
-    """PNG of the frame in view."""
-    buffer = io.BytesIO()
-    state.image.pil(state.frame, state.window).save(buffer, "PNG")
+    """PNG of the frame in view, no larger than a screen shows."""
+    buffer, shown = io.BytesIO(), state.image.pil(state.frame, state.window)
+    shown.thumbnail((SHOWN_PIXELS, SHOWN_PIXELS))
+    shown.save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -124,11 +133,11 @@ def render_picture(state: VQAState) -> str:
 
 
 def view(state: VQAState):
-    """The image that the model gets: only the frame in view, so that it answers about what the reader sees."""
+    """The image that the model gets: the frame in view under the window in view, so that both see the same."""
     image = state.image
-    if image.frames == 1:
-        return image
-    return image.with_(pixels=image.pixels[state.frame : state.frame + 1])
+    if state.window is not None:
+        image = image.with_(window=image.resolve_window(state.window))
+    return image if image.frames == 1 else image.with_(pixels=image.pixels[state.frame : state.frame + 1])
 
 
 def ask(state: VQAState, model, question: str) -> Iterator[VQAState]:

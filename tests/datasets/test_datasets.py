@@ -121,7 +121,7 @@ def test_image_folder_lists_images_only(tmp_path):
         ImageFolder(tmp_path / "empty")
 
 
-def test_the_real_files(real_data):
+def test_the_real_files(real_data, real_micrographs):
     data = dataset(real_data / "vqa_rad")
     assert (len(data), data.closed, len(data.image_names)) == (3064, 1823, 314)
-    assert len(dataset(real_data / "pathvqa_histology")) == 6299
+    assert len(dataset(real_micrographs)) == 6299

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvlm_lab.datasets import by_image, by_question, dataset
-from medvlm_lab.datasets.vqa_rad import question_groups
+from medvlm_lab.datasets.vqa_rad import has_twin, question_groups
+from medvlm_lab.metrics import normalize_answer
 
 IMAGES = st.lists(st.integers(0, 9), min_size=1, max_size=60)
 
@@ -68,8 +69,11 @@ def test_the_real_split_looks_like_the_official_test(real_data):
     held = dataset(real_data / "vqa_rad", "validation")
     assert 307 <= len(held) <= 312  # 10 % of 3,064, in whole groups
     assert 0.5 < held.closed / len(held) < 0.7
-    frames = {
-        (r["image_name"], str(r["answer"]).strip().lower())
-        for r in dataset(real_data / "vqa_rad", "train-minus-validation").rows if r["phrase_type"] == "frame"
-    }
-    assert all((i.image_name, i.answer.lower()) in frames for i in held if i.closed)
+    # As in the official test: 63 % of its questions left their frame in training, 77 % of its open answers occur there.
+    train = dataset(real_data / "vqa_rad", "train")
+    _, indices = by_question(train.rows)
+    twins = [has_twin(train.rows)[i] for i in indices]
+    assert 0.55 < sum(twins) / len(twins) < 0.7
+    rest = {normalize_answer(i.answer) for i in dataset(real_data / "vqa_rad", "train-minus-validation")}
+    known = [normalize_answer(i.answer) in rest for i in held if not i.closed]
+    assert 0.7 < sum(known) / len(known) < 0.85

@@ -12,18 +12,20 @@ from medvlm_lab.models.store import WEIGHTS, load_weights, save_weights
 from medvlm_lab.models.vit_bert_vqa import Config, ViTBertVQA
 from medvlm_lab.text.tokenizer import Tokenizer
 from medvlm_lab.train import recipe
-from medvlm_lab.train.export import fit_confidence
+from medvlm_lab.train.export import export, fit_confidence
+from medvlm_lab.train.loop import Loop
 from medvlm_lab.train.setup import VOCABULARY
-from medvlm_lab.train.vqa import Table, Trainer, question_features
+from medvlm_lab.train.vqa import Table, VQATask, neighbours, question_features
 
 RECIPE = {
-    "seed": 0, "bf16": False, "epochs": 4, "batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 2, "ema_decay": 0.9,
+    "seed": 0, "bf16": False, "epochs": 4, "batch_size": 8, "learning_rate": 3e-3, "matrix_learning_rate": 3e-3,
+    "warmup_steps": 2, "ema_decay": 0.9, "questions_per_image": 2,
     "weight_decay": 0.01, "label_smoothing": 0.0, "validation_every": 2, "validation_fraction": 0.2,
-    "split": "by_question", "data": [{"name": "toy", "copies": 2}],
+    "splits": ["by_question"], "data": [{"name": "toy", "copies": 2}],
 }  # fmt: skip
 
 
-def trainer(folder, **changes):
+def toy_loop(folder, **changes):
     torch.manual_seed(0)
     tokenizer = Tokenizer.from_file(VOCABULARY)
     config = Config(
@@ -36,6 +38,7 @@ def trainer(folder, **changes):
     words, keep = question_features(model, tokenizer.batch(asked, 20))
     generator = torch.Generator().manual_seed(1)
     table = Table(
+        rows=[],
         images=torch.randn(2, 5, 4, 320, generator=generator).half(),
         words=words,
         keep=keep,
@@ -48,16 +51,17 @@ def trainer(folder, **changes):
         closed=np.array([t in ("yes", "no") for t in texts]),
     )
     folder.mkdir(exist_ok=True)
-    return Trainer(model, tokenizer, [table], {**RECIPE, **changes}, folder)
+    recipe = {**RECIPE, **changes}
+    return Loop(VQATask(model, tokenizer, [table], recipe), recipe, folder)
 
 
 def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
-    whole = trainer(tmp_path / "whole")
+    whole = toy_loop(tmp_path / "whole")
     whole.run()
-    first = trainer(tmp_path / "parts")
+    first = toy_loop(tmp_path / "parts")
     first.run(minutes=1e-9)  # stops after one epoch
     assert first.epoch == 1
-    second = trainer(tmp_path / "parts")
+    second = toy_loop(tmp_path / "parts")
     assert second.resume()
     second.run()
     for (name, a), (_, b) in zip(whole.learning, second.learning, strict=True):
@@ -66,15 +70,27 @@ def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
 
 
 def test_the_loss_falls_and_the_log_says_so(tmp_path):
-    run = trainer(tmp_path / "run", epochs=12)
+    run = toy_loop(tmp_path / "run", epochs=12)
     run.run()
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert log[-1]["loss"] < 0.6 * log[0]["loss"]
     assert {"toy_closed", "toy_open"} <= log[-1].keys()
 
 
+def test_batches_hold_every_question_once_and_keep_an_images_questions_together(tmp_path):
+    task = toy_loop(tmp_path / "run").task
+    (table,) = task.tables
+    batches = task.batches(3)
+    assert sorted(np.concatenate([rows for _, rows in batches])) == list(range(32))
+    assert all((a[1] == b[1]).all() for a, b in zip(batches, task.batches(3), strict=True))
+    order = neighbours(table.train, table, np.random.default_rng(0), 4)
+    assert sorted(order) == list(range(32))
+    images = table.image_index[order].numpy()
+    assert (images[1:] == images[:-1]).mean() > 0.6  # groups of four: up to three of four neighbours agree
+
+
 def test_frozen_layers_stay_as_they_were(tmp_path):
-    run = trainer(tmp_path / "run", epochs=1)
+    run = toy_loop(tmp_path / "run", epochs=1)
     before = {n: p.clone() for n, p in run.model.named_parameters() if not p.requires_grad}
     run.run()
     assert before and all(torch.equal(p, before[n]) for n, p in run.model.named_parameters() if n in before)
@@ -83,12 +99,12 @@ def test_frozen_layers_stay_as_they_were(tmp_path):
 def test_an_exported_model_loads_and_answers_alike(tmp_path):
     from medvlm_lab.image import MedicalImage
 
-    run = trainer(tmp_path / "run")
+    run = toy_loop(tmp_path / "run")
     run.run()
-    run.export()
-    card = (tmp_path / "run" / "README.md").read_text()
+    export({"by_question": run}, run.recipe, tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
     assert "Not for clinical use" in card and "by_question" in card
-    model = load("vit-bert-vqa", checkpoint=tmp_path / "run", device="cpu")
+    model = load("vit-bert-vqa", checkpoint=tmp_path / "model", device="cpu")
     image = MedicalImage.from_array(np.arange(4096, dtype=np.uint8).reshape(64, 64))
     answer = model.answer(image, "is it normal?")
     assert 0 <= answer.confidence <= 1 and answer.alternatives[0] == (answer.text, answer.confidence)
@@ -106,16 +122,16 @@ def test_eight_bits_cost_little(tmp_path):
 
 
 def test_a_truncated_checkpoint_is_refused(tmp_path):
-    run = trainer(tmp_path / "run", epochs=1)
+    run = toy_loop(tmp_path / "run", epochs=1)
     run.run()
-    run.export()
-    file = tmp_path / "run" / WEIGHTS
+    export({"by_question": run}, run.recipe, tmp_path / "model")
+    file = tmp_path / "model" / WEIGHTS
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="damaged"):
-        load("vit-bert-vqa", checkpoint=tmp_path / "run")
+        load("vit-bert-vqa", checkpoint=tmp_path / "model")
     file.unlink()
     with pytest.raises(MissingDataError, match="missing"):
-        load("vit-bert-vqa", checkpoint=tmp_path / "run")
+        load("vit-bert-vqa", checkpoint=tmp_path / "model")
 
 
 def test_confidence_is_fitted_to_how_often_it_is_right():

@@ -11,6 +11,7 @@ from PIL import Image
 
 import medvlm_lab as lab
 from medvlm_lab.errors import MedVLMError
+from medvlm_lab.widgets.vqa_state import view
 
 
 @pytest.fixture
@@ -23,9 +24,10 @@ def upload(widget, name, content):
     widget.upload.value = (file | {"last_modified": datetime.now(UTC)},)
 
 
-def png() -> bytes:
+def png(mode: str = "L") -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(np.arange(48 * 64, dtype=np.uint16).reshape(48, 64).astype(np.uint8)).save(buffer, "PNG")
+    picture = Image.fromarray(np.arange(48 * 64, dtype=np.uint16).reshape(48, 64).astype(np.uint8))
+    picture.convert(mode).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -52,6 +54,23 @@ def test_picker_window_and_slice(widget):
     assert (widget.state.window, widget.state.frame) == ("lung", 7) and widget.image_view.value != before
     widget.picker.value = "chest"
     assert widget.frame.layout.display == "none" and widget.window.layout.display == "none"
+
+
+def test_grey_range_changes_the_picture_and_what_the_model_gets(widget):
+    before = widget.image_view.value
+    low, high = widget.levels.min, widget.levels.max
+    widget.levels.value = (low + 0.4 * (high - low), low + 0.6 * (high - low))
+    assert widget.image_view.value != before and widget.window.value == "as set below"
+    center, width = widget.state.window
+    assert center == pytest.approx((low + high) / 2) and width == pytest.approx(0.2 * (high - low))
+    assert view(widget.state).window == widget.state.window
+    upload(widget, "colour.png", png("RGB"))  # nothing to set
+    assert widget.levels.layout.display == "none" and widget.state.window is None
+    widget.picker.value = "head-ct"
+    widget.window.value = "brain"
+    assert widget.levels.value == pytest.approx((0, 80))
+    widget.levels.value = (0, 40)
+    assert widget.state.window == (20, 40) and widget.window.value == "as set below"
 
 
 def test_upload_and_back(widget):

@@ -1,0 +1,174 @@
+"""The training loop: Muon and AdamW, warm-up and cosine, moving average of the weights, log, validation, exact resume.
+
+A task brings the model, its batches, the loss and the validation; a recipe (TOML) brings the numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+class Task(Protocol):
+    """What is trained; `model`'s parameters that need no gradient stay frozen."""
+
+    model: nn.Module
+
+    def batches(self, epoch: int) -> Sequence[Any]:
+        """One epoch's batches, a function of the recipe's seed and the epoch alone, so that a resumed run sees them."""
+        ...
+
+    def loss(self, batch: Any, rng: np.random.Generator) -> Tensor: ...
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Scores of a model on what was held out."""
+        ...
+
+
+class Loop:
+    """Trains a task by a recipe into the folder `out`.
+
+    Matrices inside the network are trained by Muon (Jordan et al. 2024), which on these small transformers needs under
+    half of AdamW's steps; embeddings, norms and biases by AdamW.
+    """
+
+    def __init__(self, task: Task, recipe: dict, out: Path, device: torch.device | str = "cpu"):
+        self.task, self.recipe, self.out, self.device = task, recipe, out, torch.device(device)
+        self.model = task.model.to(self.device)
+        self.learning = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+        self.average = {n: p.detach().clone() for n, p in self.learning}
+        self.optimizers = optimizers(self.model, recipe)
+        self.rates = [group["lr"] for o in self.optimizers for group in o.param_groups]
+        self.epoch = self.step = 0
+        self.steps = recipe["epochs"] * len(task.batches(0))
+
+    def factor(self) -> float:
+        """Share of the full learning rate now: linear warm-up, then half a cosine down to zero."""
+        warm = self.recipe["warmup_steps"]
+        if self.step < warm:
+            return (self.step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (self.step - warm) / max(1, self.steps - warm))))
+
+    def run(self, minutes: float | None = None) -> None:
+        """Trains to the recipe's last epoch, or stops after `minutes`; either way the checkpoint can be resumed."""
+        started, seed, epochs = time.perf_counter(), self.recipe["seed"], self.recipe["epochs"]
+        keep_freed_memory()
+        with tqdm(total=self.steps, initial=self.step, desc="training", unit="step") as bar:
+            while self.epoch < epochs:
+                rng, losses = np.random.default_rng((seed, self.epoch, 1)), []
+                torch.manual_seed(1000 * seed + self.epoch)
+                self.model.train()
+                for batch in self.task.batches(self.epoch):
+                    losses.append(self.update(batch, rng))
+                    bar.set_postfix(loss=f"{np.mean(losses):.3f}", refresh=False)
+                    bar.update()
+                self.epoch += 1
+                record = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(losses)), "rate": self.factor()}
+                if self.epoch % self.recipe["validation_every"] == 0 or self.epoch == epochs:
+                    record |= self.task.validate(self.averaged())
+                self.log(record)
+                self.save()
+                if minutes and time.perf_counter() - started > 60 * minutes:
+                    break
+
+    def update(self, batch: Any, rng: np.random.Generator) -> float:
+        """One step; returns its loss."""
+        factor = self.factor()
+        groups = [group for o in self.optimizers for group in o.param_groups]
+        for group, rate in zip(groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe["bf16"]):
+            loss = self.task.loss(batch, rng)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([p for _, p in self.learning], 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        decay = min(self.recipe["ema_decay"], (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            for name, value in self.learning:
+                self.average[name].lerp_(value, 1 - decay)
+        self.step += 1
+        return loss.item()
+
+    def averaged(self) -> nn.Module:
+        """A copy of the model with the averaged weights."""
+        model = copy.deepcopy(self.model).eval()
+        model.load_state_dict(self.average, strict=False)
+        return model
+
+    def log(self, record: dict) -> None:
+        with open(self.out / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    # a checkpoint holds all that the next step depends on, in safetensors: weights, average, moments, counters
+
+    def save(self) -> None:
+        from safetensors.torch import save_file
+
+        state = {f"model.{n}": p.detach() for n, p in self.learning}
+        state |= {f"average.{n}": p for n, p in self.average.items()}
+        for name, p in self.learning:
+            for optimizer in self.optimizers:
+                state |= {f"optimizer.{name}.{k}": v for k, v in optimizer.state.get(p, {}).items()}
+        state["counters"] = torch.tensor([self.epoch, self.step])
+        part = self.out / "checkpoint.part"
+        save_file({k: v.contiguous() for k, v in state.items()}, part)
+        part.replace(self.out / CHECKPOINT)
+
+    def resume(self) -> bool:
+        """Continues from the checkpoint in `out`; False when there is none."""
+        from safetensors.torch import load_file
+
+        path = self.out / CHECKPOINT
+        if not path.exists():
+            return False
+        state = load_file(path, device=str(self.device))
+        self.model.load_state_dict({n: state[f"model.{n}"] for n, _ in self.learning}, strict=False)
+        self.average = {n: state[f"average.{n}"] for n, _ in self.learning}
+        owner = {id(p): o for o in self.optimizers for group in o.param_groups for p in group["params"]}
+        for name, p in self.learning:
+            prefix = f"optimizer.{name}."
+            owner[id(p)].state[p] = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+        self.epoch, self.step = state["counters"].tolist()
+        return True
+
+
+def optimizers(model: nn.Module, recipe: dict) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of linear layers, AdamW for all else; frozen parameters are left out."""
+    linear = [m.weight for m in model.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
+    chosen = {id(p) for p in linear}
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
+    decay, plain = [p for p in rest if p.ndim > 1], [p for p in rest if p.ndim <= 1]
+    groups = [{"params": decay, "weight_decay": recipe["weight_decay"]}, {"params": plain, "weight_decay": 0.0}]
+    return [
+        # its updates scaled to AdamW's size, so that one range of learning rates serves both
+        torch.optim.Muon(
+            linear, lr=recipe["matrix_learning_rate"], weight_decay=recipe["weight_decay"],
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(groups, lr=recipe["learning_rate"], betas=(0.9, 0.98)),
+    ]  # fmt: skip
+
+
+def keep_freed_memory() -> None:
+    """glibc hands large buffers back at every `free`, and each step pays for their pages again: many times slower."""
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+        mmap_max, trim_threshold = -4, -1  # malloc.h
+        ctypes.CDLL(None).mallopt(mmap_max, 0)
+        ctypes.CDLL(None).mallopt(trim_threshold, 2**31 - 1)
