@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ ALLOWED_TAGS = (
     "LossyImageCompression",
 )
 _SAFE_VR = {"CS", "DS", "IS", "US", "SS", "FD", "FL"}
+_TEXT_VR = {"CS", "DS", "IS", "LO", "SH", "PN", "DA"}
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9 _.,\[\]'\\/+-]{1,120}")
 _IDENTITY = (
     "PatientName",
@@ -62,30 +64,104 @@ _IDENTITY = (
 )
 
 
-def allowed_tags(dataset: Dataset) -> dict[str, str]:
-    """The allow-listed elements as text, without values that are not plain codes or numbers or that repeat a name."""
+class Header:
+    """A data set's plain elements as text, straight from the stored bytes.
+
+    pydicom builds and checks an object per element on first access, which takes longer than reading a small picture;
+    everything but plain ASCII text and 16-bit numbers still goes through it.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        # plain integers as keys: comparing pydicom's tags is a Python call each
+        self.elements = {int(tag): element for tag, element in dataset.items()}
+
+    def __contains__(self, keyword: str) -> bool:
+        return _entry(keyword)[0] in self.elements
+
+    def holds(self, sequence: str, keyword: str) -> bool:
+        """Whether a sequence may hold an element: searching its bytes is cheaper than taking it apart."""
+        element = self.elements.get(_entry(sequence)[0])
+        if element is None or type(element.value) is not bytes:
+            return element is not None
+        order, tag = "little" if element.is_little_endian else "big", _entry(keyword)[0]
+        return (tag >> 16).to_bytes(2, order) + (tag & 0xFFFF).to_bytes(2, order) in element.value
+
+    def read(self, keyword: str) -> tuple[str, list[str]]:
+        """(value representation, values as text without padding); ("", []) where absent."""
+        tag, known_vr = _entry(keyword)
+        element = self.elements.get(tag)
+        if element is None:
+            return "", []
+        vr, value = element.VR, element.value
+        if vr is None or vr == "UN":  # implicit, or copied by software that did not know the element
+            vr = known_vr
+        if type(value) is bytes:
+            if vr in _TEXT_VR and value.isascii() and b"\x1b" not in value:
+                return vr, [part.strip(" \0") for part in value.decode("ascii").split("\\")] if value else []
+            if vr == "US" and len(value) == 2:
+                return vr, [str(int.from_bytes(value, "little" if element.is_little_endian else "big"))]
+        return vr, as_texts(self.dataset[tag].value)
+
+    def values(self, keyword: str) -> list[str]:
+        """The element's values as text; empty where absent or empty."""
+        return self.read(keyword)[1]
+
+    def text(self, keyword: str, default: str = "") -> str:
+        """The first value as text."""
+        values = self.read(keyword)[1]
+        return values[0] if values and values[0] else default
+
+    def number(self, keyword: str, default: int | None = None) -> int:
+        """The first value as a whole number; ValueError where it is absent and has no default."""
+        text = self.text(keyword)
+        if not text and default is None:
+            raise ValueError(f"its header has no {keyword}")
+        return int(float(text)) if text else default
+
+
+def as_texts(value: object) -> list[str]:
+    """A value that pydicom converted, single or multiple, as a list of texts."""
+    if value is None or value == "":
+        return []
+    return [str(value)] if isinstance(value, str | bytes) or not hasattr(value, "__iter__") else [str(v) for v in value]
+
+
+def allowed_tags(header: Header, parts: set[str]) -> dict[str, str]:
+    """The allow-listed elements as text, without values that are not plain codes or numbers or that repeat a name.
+
+    `parts` are the header's `identity_parts`.
+    """
     tags = {}
     for keyword in ALLOWED_TAGS:
-        if keyword not in dataset:
-            continue
-        element = dataset[keyword]
-        value = str(element.value)
-        if element.VR in _SAFE_VR and _SAFE_VALUE.fullmatch(value):
-            tags[keyword] = value
-    parts = _identity_parts(dataset)
-    return {keyword: value for keyword, value in tags.items() if not _names(value, parts)}
+        vr, values = header.read(keyword)
+        if vr in _SAFE_VR and values:
+            value = values[0]
+            if len(values) > 1:
+                value = str(values) if vr == "CS" else f"[{', '.join(values)}]"
+            if _SAFE_VALUE.fullmatch(value):
+                tags[keyword] = value
+    if names(" ".join(tags.values()), parts):  # rarely: only then each by itself
+        return {keyword: value for keyword, value in tags.items() if not names(value, parts)}
+    return tags
 
 
-def safe_text(dataset: Dataset, text: str, instead: str) -> str:
-    """`text`, or `instead` where it contains part of the patient's or physician's name or number (as file names do)."""
-    return instead if _names(text, _identity_parts(dataset)) else text
+def identity_parts(header: Header) -> set[str]:
+    """The words and numbers, of three or more characters, that name the patient or the physician; in lower case."""
+    texts = (text for keyword in _IDENTITY for text in header.values(keyword))
+    return {word.lower() for text in texts for word in re.split(r"[\^=\s\\,]+", text) if len(word) >= 3}
 
 
-def _identity_parts(dataset: Dataset) -> set[str]:
-    words = (part for key in _IDENTITY if key in dataset for part in re.split(r"[\^=\s\\,]+", str(dataset.get(key))))
-    return {word.lower() for word in words if len(word) >= 3}
-
-
-def _names(text: str, parts: set[str]) -> bool:
+def names(text: str, parts: set[str]) -> bool:
+    """Whether `text` contains part of a name or number (as file names do)."""
     lowered = text.lower()
     return any(part in lowered for part in parts)
+
+
+@cache
+def _entry(keyword: str) -> tuple[int, str]:
+    """(tag, value representation) of a keyword in the standard's dictionary."""
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+    tag = tag_for_keyword(keyword)
+    return int(tag), dictionary_VR(tag)

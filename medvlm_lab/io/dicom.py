@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import math
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medvlm_lab.errors import ImageReadError
 from medvlm_lab.image import MedicalImage, check_size
-from medvlm_lab.io.deidentify import allowed_tags, safe_text
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
+from medvlm_lab.io.deidentify import Header, allowed_tags, as_texts, identity_parts, names
+from medvlm_lab.io.dicom_pixels import decode
 
 MODALITY_OF = {
     **dict.fromkeys(("CR", "DX", "DR", "RG", "MG", "XA", "RF", "PX", "IO"), "X-ray"),
@@ -24,96 +23,77 @@ MODALITY_OF = {
     "CT": "CT",
     "MR": "MR",
 }
+SMALL_FILE = 2**22  # bytes
 TEXT_BAND = 0.1  # share of the height where machines print name and date when no header says otherwise
 
 
 def read_dicom(path: Path) -> MedicalImage:
     """Pixels after rescale (HU for CT), window, spacing, frame rate and burned-in areas from the header."""
     import pydicom
-    from pydicom.pixels import get_decoder
 
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
         )  # real files break the standard in harmless ways: the reader can do nothing about it
-        data = pydicom.dcmread(path, force=True)
-        if "PixelData" not in data and "FloatPixelData" not in data and "DoubleFloatPixelData" not in data:
+        # many short reads: from memory they are faster, but long pixels are better read straight into their place
+        source = io.BytesIO(path.read_bytes()) if path.stat().st_size < SMALL_FILE else path
+        data = pydicom.dcmread(source, force=True)
+        header = Header(data)
+        if not any(keyword in header for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
             raise ImageReadError(
                 f"{path.name} holds no DICOM pixels (a report, a directory or a cut-off file); copy it again."
             )
-        height, width, frames = int(data.Rows), int(data.Columns), int(data.get("NumberOfFrames") or 1)
+        height, width = header.number("Rows"), header.number("Columns")
+        frames = header.number("NumberOfFrames", 1) or 1
         check_size(height, width, frames, path.name)
+        kind, samples = header.text("PhotometricInterpretation"), header.number("SamplesPerPixel", 1)
         syntax = data.file_meta.get("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian)
-        _check_coded_size(data, syntax, path.name)
-        slope, intercept = _rescale(data, frames)
-        # Without a copy where the rescale makes a new array anyway.
-        options = {} if slope is None or syntax.is_encapsulated else {"view_only": True}
-        pixels, _ = get_decoder(syntax).as_array(data, **options)
-        kind = str(data.get("PhotometricInterpretation", ""))
-        if kind == "PALETTE COLOR":
-            from pydicom.pixels import apply_color_lut
-
-            pixels = apply_color_lut(pixels, data)
-        color = kind == "PALETTE COLOR" or int(data.get("SamplesPerPixel", 1)) == 3
-        if pixels.ndim == (3 if color else 2):
-            pixels = pixels[None]
+        pixels = decode(header, syntax, (frames, height, width, 3)[: 4 if samples == 3 else 3])
+        color = pixels.ndim == 4
         if color and pixels.dtype != np.uint8:
-            pixels = (pixels >> max(0, int(data.get("BitsStored", 8)) - 8) if kind == "RGB" else pixels >> 8).astype(
-                np.uint8
-            )
+            shift = max(0, header.number("BitsStored", 8) - 8) if kind == "RGB" else 8
+            pixels = (pixels >> shift).astype(np.uint8)
         if not color:
-            pixels = _apply_rescale(pixels, slope, intercept)
-        modality, tags = _modality(data), allowed_tags(data)
+            pixels = _apply_rescale(pixels, *_rescale(header, frames))
+        modality, parts = _modality(header), identity_parts(header)
+        tags = allowed_tags(header, parts)
         return MedicalImage(
             pixels=pixels,
             modality=modality,
-            spacing_mm=_spacing(data),
-            window=None if color else _window(data),
-            units="HU" if modality == "CT" and data.get("RescaleType", "HU") == "HU" else "",
+            spacing_mm=_spacing(header),
+            window=None if color else _window(header),
+            units="HU" if modality == "CT" and header.text("RescaleType", "HU") == "HU" else "",
             inverted=kind == "MONOCHROME1",
-            fps=_fps(data),
-            burned_in=_burned_in(data, modality, height, width),
+            fps=_fps(header, frames),
+            burned_in=_burned_in(header, modality, height, width),
             tags=tags,
-            source=safe_text(data, path.name, "DICOM file"),
-            name=safe_text(data, path.stem, f"DICOM {modality}"),
+            source="DICOM file" if names(path.name, parts) else path.name,
+            name=f"DICOM {modality}" if names(path.stem, parts) else path.stem,
             anatomy=tags.get("BodyPartExamined", "").lower(),
         )
 
 
-def _check_coded_size(data: Dataset, syntax, name: str) -> None:
-    """JPEG 2000 carries its own size: a damaged one makes the decoder reserve gigabytes before it notices."""
-    if not syntax.is_encapsulated:
-        return
-    start = data.PixelData.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if start >= 0:
-        box = data.PixelData[start + 8 : start + 24]
-        x1, y1, x0, y0 = (int.from_bytes(box[i : i + 4], "big") for i in (0, 4, 8, 12))
-        if (x1 - x0, y1 - y0) != (data.Columns, data.Rows):
-            raise ImageReadError(
-                f"{name} is damaged (its coded size differs from its header); copy or export it again."
-            )
-
-
-def _group(data: Dataset, sequence: str, keyword: str, frame: int = 0):
-    """A value at the top level, else in the shared, else in one frame's functional groups; None where absent."""
-    if keyword in data:
-        return data.get(keyword)
+def _group(header: Header, sequence: str, keyword: str, frame: int = 0) -> list[str]:
+    """Values at the top level, else in the shared, else in one frame's functional groups; empty where absent."""
+    if keyword in header:
+        return header.values(keyword)
     for holder, index in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", frame)):
-        groups = data.get(holder)
+        groups = header.dataset.get(holder) if header.holds(holder, keyword) else None
         if groups and index < len(groups) and groups[index].get(sequence):
             value = groups[index][sequence].value[0].get(keyword)
             if value is not None:
-                return value
-    return None
+                return as_texts(value)
+    return []
 
 
-def _rescale(data: Dataset, frames: int):
+def _rescale(header: Header, frames: int):
     """(slope, intercept), numbers or (frames, 1, 1) arrays where they differ by frame; (None, None) without effect."""
-    pairs = []
-    for frame in range(frames if "PerFrameFunctionalGroupsSequence" in data else 1):
-        slope = _group(data, "PixelValueTransformationSequence", "RescaleSlope", frame)
-        intercept = _group(data, "PixelValueTransformationSequence", "RescaleIntercept", frame)
-        pairs.append((1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)))
+    pairs, holder = [], "PerFrameFunctionalGroupsSequence"
+    differ = header.holds(holder, "RescaleSlope") or header.holds(holder, "RescaleIntercept")
+    for frame in range(frames if differ else 1):
+        slope = _group(header, "PixelValueTransformationSequence", "RescaleSlope", frame)
+        intercept = _group(header, "PixelValueTransformationSequence", "RescaleIntercept", frame)
+        pairs.append((float(slope[0]) if slope else 1.0, float(intercept[0]) if intercept else 0.0))
     if set(pairs) == {(1.0, 0.0)}:
         return None, None
     if len(set(pairs)) == 1:
@@ -127,66 +107,76 @@ def _apply_rescale(pixels: np.ndarray, slope, intercept) -> np.ndarray:
     if slope is None:
         return pixels
     if np.isscalar(slope) and slope == 1 and float(intercept).is_integer() and pixels.dtype.kind in "ui":
-        dtype = np.int16 if pixels.dtype.itemsize == 1 else np.int32
-        if abs(intercept) >= 2**15:
-            dtype = np.int64 if pixels.dtype.itemsize == 4 else np.int32
-        return np.add(pixels, int(intercept), dtype=dtype)
-    return pixels.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+        offset = int(intercept)
+        if abs(offset) < 2**15 and pixels.dtype.itemsize <= 2:
+            if pixels.dtype.itemsize == 1:
+                return np.add(pixels, offset, dtype=np.int32 if abs(offset) > 2**15 - 256 else np.int16)
+            if -(2**15) <= int(pixels.min()) + offset and int(pixels.max()) + offset < 2**15:
+                return pixels.view(np.int16) + np.int16(offset)  # wraps around on the way, never in the result
+        return np.add(pixels, offset, dtype=np.int64 if pixels.dtype.itemsize == 4 else np.int32)
+    scaled = pixels.astype(np.float32)  # in place from here: large temporaries cost more than the arithmetic
+    scaled *= np.float32(slope)
+    scaled += np.float32(intercept)
+    return scaled
 
 
-def _numbers(value) -> list[float]:
-    """A header value as finite floats, empty where absent or unreadable."""
+def _numbers(values: list[str]) -> list[float]:
+    """Header values as finite floats, empty where absent or unreadable."""
     try:
-        values = [float(v) for v in np.atleast_1d(np.asarray(value if value is not None else [], dtype=object))]
-    except (TypeError, ValueError):
+        numbers = [float(value) for value in values]
+    except ValueError:
         return []
-    return values if np.isfinite(values).all() else []
+    return numbers if all(map(math.isfinite, numbers)) else []
 
 
-def _window(data: Dataset) -> tuple[float, float] | None:
+def _window(header: Header) -> tuple[float, float] | None:
     """The first window that can be used."""
-    center = _numbers(_group(data, "FrameVOILUTSequence", "WindowCenter"))
-    width = _numbers(_group(data, "FrameVOILUTSequence", "WindowWidth"))
+    center = _numbers(_group(header, "FrameVOILUTSequence", "WindowCenter"))
+    width = _numbers(_group(header, "FrameVOILUTSequence", "WindowWidth"))
     return (center[0], width[0]) if center and width and width[0] > 0 else None
 
 
-def _spacing(data: Dataset) -> tuple[float, float] | None:
+def _spacing(header: Header) -> tuple[float, float] | None:
     """(row, column) millimetres: pixel spacing, else the detector's, else an ultrasound region's."""
-    for value in (_group(data, "PixelMeasuresSequence", "PixelSpacing"), data.get("ImagerPixelSpacing")):
+    for value in (_group(header, "PixelMeasuresSequence", "PixelSpacing"), header.values("ImagerPixelSpacing")):
         pair = _numbers(value)
         if len(pair) == 2 and min(pair) > 0:
             return pair[0], pair[1]
-    for region in data.get("SequenceOfUltrasoundRegions") or ():
-        pair = _numbers([region.get("PhysicalDeltaY", 0), region.get("PhysicalDeltaX", 0)])
+    for region in _regions(header):
+        pair = _numbers([str(region.get(k, 0)) for k in ("PhysicalDeltaY", "PhysicalDeltaX")])
         centimetres = region.get("PhysicalUnitsXDirection") == 3 and region.get("PhysicalUnitsYDirection") == 3
         if centimetres and len(pair) == 2 and min(map(abs, pair)) > 0:
             return abs(pair[0]) * 10, abs(pair[1]) * 10
     return None
 
 
-def _fps(data: Dataset) -> float | None:
+def _regions(header: Header):
+    """The ultrasound regions, empty where there are none."""
+    return header.dataset.SequenceOfUltrasoundRegions or () if "SequenceOfUltrasoundRegions" in header else ()
+
+
+def _fps(header: Header, frames: int) -> float | None:
     """Frames per second from the frame time (ms), else the cine rate."""
     for value, rate in (("FrameTime", lambda v: 1000 / v), ("CineRate", float), ("RecommendedDisplayFrameRate", float)):
-        number = _numbers(data.get(value))
-        if number and number[0] > 0 and int(data.get("NumberOfFrames") or 1) > 1:
+        number = _numbers(header.values(value))
+        if number and number[0] > 0 and frames > 1:
             return rate(number[0])
     return None
 
 
-def _modality(data: Dataset) -> str:
+def _modality(header: Header) -> str:
     """From the Modality tag; ultrasound of the heart is echo. Descriptions are looked at, never kept."""
-    modality = MODALITY_OF.get(str(data.get("Modality", "")), "unknown")
-    words = " ".join(
-        str(data.get(k, "")) for k in ("BodyPartExamined", "StudyDescription", "SeriesDescription")
-    ).lower()
+    modality = MODALITY_OF.get(header.text("Modality"), "unknown")
+    keywords = ("BodyPartExamined", "StudyDescription", "SeriesDescription")
+    words = " ".join(word for keyword in keywords for word in header.values(keyword)).lower()
     heart = any(word in words for word in ("heart", "cardiac", "echocardio"))
     return "echo" if modality == "ultrasound" and heart else modality
 
 
-def _burned_in(data: Dataset, modality: str, height: int, width: int) -> tuple[tuple[int, int, int, int], ...]:
+def _burned_in(header: Header, modality: str, height: int, width: int) -> tuple[tuple[int, int, int, int], ...]:
     """Boxes that may hold text: around the ultrasound regions, else the top band; nothing where the header says NO."""
-    regions = data.get("SequenceOfUltrasoundRegions")
-    flag = str(data.get("BurnedInAnnotation", "")).upper()
+    regions = _regions(header)
+    flag = header.text("BurnedInAnnotation").upper()
     if regions:
         boxes = [[int(r[f"RegionLocation{k}"].value) for k in ("MinX0", "MinY0", "MaxX1", "MaxY1")] for r in regions]
         if any(b[2] >= width or b[3] >= height for b in boxes):  # the picture was resized, its header was not
