@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medvlm_lab.errors import CheckpointError, QuestionError
+from medvlm_lab.errors import CheckpointError, ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer
 from medvlm_lab.models.beam import beam_search
@@ -22,6 +22,7 @@ from medvlm_lab.models.vit_bert_vqa import Config, ViTBertVQA
 from medvlm_lab.text.tokenizer import Tokenizer
 
 LONGEST_QUESTION = 1000  # characters
+LEARNED = ("X-ray", "CT", "MR", "histology")  # what VQA-RAD and PathVQA hold; "unknown" is let through
 BEAMS = 5
 
 
@@ -39,6 +40,21 @@ def checked(question: str) -> str:
             f"The question has {len(question):,} characters; shorten it to {LONGEST_QUESTION:,} or fewer."
         )
     return question
+
+
+def familiar(image: MedicalImage) -> MedicalImage:
+    """The image itself.
+
+    Raises:
+        ModalityError: it is of a modality that no training image had, so that every answer would be a guess.
+    """
+    if image.modality not in (*LEARNED, "unknown"):
+        raise ModalityError(
+            f"{image.name or 'The image'} is {image.modality}, which vit-bert-vqa has never seen: it learned from "
+            f"{', '.join(LEARNED)}. Choose another image, or guess all the same with "
+            "image.with_(modality='unknown')."
+        )
+    return image
 
 
 class VQAAnswerer:
@@ -95,6 +111,7 @@ class VQAAnswerer:
 
         Raises:
             QuestionError: the question is empty or longer than 1,000 characters.
+            ModalityError: no training image was of this modality.
         """
         return self.answer_batch([image], [question])[0]
 
@@ -108,7 +125,7 @@ class VQAAnswerer:
         if not images:
             return []
         model = self.module
-        unique = list(dict.fromkeys(images))
+        unique = [familiar(image) for image in dict.fromkeys(images)]
         place = {image: i for i, image in enumerate(unique)}
         seen = model.image_encoder(self.pixels(unique).to(self.device))[[place[image] for image in images]]  # (n, i, d)
         ids = self.tokenizer.batch(questions, model.config.question_context).to(self.device)

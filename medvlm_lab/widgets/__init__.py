@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["vqa"]
+__all__ = ["viewer", "vqa"]
 
 
 def vqa(model, image="chest-xray-nodules", question: str | None = None):
@@ -19,3 +19,17 @@ def vqa(model, image="chest-xray-nodules", question: str | None = None):
     from medvlm_lab.widgets.vqa_shell import VQAWidget
 
     return VQAWidget(model, image, question)
+
+
+def viewer(image="chest-xray-nodules"):
+    """Look at an image: window by drag or preset, slices, cine, histogram, value under the pointer, what the file says.
+
+    Args:
+        image: a `MedicalImage`, the name of a sample, or the path of an image file.
+
+    Raises:
+        MedVLMError: the image cannot be read.
+    """
+    from medvlm_lab.widgets.viewer_shell import ViewerWidget
+
+    return ViewerWidget(image)

@@ -57,7 +57,7 @@ class VQAWidget(w.VBox):
         self.picker = w.Dropdown(description="Image", layout=wide(), style=label, tooltip="Choose an image")
         self.window = w.Dropdown(description="Window", layout=wide(), style=label, tooltip="Range of grey values shown")
         self.levels = w.FloatRangeSlider(
-            description="Grey", readout_format=".4g", layout=wide(), style=label,
+            description="Grey", layout=wide(), style=label,
             tooltip="Range of values shown, from black to white",
         )
         self.frame = w.IntSlider(description="Frame", min=0, max=0, layout=wide(), style=label, continuous_update=True)
@@ -145,6 +145,7 @@ class VQAWidget(w.VBox):
             self.levels.max = max(most, self.levels.min)  # bounds may cross on the way, and then it would raise
             self.levels.min, self.levels.max = least, most
             self.levels.step, self.levels.value = (most - least) / 256, (black, white)
+            self.levels.readout_format = ".0f" if most - least > 20 else ".2f"
 
     def _fail(self, message: str) -> None:
         self.state = replace(self.state, error=message)

@@ -22,9 +22,11 @@
 # %%
 from dataclasses import asdict
 
+import ipywidgets
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
+from IPython.display import Markdown
 
 import medvlm_lab as lab
 
@@ -45,15 +47,18 @@ lab.widgets.vqa(model, image, question="Is there cardiomegaly?")
 # - **Data.** VQA-RAD (radiology) and PathVQA (pathology).
 # - **Result.** The table near the end of this chapter quotes it beside what is measured here.
 #
-# The model below has the same four parts at a laptop's size. Its image encoder is a *hybrid* ViT: a
-# small convolutional
-# network, trained on ImageNet, cuts the image into tokens. Its question encoder is the lower half of MiniLM.
+# The model below has the same four parts at a laptop's size. Its image encoder is a *hybrid* ViT: a small
+# convolutional network, trained on ImageNet, cuts the image into tokens. Its question encoder is the lower half of
+# MiniLM, a BERT-like network trained on text.
 
 # %% [markdown]
 # ## One image and one question, block by block
 #
-# **Predict.** The picture is 224 × 224 pixels and one token covers 32 × 32. How many image tokens,
-# with the class token?
+# **Predict.** The picture is 224 × 224 pixels and one token covers 32 × 32. How many image tokens, with the class token?
+
+# %%
+tokens = ipywidgets.IntSlider(value=10, min=1, max=100, description="My guess:")
+tokens
 
 # %%
 question = "Is there cardiomegaly?"
@@ -76,6 +81,7 @@ steps = [
     ("fusion", "concatenated, after the joint layers", memory),
     ("decoder", "logits of the first answer token", logits),
 ]
+print(f"You: {tokens.value} image tokens; the model: {image_tokens.shape[1]}.")
 pd.DataFrame([(part, name, str(tuple(t.shape))) for part, name, t in steps], columns=["part", "step", "shape"])
 
 # %% [markdown]
@@ -125,13 +131,12 @@ axes.axis("off")
 plt.show()
 
 # %% [markdown]
-# A nodule that fills half a cell is one number among many in one token. That is one reason why small
-# findings are missed.
+# A nodule that fills half a cell is one number among many in one token. That is one reason why small findings are missed.
 #
 # ## How it was trained
 #
-# The log of the training run that made the bundled weights: the loss, and the exact-match accuracy on
-# held-out questions.
+# The log of the training run that made the bundled weights: the loss, and the exact-match accuracy on held-out
+# questions. Closed answers come early: "yes" and "no" are soon learnt. Open ones need words, and come late.
 
 # %%
 log = pd.read_json(lab.models.WEIGHTS / model.name / "log.jsonl", lines=True)
@@ -149,11 +154,9 @@ plt.show()
 # %% [markdown]
 # ## Measured here, beside the paper
 #
-# The first row quotes the paper, on the official test questions. The second is computed now, on
-# training questions that
-# were *held out* from the bundled model, when VQA-RAD is on this machine (`medvlm-lab data fetch
-# vqa_rad`). The two rows
-# are **not the same questions**, so they may be compared in size only. Beside each score: its 95 % bootstrap interval.
+# The first row quotes the paper, on the official test questions. The second is computed now, on training questions that
+# were *held out* from the bundled model, when VQA-RAD is on this machine (`medvlm-lab data fetch vqa_rad`). The two rows
+# are **not the same questions**, so compare them in size only. Beside each score: its 95 % bootstrap interval.
 
 # %%
 table = [("paper (2023), official test", "84.99", "72.97", "71.03")]
@@ -169,8 +172,23 @@ except lab.errors.MissingDataError as error:
 pd.DataFrame(table, columns=["source", "closed %", "open %", "BLEU-1 %"]).set_index("source")
 
 # %% [markdown]
-# In this split, other questions about the *same image* were in training, as they are in the official test: it measures
-# new questions about known images. Questions about unknown images are harder; the model card says what was measured.
+# ## A new question, or a new patient?
+#
+# **Predict.** In the split above, as in the official test, other questions about the *same image* were in training, and
+# for six in ten even the same question in a template's words. How much is left when whole images are held out?
+
+# %%
+drop = ipywidgets.ToggleButtons(options=["all of it", "most", "about half"], description="My guess:")
+drop
+
+# %%
+card = (lab.models.WEIGHTS / model.name / "README.md").read_text(encoding="utf-8")
+Markdown(card[card.index("| data | split") : card.index("`by_question` imitates")])
+
+# %% [markdown]
+# **Explain.** `by_question` asks new questions about known images; `by_image` asks about images that the model has never
+# met. The distance between the two rows is what the model *remembers* rather than *reads*. A published score on this data
+# set is always of the first kind: before you trust one, ask how the split was made.
 #
 # ## Where it fails
 
@@ -209,6 +227,5 @@ lab.check("12.2", None)
 lab.check("12.3", None)
 
 # %% [markdown]
-# **You can now** name the four parts of a vision-language model, follow the shapes through them, and
-# read a VQA score with
-# its interval, its split and its protocol. Back to [the start](00_start_here.ipynb).
+# **You can now** name the four parts of a vision-language model, follow the shapes through them, and read a VQA score
+# with its interval, its split and its protocol. Back to [the start](00_start_here.ipynb).

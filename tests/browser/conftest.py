@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 
+import nbformat
 import pytest
 
 TOKEN = "browser-test"
@@ -92,3 +93,28 @@ def jupyter(tmp_path):
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
+
+
+@pytest.fixture
+def run_cell(page, jupyter):
+    """Puts code into a notebook's only cell, runs it in JupyterLab and returns the page."""
+    root, url = jupyter
+
+    def run(code: str):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code.strip())])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, root / "cell.ipynb")
+        page.goto(url("cell.ipynb"), timeout=60_000)
+        page.locator(".jp-Notebook .jp-CodeCell").first.click(timeout=60_000)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        return page
+
+    return run
+
+
+@pytest.fixture
+def shoot():
+    """Saves a picture of a locator where `MEDVLM_SCREENSHOTS` names a folder."""
+    folder = os.environ.get("MEDVLM_SCREENSHOTS")
+    return lambda locator, name: folder and locator.screenshot(path=os.path.join(folder, f"{name}.png"))

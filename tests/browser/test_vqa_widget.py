@@ -1,9 +1,7 @@
 """The VQA widget as a reader uses it, in JupyterLab and with no network."""
 
-import os
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,18 +17,11 @@ lab.widgets.vqa(FakeAnswerer(pause=0.05), "chest-xray-nodules")
 """
 
 
-def test_ask_change_image_upload(page, jupyter, tmp_path):
+def test_ask_change_image_upload(run_cell, shoot, tmp_path):
     from playwright.sync_api import expect
     from pydicom.data import get_testdata_file
 
-    root, url = jupyter
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CODE.strip())])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, root / "vqa.ipynb")
-    page.goto(url("vqa.ipynb"), timeout=60_000)
-    page.locator(".jp-Notebook .jp-CodeCell").first.click(timeout=60_000)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page = run_cell(CODE)
     widget = page.locator(".mv-vqa")
     expect(widget).to_be_visible(timeout=90_000)
     rows = widget.locator(".mv-history td:first-child")
@@ -42,12 +33,16 @@ def test_ask_change_image_upload(page, jupyter, tmp_path):
     expect(widget.get_by_role("img", name="confidence: 80 percent")).to_be_visible()
     expect(rows).to_have_count(1)
 
-    picture_folder = os.environ.get("MEDVLM_SCREENSHOTS")
-    if picture_folder:
-        widget.screenshot(path=str(Path(picture_folder) / "vqa_widget.png"))
+    shoot(widget, "vqa_widget")
 
     picture = widget.locator(".mv-picture img")
     before = picture.get_attribute("alt")
+    grey = widget.get_by_role("slider").first
+    shown = picture.get_attribute("src")
+    grey.focus()
+    grey.press("ArrowRight")
+    expect(picture).not_to_have_attribute("src", shown, timeout=20_000)
+
     picker = widget.get_by_label("Image", exact=True)
     picker.select_option(label=picker.locator("option", has_text="fundus").first.inner_text())
     expect(picture).not_to_have_attribute("alt", before, timeout=20_000)
@@ -70,8 +65,7 @@ def test_ask_change_image_upload(page, jupyter, tmp_path):
         expect(rows).to_have_count(count)
         expect(rows.first).to_have_text(path.name)
 
-    if picture_folder:
-        widget.screenshot(path=str(Path(picture_folder) / "vqa_widget_upload.png"))
+    shoot(widget, "vqa_widget_upload")
 
     broken = tmp_path / "broken.dcm"
     broken.write_bytes(b"not an image")
