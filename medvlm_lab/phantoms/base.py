@@ -9,7 +9,8 @@
         progress(scene, rng)            # the same patient at the next visit
     PHANTOM = MyPhantom()
 
-Reports and questions come from `wording/NAME.toml` through `language.Grammar`; a modality may override `statements`.
+Reports and questions come from `wording/NAME.toml` through `language.Grammar`; `facts` fills slots
+that no finding fills.
 Random numbers: `rng_of(seed)` on the CPU for what decides a scene, tiles offset by the seed for noise (`noise.py`), so
 that the same scene gives the same pixels in any batch. In renderers use arithmetic, sqrt, exp, log, sin, cos, tanh:
 torch rounds these alike wherever an element lies in a batch, `sigmoid`, `pow`, `atan2` and convolutions it does not.
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from medvlm_lab.errors import SceneError
+from medvlm_lab.phantoms.language import WORDINGS
 from medvlm_lab.phantoms.scene import Finding, Kind, Scene, number, scene_seed
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ __all__ = [
     "scene_seed",
 ]
 
-WORDINGS = ("usual", "held-out")  # no sentence form belongs to both
 SIZES = (32, 2048)  # pixels; smaller shows nothing, larger adds no detail
 
 
@@ -61,7 +62,7 @@ class Question:
     Attributes:
         answer: "yes", "no", or a few words.
         closed: the answer is yes or no, or one of the choices that the question names.
-        question_type: PRES, POS, SIZE, COUNT, MODALITY or ABN, as in VQA-RAD.
+        question_type: PRES, POS, SIZE, ATTRIB, MODALITY, PLANE or ABN, as in VQA-RAD.
         mask_name: the mask that justifies the answer; empty where nothing in the picture does.
     """
 
@@ -127,6 +128,10 @@ class Phantom(ABC):
             studies.append(again.with_(seed=scene_seed(part, seed, visit), visit=visit))
         return studies
 
+    def facts(self, scene: Scene) -> dict[str, str]:
+        """Slots of sentences that depend on the scene's numbers, not on one finding."""
+        return {}
+
     def report(
         self, scene: Scene, rng: np.random.Generator | int | None = None, wording: str = "usual",
         prior: Scene | None = None,
@@ -135,7 +140,7 @@ class Phantom(ABC):
 
         rng: decides wording and order; the scene's seed by default. Raises UnknownNameError for another wording.
         """
-        from medvlm_lab.phantoms.language import write_report
+        from medvlm_lab.phantoms.report_writer import write_report
 
         return write_report(self, scene, _generator(rng, scene, 11), wording, prior)
 
@@ -143,7 +148,7 @@ class Phantom(ABC):
         self, scene: Scene, rng: np.random.Generator | int | None = None, wording: str = "usual"
     ) -> list[Question]:
         """Closed and open questions with their answers, each finding asked for and as many absent ones."""
-        from medvlm_lab.phantoms.language import write_questions
+        from medvlm_lab.phantoms.question_writer import write_questions
 
         return write_questions(self, scene, _generator(rng, scene, 12), wording)
 

@@ -1,0 +1,60 @@
+"""Patterns that are drawn once and bent onto each patient: bones, shoulder girdle, vessels and airway.
+
+A handful of variants, projected from three-dimensional curves (`thorax_bones`, `thorax_vessels`), are stacked into one
+tall picture, so that a batch with any mixture of variants is sampled in one call without copying.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn.functional import grid_sample
+
+from medvlm_lab.phantoms.thorax_bones import bones, shoulders
+from medvlm_lab.phantoms.thorax_shape import A_RANGE, B_RANGE
+from medvlm_lab.phantoms.thorax_vessels import airway, vessels
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+VARIANTS = {"bones": 6, "shoulders": 4, "vessels": 10}
+TIERS = (192, 384, 768)  # rows; the smallest that is not coarser than the picture
+
+
+def tier(size: int) -> int:
+    """Rows of the pattern that suits a picture of `size` pixels."""
+    return next((rows for rows in TIERS if rows >= 1.4 * size), TIERS[-1])
+
+
+@lru_cache(maxsize=256)
+def _variant(kind: str, variant: int, rows: int) -> np.ndarray:
+    if kind == "bones":
+        return bones(variant, rows)[None]
+    if kind == "shoulders":
+        return shoulders(variant, rows)[None]
+    return np.stack([vessels(variant, rows), airway(rows)])  # (2, rows, columns)
+
+
+@lru_cache(maxsize=12)
+def _stack(kind: str, variants: tuple[int, ...], rows: int, device: str) -> Tensor:
+    picked = np.stack([_variant(kind, v, rows) for v in variants], 1)  # (c, variants, rows, columns)
+    return torch.from_numpy(picked.astype(np.float32)).flatten(1, 2)[None].to(device)  # (1, c, variants * rows, cols)
+
+
+def sample(
+    kind: str, variant: Int[np.ndarray, " n"], a: Float[Tensor, "n h w"], b: Float[Tensor, "n h w"], size: int
+) -> Float[Tensor, "n c h w"]:
+    """The pattern at canonical coordinates, each scene its own variant."""
+    rows = tier(size)
+    variants = tuple(range(VARIANTS[kind])) if rows == TIERS[0] else tuple(sorted(set(variant.tolist())))
+    place = torch.from_numpy(np.searchsorted(variants, variant)).to(a.device)[:, None, None]
+    stack = _stack(kind, variants, rows, str(a.device))
+    u = a * (2 / (A_RANGE[1] - A_RANGE[0]))
+    v = ((b - B_RANGE[0]) * (1 / (B_RANGE[1] - B_RANGE[0]))).clamp(0.5 / rows, 1 - 0.5 / rows)  # never the neighbour's
+    v = (v + place) * (2 / len(variants)) - 1
+    grid = torch.stack([u.expand(v.shape) if u.numel() < v.numel() else u, v.expand(u.shape)], -1)
+    return grid_sample(stack.expand(len(variant), -1, -1, -1), grid, align_corners=False)

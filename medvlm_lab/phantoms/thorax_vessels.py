@@ -1,0 +1,90 @@
+"""Pulmonary vessels grown from the hila by Murray's law, and the airway: mm of water, mm of air."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medvlm_lab.phantoms.splat import Plate
+from medvlm_lab.phantoms.thorax_shape import H_MM, R_MM, curve_np
+
+SMALLEST_MM = 0.42
+
+
+def hilum_mm(side: int) -> tuple[float, float]:
+    """Where the vessels enter: the left hilum lies higher."""
+    return side * 31.0, (0.475 if side < 0 else 0.435) * H_MM
+
+
+def vessels(variant: int, rows: int) -> np.ndarray:
+    """Arteries and veins of both lungs, mm of blood."""
+    rng = np.random.default_rng((103, variant))
+    plate = Plate(rows)
+    for side in (-1, 1):
+        x, y = hilum_mm(side)
+        # the descending artery, the widest vessel that air surrounds
+        trunk = np.array([(x - side * 6, y - 10), (x + side * 2, y - 2), (x + side * 9, y + 16), (x + side * 12, y + 42)])
+        _draw(plate, trunk, np.array([5.5, 6.5, 6.0, 4.6]))
+        _grow(plate, rng, side, trunk[-1], 0.35, 3.6, 0)
+        _grow(plate, rng, side, trunk[-1], -0.1, 3.0, 0)
+        # directions in radians from straight down, towards the side: bases get the widest, apices the narrowest
+        for angle, radius in ((0.12, 2.7), (0.62, 3.4), (1.0, 3.2), (1.35, 2.7), (1.75, 2.5), (2.2, 2.7), (2.6, 2.5), (2.9, 2.0)):
+            start = np.array([x + side * rng.uniform(0, 9), y + rng.uniform(-13, 13) - 12 * (angle > 2)])
+            _grow(plate, rng, side, start, angle + rng.normal(0, 0.10), radius * rng.uniform(0.85, 1.12), 0)
+        for _ in range(5):  # veins, crossing the arteries on their way to the left atrium
+            start = np.array([x - side * 8, y + rng.uniform(6, 26)])
+            _grow(plate, rng, side, start, rng.uniform(0.5, 2.3), rng.uniform(1.7, 2.5), 1)
+        for _ in range(4):  # seen end-on: dots beside the hilum
+            spot = np.array([x + side * rng.uniform(4, 26), y + rng.normal(0, 20)])
+            _draw(plate, np.stack([spot, spot + 1.0]), np.full(2, rng.uniform(1.2, 2.0)), depth=3)
+    return plate.picture(0.35)
+
+
+def _inside(side: int, point: np.ndarray) -> bool:
+    a, b = side * point[0] / R_MM, point[1] / H_MM
+    return 0.10 < a < curve_np("costal", np.array(b)) - 0.025 and 0.015 < b < 1.30 and a > curve_np("apex", np.array(b))
+
+
+def _grow(
+    plate: Plate, rng: np.random.Generator, side: int, start: np.ndarray, angle: float, radius: float, level: int
+) -> None:
+    """A branch that wanders, narrows and divides until it is too thin to see or reaches the pleura."""
+    point, points, radii = start.copy(), [start.copy()], [radius]
+    step, turn = 4.0, rng.normal(0, 0.02)
+    since = rng.uniform(2, 5)
+    while radius > SMALLEST_MM:
+        angle += turn + rng.normal(0, 0.075)
+        point = point + step * np.array([side * np.sin(angle), np.cos(angle)])
+        if len(points) > 3 and not _inside(side, point):
+            break
+        radius *= 0.975
+        since -= 1
+        points.append(point.copy())
+        radii.append(radius)
+        if since <= 0 and level < 5:
+            # Murray (1926): the cubes of the daughters' radii add up to the mother's
+            share = rng.uniform(0.18, 0.5)
+            hand = rng.choice((-1, 1))
+            child = radius * share ** (1 / 3)
+            _grow(plate, rng, side, point, angle + hand * rng.uniform(0.4, 0.95), child, level + 1)
+            radius *= (1 - share) ** (1 / 3)
+            angle -= hand * 0.12
+            since = rng.uniform(2.0, 5.0)
+    if len(points) > 1:
+        _draw(plate, np.array(points), np.array(radii))
+
+
+def _draw(plate: Plate, xy: np.ndarray, radius: np.ndarray, depth: float = 0.0) -> None:
+    z = np.linspace(0, depth, len(xy))
+    plate.tube(np.column_stack([xy, z]), radius)
+
+
+def airway(rows: int) -> np.ndarray:
+    """Trachea, carina and main bronchi, mm of air."""
+    plate = Plate(rows)
+    t = np.linspace(0, 1, 60)
+    trachea = np.column_stack([1.5 * np.sin(2 * t) - 2.5 * t, (-0.62 + 0.98 * t) * H_MM, 0 * t])
+    plate.tube(trachea, 8.6)
+    for side, reach, fall in ((-1, 30.0, 34.0), (1, 42.0, 30.0)):
+        bronchus = np.column_stack([-1.0 + side * reach * t, 0.345 * H_MM + fall * t**1.15, 0 * t])
+        plate.tube(bronchus, 6.6 - 2.0 * t)
+    return plate.picture(0.7)
