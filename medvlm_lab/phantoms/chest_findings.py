@@ -109,7 +109,8 @@ def nodule(chest: Chest, rows: Tensor, found: list[Finding], side: str) -> Float
     r2 = dx * dx + dy * dy
     # lobes: 6 % times cos(3 phi), written without an angle; they cancel in the area to second order
     wave = (dx * dx * dx - 3 * dx * dy * dy) * c1 + (3 * dx * dx * dy - dy * dy * dy) * s1
-    return (1 - r2 + 0.12 * wave).clamp(0, 1).sqrt()
+    # far out the cube would win: the second term ends the ball there
+    return torch.minimum(1 - r2 + 0.12 * wave, 3 * (1.3 - r2)).clamp(0, 1).sqrt()
 
 
 def fracture_place(chest: Chest, rows: Tensor, found: list[Finding], side: str) -> tuple[Tensor, Tensor]:

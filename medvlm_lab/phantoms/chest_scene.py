@@ -13,7 +13,7 @@ from medvlm_lab.phantoms.scene import Finding, Kind, Scene, number
 SIDES = ("right", "left")
 LOBES = {"right": ("upper lobe", "middle lobe", "lower lobe"), "left": ("upper lobe", "lingula", "lower lobe")}
 ZONES = ("upper zone", "mid zone", "lower zone")
-RIB_NAMES = ("4th", "5th", "6th", "7th", "8th")
+RIB_NAMES = ("4th rib", "5th rib", "6th rib", "7th rib", "8th rib")
 ENLARGED = 0.50  # cardiothoracic ratio above which a heart is called enlarged
 CLEAR = 0.48  # sampled hearts are never between the two: a reader could not tell
 OVERINFLATED = 0.5

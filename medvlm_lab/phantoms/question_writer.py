@@ -1,6 +1,6 @@
 """From a scene to questions with answers: presence, side, severity, place, size, and what the picture is.
 
-A modality's `wording/NAME.toml` has the branch `ask`: `presence`, `side`, `choice`, `severity`, `region`,
+A modality's `wording/NAME.toml` has the branch `ask`: `presence`, `side`, `choice`, `severity`, `grade`, `region`,
 `measurement`, `normal`, `only`, and under `general` questions whose answer never changes.
 """
 
@@ -20,7 +20,7 @@ def write_questions(phantom: Phantom, scene: Scene, rng: np.random.Generator, wo
     kinds = list(scene.kinds)
     present = [k for k in kinds if scene.find(k)]
     absent = [k for k in kinds if not scene.find(k)]
-    denied = [absent[i] for i in rng.permutation(len(absent))[: max(2, len(present))]]
+    denied = [absent[i] for i in rng.permutation(len(absent))[: max(4, len(present))]]
     asked: list[Question] = []
     for kind in present + denied:
         asked.append(_presence(grammar, scene, kind, rng, wording))
@@ -66,8 +66,9 @@ def _details(
             kind, closed = ("choice", True) if rng.random() < 0.5 else ("side", False)
             asked.append(Question(grammar.say(("ask", kind), facts, rng, wording), f.side, closed, "POS", f.mask_name))
         if f.severity:
-            text = grammar.say(("ask", "severity"), facts, rng, wording)
-            asked.append(Question(text, f.severity, False, "ATTRIB", f.mask_name))
+            kind, closed = ("grade", True) if rng.random() < 0.4 else ("severity", False)
+            text = grammar.say(("ask", kind), facts, rng, wording)
+            asked.append(Question(text, f.severity, closed, "ATTRIB", f.mask_name))
         if f.region:
             text = grammar.say(("ask", "region"), facts, rng, wording)
             asked.append(Question(text, facts["place"], False, "POS", f.mask_name))
