@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from medvlm_lab.phantoms.chest_geometry import SIGN, Chest
 from medvlm_lab.phantoms.noise import hashed, smooth
 from medvlm_lab.phantoms.scene import Finding
+from medvlm_lab.phantoms.thorax_atlas import VARIANTS
+from medvlm_lab.phantoms.thorax_bones import rib_point
 from medvlm_lab.phantoms.thorax_shape import curve
 
 if TYPE_CHECKING:
@@ -114,19 +117,29 @@ def nodule(chest: Chest, rows: Tensor, found: list[Finding], side: str) -> Float
 
 
 def fracture_place(chest: Chest, rows: Tensor, found: list[Finding], side: str) -> tuple[Tensor, Tensor]:
-    """Centre (x, y) in mm of the step in the rib's lateral arc."""
-    number = chest.column([float(f.region[0]) for f in found])
-    b = 0.055 + 0.100 * (number - 1) + 0.02 * chest.column([f.at[1] for f in found])
-    share = 0.80 + 0.10 * chest.column([f.at[0] for f in found])
-    reach = chest.half[rows] * curve("costal", b)
-    return SIGN[side] * reach * share, b * chest.p["lung_mm"][rows]
+    """x and y in mm of the break, in the rib's arc towards the side."""
+    variants = bone_variants(chest)[rows.cpu().numpy()]
+    points = [
+        rib_point(int(v), int(f.region[0]), int(SIGN[side]), 0.85 + 0.45 * f.at[0])
+        for v, f in zip(variants, found, strict=True)
+    ]
+    b = chest.column([p[1] for p in points])
+    barrel = (curve("costal", b) + 0.05 * chest.p["barrel"][rows] * curve("barrel", b)).clamp(max=1.0)
+    return chest.column([p[0] for p in points]) * chest.half[rows] * barrel / curve("costal", b), (
+        b * chest.p["lung_mm"][rows]
+    )
 
 
 def fracture(chest: Chest, rows: Tensor, found: list[Finding], side: str) -> Float[Tensor, "m h w"]:
     """A soft disc over the break, 1 at its centre."""
     x, y = fracture_place(chest, rows, found, side)
     dx, dy = chest.x[rows] - x, chest.y[rows] - y
-    return (1 - (dx * dx + dy * dy) / 13.0**2).clamp(min=0)
+    return (1 - (dx * dx + dy * dy) / 14.0**2).clamp(min=0)
+
+
+def bone_variants(chest: Chest) -> np.ndarray:
+    """Which bone pattern each patient has."""
+    return hashed(chest.patients, 42, 1)[:, 0] % VARIANTS["bones"]
 
 
 def edema(chest: Chest, rows: Tensor, found: list[Finding]) -> Float[Tensor, "m h w"]:
@@ -135,7 +148,7 @@ def edema(chest: Chest, rows: Tensor, found: list[Finding]) -> Float[Tensor, "m 
     u = (chest.ax[rows] / chest.half[rows] - 0.34) / (0.28 + 0.30 * amount)
     v = (chest.b[rows] - 0.60) / (0.32 + 0.22 * amount)
     rough = smooth(chest.seeds[rows.cpu().numpy()], chest.size, 26, chest.device, 25)
-    return (1.15 - u * u - v * v + 0.35 * rough).clamp(0, 1)
+    return (1.15 - u * u - v * v + 0.16 * rough).clamp(0, 1)
 
 
 def _on_side(chest: Chest, rows: Tensor, side: str) -> Float[Tensor, "m h w"]:

@@ -75,8 +75,11 @@ class Chest:
         width = self.p["cardiothoracic_ratio"] * self.p["thorax_mm"]
         # a narrow, long chest has a hanging heart, a wide one a lying heart; both end on the diaphragm
         b = self.b - 0.35 * self.p["left_dome"] - 0.05 * self.p["inflation"]
-        right = (1 - self.p["heart_left"]) * width * curve("heart right", b)
-        return right, self.p["heart_left"] * width * curve("heart left", b)
+        globular = self.p["heart_shape"]
+        right, left = curve("slim right", b), curve("slim left", b)
+        right = right + globular * (curve("globular right", b) - right)
+        left = left + globular * (curve("globular left", b) - left)
+        return (1 - self.p["heart_left"]) * width * right, self.p["heart_left"] * width * left
 
     @cached_property
     def silhouette(self) -> tuple[Float[Tensor, "n h 1"], Float[Tensor, "n h 1"]]:
@@ -101,11 +104,18 @@ class Chest:
         beside = torch.where(self.left, self.x > left, -self.x > right)
         return self.inside_chest & (self.ax > self.apex) & beside
 
-    def rows(self, kind: str, side: str | None = None) -> tuple[Tensor, list[Finding]]:
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], list[tuple[int, Finding]]]:
+        found: dict[tuple[str, str], list[tuple[int, Finding]]] = {}
+        for i, scene in enumerate(self.scenes):
+            for f in scene.all_findings:
+                found.setdefault((f.kind, f.side), []).append((i, f))
+        return found
+
+    def rows(self, kind: str, side: str = "") -> tuple[Tensor, list[Finding]]:
         """Indices of the scenes that have such a finding, and these findings."""
-        found = [(i, f) for i, s in enumerate(self.scenes) if (f := s.find(kind, side))]
-        index = torch.tensor([i for i, _ in found], dtype=torch.long, device=self.device)
-        return index, [f for _, f in found]
+        found = self._found.get((kind, side), [])
+        return torch.tensor([i for i, _ in found], dtype=torch.long, device=self.device), [f for _, f in found]
 
     def column(self, values: Sequence[float]) -> Float[Tensor, "m 1 1"]:
         """Per-finding numbers, ready to broadcast over pictures."""

@@ -1,6 +1,6 @@
-"""A frontal chest X-ray by Beer-Lambert: thickness of soft tissue, air, bone and metal along each ray, then a detector.
+"""A frontal chest by Beer-Lambert: thickness of soft tissue, air, bone and metal along each ray.
 
-    attenuation = soft * (body - air) + bone + metal;  intensity = exp(-attenuation) + scatter;  picture = -log(intensity)
+    attenuation = soft * (body - air) + bone + metal
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from medvlm_lab.phantoms import chest_findings as where
 from medvlm_lab.phantoms.chest_devices import metal
 from medvlm_lab.phantoms.chest_geometry import Chest
-from medvlm_lab.phantoms.noise import hashed, smooth, white
+from medvlm_lab.phantoms.noise import hashed, smooth
 from medvlm_lab.phantoms.thorax_atlas import VARIANTS, sample
 from medvlm_lab.phantoms.thorax_shape import H_MM, R_MM, curve
 
@@ -44,11 +44,15 @@ def attenuation(chest: Chest) -> Float[Tensor, "n h w"]:
     thick = curve("thick", b) * p["depth_mm"] * middle
     air = (air - thick).clamp(min=0)
     vessel, airway = vessel_layers(chest)
-    gain = p["vessels"].expand_as(air)
+    gain = p["vessels"].expand_as(air).clone()
     soft = torch.zeros_like(air)
-    air, gain, soft = add_findings(chest, air, gain, soft)
+    add_findings(chest, air, gain, soft)
     inside = (air * (1 / 45.0)).clamp(max=1)
-    path = SOFT * (body(chest) - LUNG_AIR * air - 1.25 * airway - gas(chest) + 1.7 * vessel * inside * gain + soft)
+    # outlines of skin and bowel gas are soft: half the resolution shows all of them
+    coarse = Chest(chest.scenes, (chest.size + 1) // 2, chest.device)
+    broad = F.interpolate((body(coarse) - gas(coarse))[:, None], air.shape[-2:], mode="bilinear")[:, 0]
+    blood = vessel / (1 + vessel * (1 / 22.0))  # vessels that cross lie behind each other only in part
+    path = SOFT * (broad - LUNG_AIR * air - 1.5 * airway + 2.4 * blood * inside * gain + soft)
     path = path.clamp(min=0) + BONE * bones(chest)
     devices = metal(chest)
     return path if devices is None else path + METAL * devices
@@ -57,8 +61,9 @@ def attenuation(chest: Chest) -> Float[Tensor, "n h w"]:
 def body(chest: Chest) -> Float[Tensor, "n h w"]:
     """Soft tissue from front to back, mm: trunk, neck, shoulders, breasts."""
     p, ax, y, b = chest.p, chest.ax, chest.y, chest.b
-    edge = chest.half * curve("trunk wall", b) * (1 + 0.0 * b) + p["wall_mm"]
-    s = (ax / edge) ** 2
+    edge = chest.half * curve("trunk wall", b) + p["wall_mm"]
+    s = ax / edge
+    s = s * s
     rise = ((b + 0.30) * (1 / 0.42)).clamp(0, 1)
     trunk = p["depth_mm"] * (0.50 + 0.50 * rise * rise * (3 - 2 * rise)) * (1 - s * s).clamp(min=0).sqrt()
     # the upper outline: neck, the slope of the trapezius, the shoulder's end
@@ -101,90 +106,68 @@ def vessel_layers(chest: Chest) -> tuple[Float[Tensor, "n h w"], Float[Tensor, "
 def bones(chest: Chest) -> Float[Tensor, "n h w"]:
     """Ribs, spine, clavicles and scapulae, mm of bone."""
     p = chest.p
-    which = hashed(chest.patients, 42, 2)
     scale = chest.costal / (chest.half * curve("costal", chest.b))  # as much barrel as the lungs have
-    turn = p["rotation_degrees"] * 0.9
-    a = chest.x / (chest.half * scale)
-    cage = sample("bones", which[:, 0] % VARIANTS["bones"], a, chest.b, chest.size)[:, 0]
-    a = (chest.x + turn) / R_MM
-    out = p["scapula_mm"] / R_MM
-    a = a * (1 - 0.5 * out) * (R_MM / chest.half) - 0.0 * out
-    girdle = sample("shoulders", which[:, 1] % VARIANTS["shoulders"], a, chest.y / H_MM, chest.size)[:, 0]
+    a, b, gap = chest.x / (chest.half * scale), chest.b, None
+    for side in ("right", "left"):
+        rows, found = chest.rows("rib fracture", side)
+        if found:
+            b, gap = b.expand_as(a).clone() if gap is None else b, torch.ones_like(a) if gap is None else gap
+            disc = where.fracture(chest, rows, found, side)
+            x, _ = where.fracture_place(chest, rows, found, side)
+            dx = chest.x[rows] - x
+            # the fragments stand a rib's thickness apart, with a dark gap between them
+            step = 6.5 * (dx * (1 / 1.5)).clamp(-1, 1) * (3 * disc).clamp(max=1)
+            b.index_add_(0, rows, step / p["lung_mm"][rows])
+            between = line_of(dx.abs(), 1.0, chest.pixel_mm[rows]) * (3 * disc).clamp(max=1)
+            gap.index_copy_(0, rows, gap[rows] * (1 - 0.85 * between))
+    cage = sample("bones", where.bone_variants(chest), a, b, chest.size)[:, 0]
+    cage = cage if gap is None else cage * gap
+    which = hashed(chest.patients, 43, 1)[:, 0] % VARIANTS["shoulders"]
+    a = (chest.x + 0.9 * p["rotation_degrees"]) * (1 / chest.half) * (1 - 0.5 * p["scapula_mm"] / R_MM)
+    girdle = sample("shoulders", which, a, chest.y / H_MM, chest.size)[:, 0]
     return (cage + girdle) * p["bone"]
 
 
-def add_findings(chest: Chest, air: Tensor, gain: Tensor, soft: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Diseases change how much air, how prominent the vessels and how much water each ray meets."""
+def line_of(distance: Tensor, radius_mm: float, pixel_mm: Tensor) -> Tensor:
+    """Share of a pixel that a line covers, never thinner than a pixel can show."""
+    reach = pixel_mm * 0.5 + radius_mm
+    return ((reach - distance) / pixel_mm).clamp(0, 1)
+
+
+def add_findings(chest: Chest, air: Tensor, gain: Tensor, soft: Tensor) -> None:
+    """Diseases change, in place, how much air, how prominent the vessels and how much water each ray meets."""
     rows, found = chest.rows("pulmonary edema")
     if found:
         amount = chest.column([f.amount for f in found])
         haze = where.edema(chest, rows, found)
-        air = air.index_copy(0, rows, air[rows] * (1 - (0.14 + 0.34 * amount) * haze))
+        air.index_copy_(0, rows, air[rows] * (1 - (0.18 + 0.38 * amount) * haze))
         upper = ((0.75 - chest.b[rows]) * 1.6).clamp(0, 1)
-        gain = gain.clone().index_copy(0, rows, gain[rows] * (1.25 + 0.7 * amount + 0.5 * upper))
+        gain.index_copy_(0, rows, gain[rows] * (1.10 + 0.30 * amount + 0.3 * upper))
     for side in ("right", "left"):
         rows, found = chest.rows("consolidation", side)
         if found:
             field = where.consolidation(chest, rows, found, side)
             density = 0.46 + 0.34 * chest.column([f.amount for f in found])
-            patchy = 1 - 0.22 * smooth(chest.seeds[rows.cpu().numpy()], chest.size, 40, chest.device, 27).abs()
-            air = air.index_copy(0, rows, air[rows] * (1 - field * density * patchy))
+            patchy = 1 - 0.13 * smooth(chest.patients[rows.cpu().numpy()], chest.size, 30, chest.device, 27)
+            air.index_copy_(0, rows, air[rows] * (1 - field * density * patchy))
             # inside, vessels drown in water of their own density and the bronchi beside them stay open
-            gain = gain.clone().index_copy(0, rows, gain[rows] * (1 - 1.9 * field))
+            gain.index_copy_(0, rows, gain[rows] * (1 - 1.35 * field))
         rows, found = chest.rows("nodule", side)
         if found:
             size = chest.column([f.measurement for f in found])
             ball = where.nodule(chest, rows, found, side)
-            soft = soft.index_add(0, rows, ball * (size * 0.9 + 5))
+            soft.index_add_(0, rows, ball * (size * 0.9 + 5))
         rows, found = chest.rows("pneumothorax", side)
         if found:
             distance = where.pneumothorax_line(chest, rows, found)
             free = where.pneumothorax(chest, rows, found, side)
             lung = where._on_side(chest, rows, side)
-            gain = gain.clone().index_copy(0, rows, gain[rows] * (1 - free))
-            air = air.index_copy(0, rows, air[rows] * (1 + free * (1 / LUNG_AIR - 1) - 0.10 * (1 - free) * lung))
-            thick = chest.pixel_mm[rows].clamp(min=0.8)
+            gain.index_copy_(0, rows, gain[rows] * (1 - free))
+            air.index_copy_(0, rows, air[rows] * (1 + free * (1 / LUNG_AIR - 1) - 0.10 * (1 - free) * lung))
+            thick = (1.25 * chest.pixel_mm[rows]).clamp(min=0.8)
             line = (1 - (distance / thick) ** 2).clamp(min=0) * lung * (air[rows] * (1 / 40.0)).clamp(max=1)
-            soft = soft.index_add(0, rows, 9.0 * line)
+            soft.index_add_(0, rows, 9.0 * line)
         rows, found = chest.rows("pleural effusion", side)
         if found:
             fluid = where.effusion(chest, rows, found, side)
-            air = air.index_copy(0, rows, air[rows] * (1 - 0.93 * fluid))
-    return air, gain, soft
-
-
-def detect(chest: Chest, path: Tensor) -> Float[Tensor, "n h w"]:
-    """Scatter, blur, quantum noise, logarithm, local contrast and grey scale: 0 black, 1 white, 12 bits."""
-    p, size = chest.p, chest.size
-    primary = torch.exp(-path)
-    # scatter comes from everywhere: its picture is the primary beam's, smeared over centimetres
-    scattered = _smear(primary, 10) * (0.04 + 0.30 * p["scatter"])
-    beam = primary + scattered
-    beam = beam + (_near(beam) - beam) * (0.75 * p["blur"] * min(1.0, size / 512 + 0.35))
-    grain = white(chest.seeds, size, chest.device)
-    spread = (0.004 + 0.030 * p["noise"]) * min(1.0, (size / 512) ** 0.5)
-    beam = beam + beam.sqrt() * grain * spread * 0.16
-    log = -torch.log(beam.clamp(min=1e-3))
-    log = log + (log - _smear(log, 14)) * (0.55 * p["processing"])
-    # exposure control: lungs dark, mediastinum light, whatever the patient's size
-    dark = SOFT * (p["depth_mm"] - LUNG_AIR * 0.80 * p["depth_mm"]) - 0.25
-    light = SOFT * p["depth_mm"] * (1 - 0.05 * p["scatter"]) - 0.45
-    t = (log - dark) / (light - dark)  # 0 in the lungs, 1 in the mediastinum
-    steep = 1.65 * (1 + 0.3 * p["contrast"])
-    grey = 0.50 + 0.50 * torch.tanh(steep * (t - 0.55)) + 0.13 * p["exposure"]
-    open_beam = ((log - 0.05) * 2.5).clamp(0, 1)  # beside the patient the film is black
-    return (grey.clamp(0, 1) * open_beam * 4095).round() * (1 / 4095)
-
-
-def _smear(x: Tensor, cells: int) -> Tensor:
-    """A broad blur: down to `cells` squares and smoothly back."""
-    small = F.interpolate(x[:, None], (cells * 2, cells * 2), mode="area")
-    small = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    return F.interpolate(small, x.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
-
-
-def _near(x: Tensor) -> Tensor:
-    """Mean of each pixel and its neighbours, weights 1 2 1."""
-    wide = F.pad(x[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
-    rows = wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]
-    return (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) * (1 / 16)
+            air.index_copy_(0, rows, air[rows] * (1 - 0.93 * fluid))

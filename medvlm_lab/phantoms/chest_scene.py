@@ -29,6 +29,7 @@ class ChestScene(Scene):
     wall_mm: float = number(18.0, 6.0, 60.0, "mm", "chest wall beside the ribs")
     cardiothoracic_ratio: float = number(0.44, 0.34, 0.70, "", "heart width over chest width")
     heart_left: float = number(0.67, 0.58, 0.76, "", "share of the heart's width left of the spine")
+    heart_shape: float = number(0.4, 0.0, 1.0, "", "0 with a slim waist, 1 globular")
     inflation: float = number(0.0, 0.0, 1.0, "", "overinflation; flattens the diaphragm")
     barrel: float = number(0.3, 0.0, 1.0, "", "barrel shape of the chest")
     aorta: float = number(0.5, 0.0, 1.0, "", "prominence of the aortic knob")
@@ -126,6 +127,7 @@ def draw(seed: int, hospital: int, rng: np.random.Generator) -> ChestScene:
         seed=seed, patient=seed, hospital=hospital, findings=findings, thorax_mm=thorax, lung_mm=lung, wall_mm=wall,
         depth_mm=clip("depth_mm", 212 + 24 * heavy + 22 * inflation), cardiothoracic_ratio=float(ratio),
         heart_left=clip("heart_left", 0.67 + 0.025 * n[4]), inflation=float(inflation),
+        heart_shape=float(min(1.0, 0.75 * u[18] + 0.3 * sick)),
         barrel=float(0.6 * u[8] + 0.4 * inflation), aorta=float(0.25 + 0.35 * u[9] + 0.4 * old * u[10]),
         pulmonary_trunk=float(u[11] * 0.8), left_dome=clip("left_dome", 0.045 + 0.022 * n[5]),
         breast=float(woman * (0.25 + 0.6 * u[12])), bone=clip("bone", 1.12 - 0.35 * old + 0.08 * n[6]),

@@ -10,9 +10,10 @@ import torch
 
 from medvlm_lab.phantoms import chest_scene
 from medvlm_lab.phantoms.base import Phantom, check_size, rng_of
+from medvlm_lab.phantoms.chest_detector import detect
 from medvlm_lab.phantoms.chest_geometry import Chest
 from medvlm_lab.phantoms.chest_masks import mask_fields
-from medvlm_lab.phantoms.chest_render import attenuation, detect
+from medvlm_lab.phantoms.chest_render import attenuation
 from medvlm_lab.phantoms.chest_scene import ChestScene
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-CHUNK = 16
+CHUNK = 16  # pictures of 128 pixels at a time: what fits a core's cache
 
 
 class ChestXray(Phantom):
@@ -36,10 +37,13 @@ class ChestXray(Phantom):
         return chest_scene.draw(seed, hospital, rng_of(seed, 1))
 
     @torch.inference_mode()
-    def render(self, scenes, size=224, device=None):
+    def render(
+        self, scenes: Sequence[ChestScene], size: int = 224, device: str | torch.device | None = None
+    ) -> Float[Tensor, "n 1 h w"]:
+        """Grey values from 0 (black) to 1 (white), in 4,096 steps as a detector gives them."""
         check_size(size)
         device = torch.device(device or "cpu")
-        chunk = max(1, min(CHUNK, 16 * 128 * 128 // size**2))
+        chunk = max(1, CHUNK * 128 * 128 // size**2)
         out = torch.empty(len(scenes), 1, size, size, device=device)
         for i in range(0, len(scenes), chunk):
             chest = Chest(scenes[i : i + chunk], size, device)
@@ -52,7 +56,7 @@ class ChestXray(Phantom):
     ) -> dict[str, Bool[Tensor, "n h w"]]:
         """Anatomy ("right lung", "left lung", "heart", "thorax") and every finding of every scene."""
         check_size(size)
-        device, chunk = torch.device(device or "cpu"), max(1, 16 * 128 * 128 // size**2)
+        device, chunk = torch.device(device or "cpu"), max(1, CHUNK * 128 * 128 // size**2)
         parts = [mask_fields(Chest(scenes[i : i + chunk], size, device)) for i in range(0, len(scenes), chunk)]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
 

@@ -8,12 +8,13 @@ from medvlm_lab.phantoms.splat import Plate
 from medvlm_lab.phantoms.thorax_shape import H_MM, R_MM, curve_np
 
 RIBS = 12
+DROP = (0.42, 0.54)  # fall from the spine to the front, in lung heights
 
 
 def rib_heights(rng: np.random.Generator) -> np.ndarray:
     """b at which each rib leaves the spine; the spaces widen downwards."""
-    spacing = np.linspace(0.082, 0.124, RIBS - 1) * rng.uniform(0.96, 1.05)
-    return rng.uniform(-0.035, 0.0) + np.concatenate([[0.0], np.cumsum(spacing)])
+    spacing = np.linspace(0.080, 0.118, RIBS - 1) * rng.uniform(0.96, 1.05)
+    return rng.uniform(0.015, 0.045) + np.concatenate([[0.0], np.cumsum(spacing)])
 
 
 def rib(number: int, start: float, side: int, drop: float, theta: np.ndarray) -> np.ndarray:
@@ -30,16 +31,24 @@ def rib(number: int, start: float, side: int, drop: float, theta: np.ndarray) ->
     return np.stack([side * x, b * H_MM, z], 1)
 
 
+def rib_point(variant: int, number: int, side: int, theta: float) -> tuple[float, float]:
+    """(a, b) of a point on a rib of that pattern: `number` counts from 1, `side` is -1 for the right."""
+    rng = np.random.default_rng((101, variant))
+    heights, drop = rib_heights(rng), rng.uniform(*DROP)
+    x, y, _ = rib(number - 1, heights[number - 1], side, drop, np.array([theta]))[0]
+    return x / R_MM, y / H_MM
+
+
 def bones(variant: int, rows: int) -> np.ndarray:
     """Ribs and spine, mm of bone."""
     rng = np.random.default_rng((101, variant))
     plate = Plate(rows)
-    heights, drop = rib_heights(rng), rng.uniform(0.42, 0.54)
+    heights, drop = rib_heights(rng), rng.uniform(*DROP)
     for number, start in enumerate(heights):
         end = (0.70, 0.76, 0.80, 0.83, 0.84, 0.84, 0.83, 0.80, 0.76, 0.70, 0.50, 0.36)[number] * np.pi
         for side in (-1, 1):
             theta = np.linspace(0.04, end, 240)
-            points = rib(number, start + rng.normal(0, 0.003), side, drop, theta)
+            points = rib(number, start + rng.normal(0, 0.002), side, drop, theta)
             height = (6.2 if number else 8.0) * (0.80 + 0.20 * np.sin(np.minimum(theta, 2.2))) * rng.uniform(0.95, 1.05)
             height = np.where(theta < 0.5, height * 0.85, height)
             taper = np.clip((end - theta) / 0.12, 0.35, 1)
@@ -63,17 +72,19 @@ def spine(plate: Plate, heights: np.ndarray, rng: np.random.Generator) -> np.nda
         u = x - bend[rows]
         half = 12.0 + 5.0 * np.clip(0.3 + 0.5 * level, 0, 1)
         waist = half * (0.90 + 0.10 * (v / 0.42) ** 2)
-        side = np.clip((waist - np.abs(u)) / 1.6, 0, 1) * np.clip((0.46 - np.abs(v)) * tall / 2.4, 0, 1)
+        side = np.clip((waist - np.abs(u)) / 3.0 + 0.3, 0, 1) * np.clip((0.46 - np.abs(v)) * tall / 2.4, 0, 1)
         rim = np.exp(-(((np.abs(v) - 0.41) * tall / 1.3) ** 2)) + 0.6 * np.exp(-(((waist - np.abs(u)) / 1.5 - 0.8) ** 2))
         round_body = np.sqrt(np.maximum(1 - (u / (waist + 2)) ** 2, 0))
-        film[rows] += side * (5.5 * round_body + 2.6 * rim)
+        film[rows] += side * (3.6 * round_body + 1.8 * rim)
         pedicle = ((np.abs(u) - 0.66 * half) / 3.6) ** 2 + ((v + 0.10) * tall / 5.2) ** 2
-        film[rows] += 3.2 * np.exp(-((pedicle - 0.7) ** 2) * 3)
+        film[rows] += 2.4 * np.exp(-((pedicle - 0.7) ** 2) * 3)
         process = (u / 3.0) ** 2 + ((v - 0.42) * tall / 7.5) ** 2
-        film[rows] += 4.5 * np.exp(-(process**2))
+        film[rows] += 3.2 * np.exp(-(process**2))
         arm = np.exp(-(((v + 0.12) * tall + 0.10 * (np.abs(u) - half)) / 4.4) ** 4)
         film[rows] += 2.8 * arm * np.clip((half + 13 - np.abs(u)) / 3, 0, 1) * np.clip((np.abs(u) - half + 3) / 3, 0, 1)
-    return film
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(film, 0.9 / plate.mm)
 
 
 def shoulders(variant: int, rows: int) -> np.ndarray:

@@ -23,7 +23,9 @@ def vessels(variant: int, rows: int) -> np.ndarray:
         x, y = hilum_mm(side)
         # the descending artery, the widest vessel that air surrounds
         trunk = np.array([(x - side * 6, y - 10), (x + side * 2, y - 2), (x + side * 9, y + 16), (x + side * 12, y + 42)])
-        _draw(plate, trunk, np.array([5.5, 6.5, 6.0, 4.6]))
+        fine = np.linspace(0, 3, 24)
+        smooth = np.column_stack([np.interp(fine, range(4), trunk[:, k]) for k in (0, 1)])
+        _draw(plate, smooth, np.interp(fine, range(4), (5.0, 6.2, 5.6, 4.4)))
         _grow(plate, rng, side, trunk[-1], 0.35, 3.6, 0)
         _grow(plate, rng, side, trunk[-1], -0.1, 3.0, 0)
         # directions in radians from straight down, towards the side: bases get the widest, apices the narrowest
