@@ -4,7 +4,8 @@
 >>> scene = xray.draw(seed=7)
 >>> xray.image(scene), xray.report(scene).impression
 
-Nothing here is a real patient, and every image says so (`MedicalImage.simulated`). Importing this package loads no torch.
+Nothing here is a real patient, and every image says so (`MedicalImage.simulated`). Importing this package loads no
+torch.
 """
 
 from __future__ import annotations

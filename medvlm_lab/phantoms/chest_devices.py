@@ -74,7 +74,8 @@ def generator(chest: Chest, rows: Tensor, found: list[Finding], side: str) -> Te
 
 def _leads(chest: Chest, rows: Tensor, side: str) -> Tensor:
     mirror = SIGN[side]
-    near = torch.minimum(polyline(chest, rows, _smooth(LEAD, chest.size), mirror), polyline(chest, rows, _smooth(HOOK, chest.size), 1.0))
+    ventricle = polyline(chest, rows, _smooth(LEAD, chest.size), mirror)
+    near = torch.minimum(ventricle, polyline(chest, rows, _smooth(HOOK, chest.size), 1.0))
     return line(chest, rows, near, 1.1)
 
 

@@ -56,10 +56,9 @@ def pneumothorax_line(chest: Chest, rows: Tensor, found: list[Finding]) -> Float
     # continue the outline upwards as a dome, so that the lung's tip is round
     edge = chest.half[rows] * curve("costal", sunk) - gap
     inner = chest.half[rows] * curve("apex", sunk)
-    middle, radius = (edge + inner) * 0.5, (edge - inner) * 0.5
     over = chest.ax[rows]
     side_way = torch.minimum(edge - over, over - inner + 60 * sunk.clamp(min=0))
-    return torch.minimum(side_way, sunk * chest.p["lung_mm"][rows] + 0 * middle + 0 * radius)
+    return torch.minimum(side_way, sunk * chest.p["lung_mm"][rows])
 
 
 def pneumothorax(chest: Chest, rows: Tensor, found: list[Finding], side: str) -> Float[Tensor, "m h w"]:
@@ -87,7 +86,7 @@ def consolidation(chest: Chest, rows: Tensor, found: list[Finding], side: str) -
 
 
 def nodule_place(chest: Chest, rows: Tensor, found: list[Finding], side: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Centre (signed x, y) and radius, mm; shifted inwards so that all of it lies in the lung field."""
+    """Centre (signed x, y) and radius, mm; beside the heart where there is room, always inside the ribs."""
     radius = chest.column([f.measurement / 2 for f in found])
     zone = [ZONE_CENTERS[f.region] for f in found]
     b = chest.column([z[1] + 0.10 * (f.at[1] - 0.5) for z, f in zip(zone, found, strict=True)])
@@ -99,7 +98,7 @@ def nodule_place(chest: Chest, rows: Tensor, found: list[Finding], side: str) ->
     big = torch.tensor(1e4, device=chest.device)
     outer = torch.where(covered, chest.costal[rows], big).amin(1, keepdim=True)
     inner = torch.where(covered, (left if side == "left" else right)[rows], -big).amax(1, keepdim=True)
-    x = torch.maximum(torch.minimum(want, outer - radius - 4), inner + radius + 4)
+    x = torch.minimum(torch.maximum(want, inner + radius + 4), outer - radius - 4)
     return SIGN[side] * x, y, radius
 
 

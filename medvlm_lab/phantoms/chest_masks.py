@@ -52,7 +52,8 @@ def mask_fields(chest: Chest) -> dict[str, Bool[Tensor, "n h w"]]:
                 # a ball counts to its very edge, a fracture lies in the chest wall
                 edge = 0.0 if kind in ("nodule", "rib fracture") else where.EDGE
                 inside = field(chest, rows, found, side) > edge
-                inside = inside if kind == "rib fracture" else inside & lungs[side][rows]
+                if kind != "rib fracture":
+                    inside = inside & (chest.inside_chest if kind == "nodule" else lungs[side])[rows]
             masks[f"{side} {kind}"] = nothing.index_copy(0, rows, inside)
     for kind, (field, _) in DEVICES.items():
         for side in chest.scenes[0].kinds[kind].sides or ("",):

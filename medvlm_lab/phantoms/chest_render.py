@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from medvlm_lab.phantoms import chest_findings as where
-from medvlm_lab.phantoms.chest_devices import metal
+from medvlm_lab.phantoms.chest_devices import line, metal
 from medvlm_lab.phantoms.chest_geometry import Chest
 from medvlm_lab.phantoms.noise import hashed, smooth
 from medvlm_lab.phantoms.thorax_atlas import VARIANTS, sample
@@ -91,7 +91,8 @@ def gas(chest: Chest) -> Float[Tensor, "n h w"]:
     dy = (chest.y - chest.dome - 17 - 9 * size) / (9 + 12 * size)
     q = (1 - dx * dx - dy * dy).clamp(min=0)
     texture = smooth(chest.patients, chest.size, 20, chest.device, 3)
-    bowel = (texture - 0.55).clamp(min=0) * ((chest.y - chest.dome - 22) * (1 / 30)).clamp(0, 1) * (chest.ax * (1 / 90)).clamp(max=1)
+    low = ((chest.y - chest.dome - 22) * (1 / 30)).clamp(0, 1)
+    bowel = (texture - 0.55).clamp(min=0) * low * (chest.ax * (1 / 90)).clamp(max=1)
     return 62 * size * q.sqrt() + 55 * bowel * (chest.x > -0.12 * chest.half)
 
 
@@ -118,7 +119,7 @@ def bones(chest: Chest) -> Float[Tensor, "n h w"]:
             # the fragments stand a rib's thickness apart, with a dark gap between them
             step = 6.5 * (dx * (1 / 1.5)).clamp(-1, 1) * (3 * disc).clamp(max=1)
             b.index_add_(0, rows, step / p["lung_mm"][rows])
-            between = line_of(dx.abs(), 1.0, chest.pixel_mm[rows]) * (3 * disc).clamp(max=1)
+            between = line(chest, rows, dx.abs(), 1.2) * (3 * disc).clamp(max=1)
             gap.index_copy_(0, rows, gap[rows] * (1 - 0.85 * between))
     cage = sample("bones", where.bone_variants(chest), a, b, chest.size)[:, 0]
     cage = cage if gap is None else cage * gap
@@ -126,12 +127,6 @@ def bones(chest: Chest) -> Float[Tensor, "n h w"]:
     a = (chest.x + 0.9 * p["rotation_degrees"]) * (1 / chest.half) * (1 - 0.5 * p["scapula_mm"] / R_MM)
     girdle = sample("shoulders", which, a, chest.y / H_MM, chest.size)[:, 0]
     return (cage + girdle) * p["bone"]
-
-
-def line_of(distance: Tensor, radius_mm: float, pixel_mm: Tensor) -> Tensor:
-    """Share of a pixel that a line covers, never thinner than a pixel can show."""
-    reach = pixel_mm * 0.5 + radius_mm
-    return ((reach - distance) / pixel_mm).clamp(0, 1)
 
 
 def add_findings(chest: Chest, air: Tensor, gain: Tensor, soft: Tensor) -> None:

@@ -93,13 +93,14 @@ class ChestScene(Scene):
 
 
 # what differs between hospitals: means of the acquisition; 0 is where models are trained
+ACQUISITION = ("exposure", "contrast", "processing", "noise", "blur", "scatter", "collimation")
 HOSPITALS = (
-    {"exposure": 0.0, "contrast": 0.0, "processing": 0.4, "noise": 0.3, "blur": 0.2, "scatter": 0.35, "collimation": 0.0},
-    {"exposure": 0.45, "contrast": -0.5, "processing": 0.1, "noise": 0.6, "blur": 0.6, "scatter": 0.8, "collimation": 0.1},
-    {"exposure": -0.4, "contrast": 0.6, "processing": 0.8, "noise": 0.15, "blur": 0.05, "scatter": 0.2, "collimation": 0.5},
-    {"exposure": 0.1, "contrast": -0.2, "processing": 0.2, "noise": 0.9, "blur": 0.5, "scatter": 0.9, "collimation": 0.8},
+    (0.0, 0.0, 0.4, 0.3, 0.2, 0.35, 0.0),
+    (0.45, -0.5, 0.1, 0.6, 0.6, 0.8, 0.1),
+    (-0.4, 0.6, 0.8, 0.15, 0.05, 0.2, 0.5),
+    (0.1, -0.2, 0.2, 0.9, 0.5, 0.9, 0.8),
 )
-SPREAD = {"exposure": 0.18, "contrast": 0.2, "processing": 0.15, "noise": 0.1, "blur": 0.1, "scatter": 0.12, "collimation": 0.1}
+SPREAD = (0.18, 0.2, 0.15, 0.1, 0.1, 0.12, 0.1)
 MARKERS = ((0, 1, 1, 3), (2, 2, 2, 0), (1, 1, 3, 0), (2, 0, 0, 0))
 
 
@@ -119,7 +120,9 @@ def draw(seed: int, hospital: int, rng: np.random.Generator) -> ChestScene:
     sick = u[2] < 0.22
     ratio = 0.515 + 0.15 * u[3] ** 1.4 if sick else 0.365 + (CLEAR - 0.365) * (0.55 * u[3] + 0.45 * u[4])
     inflation = 0.55 + 0.45 * u[6] if u[5] < 0.09 and not sick else 0.25 * u[6] ** 2
-    acquired = {k: clip(k, m + SPREAD[k] * n[10 + i]) for i, (k, m) in enumerate(HOSPITALS[hospital].items())}
+    acquired = {
+        k: clip(k, m + s * z) for k, m, s, z in zip(ACQUISITION, HOSPITALS[hospital], SPREAD, n[10:17], strict=True)
+    }
     thorax = clip("thorax_mm", (272 if woman else 296) + 13 * n[2])
     lung = clip("lung_mm", (216 if woman else 236) + 12 * n[3] + 26 * inflation - (12 if sick else 0))
     wall = clip("wall_mm", 18 + 8 * heavy + 6 * u[7])
@@ -201,6 +204,6 @@ def progress(scene: ChestScene, rng: np.random.Generator) -> ChestScene:
     ratio = scene.cardiothoracic_ratio + rng.normal(0, 0.015)
     if CLEAR < ratio < 0.515:
         ratio = CLEAR if scene.cardiothoracic_ratio <= CLEAR else 0.515
-    moved = {"shift_x_mm": 5.0, "shift_y_mm": 6.0, "tilt_degrees": 1.2, "rotation_degrees": 2.0, "lung_mm": 5.0, "noise": 0.05}
+    moved = {"shift_x_mm": 5.0, "shift_y_mm": 6.0, "tilt_degrees": 1.2, "rotation_degrees": 2.0, "lung_mm": 5.0}
     pose = {k: clip(k, getattr(scene, k) * (k == "lung_mm" or 0.5) + s * rng.normal()) for k, s in moved.items()}
     return scene.with_(findings=tuple(kept), cardiothoracic_ratio=clip("cardiothoracic_ratio", ratio), **pose)

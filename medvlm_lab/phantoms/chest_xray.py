@@ -36,7 +36,7 @@ class ChestXray(Phantom):
         """The patient of that seed."""
         return chest_scene.draw(seed, hospital, rng_of(seed, 1))
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: what it makes could not be trained on
     def render(
         self, scenes: Sequence[ChestScene], size: int = 224, device: str | torch.device | None = None
     ) -> Float[Tensor, "n 1 h w"]:
@@ -50,7 +50,7 @@ class ChestXray(Phantom):
             out[i : i + chunk, 0] = detect(chest, attenuation(chest))
         return out
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: what it makes could not be trained on
     def masks(
         self, scenes: Sequence[ChestScene], size: int = 224, device: str | torch.device | None = None
     ) -> dict[str, Bool[Tensor, "n h w"]]:

@@ -98,8 +98,8 @@ class Export:
             if found != wanted:
                 other = next((k for k in wanted if found.get(k) != wanted[k]), "name")
                 raise MedVLMError(
-                    f"{self.out} holds another simulation ({other} is {found.get(other)!r}, not {wanted[other]!r}); name "
-                    "another folder with --out."
+                    f"{self.out} holds another simulation ({other} is {found.get(other)!r}, not {wanted[other]!r}); "
+                    "name another folder with --out."
                 )
         elif any(self.out.iterdir()):
             raise MedVLMError(f"{self.out} is not empty and holds no simulation; name another folder with --out.")

@@ -1,4 +1,4 @@
-"""Projection of tubes and plates onto a grid: every point of a body leaves its share of thickness where its ray falls."""
+"""Projection of tubes onto a grid: every point of a body leaves its share of thickness where its ray falls."""
 
 from __future__ import annotations
 

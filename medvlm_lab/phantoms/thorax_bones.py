@@ -52,7 +52,8 @@ def bones(variant: int, rows: int) -> np.ndarray:
             height = (6.2 if number else 8.0) * (0.80 + 0.20 * np.sin(np.minimum(theta, 2.2))) * rng.uniform(0.95, 1.05)
             height = np.where(theta < 0.5, height * 0.85, height)
             taper = np.clip((end - theta) / 0.12, 0.35, 1)
-            plate.tube(points, height * taper, flat=np.interp(theta, [0, 1.4, 2.0, 3.1], [0.60, 0.55, 0.42, 0.36]), shell=0.24, marrow=0.14)
+            flat = np.interp(theta, [0, 1.4, 2.0, 3.1], [0.60, 0.55, 0.42, 0.36])  # cartilage is near in front
+            plate.tube(points, height * taper, flat=flat, shell=0.24, marrow=0.14)
     film = plate.picture(0.5)
     return film + spine(plate, heights, rng)
 
@@ -73,7 +74,8 @@ def spine(plate: Plate, heights: np.ndarray, rng: np.random.Generator) -> np.nda
         half = 12.0 + 5.0 * np.clip(0.3 + 0.5 * level, 0, 1)
         waist = half * (0.90 + 0.10 * (v / 0.42) ** 2)
         side = np.clip((waist - np.abs(u)) / 3.0 + 0.3, 0, 1) * np.clip((0.46 - np.abs(v)) * tall / 2.4, 0, 1)
-        rim = np.exp(-(((np.abs(v) - 0.41) * tall / 1.3) ** 2)) + 0.6 * np.exp(-(((waist - np.abs(u)) / 1.5 - 0.8) ** 2))
+        plates = np.exp(-(((np.abs(v) - 0.41) * tall / 1.3) ** 2))
+        rim = plates + 0.6 * np.exp(-(((waist - np.abs(u)) / 1.5 - 0.8) ** 2))
         round_body = np.sqrt(np.maximum(1 - (u / (waist + 2)) ** 2, 0))
         film[rows] += side * (3.6 * round_body + 1.8 * rim)
         pedicle = ((np.abs(u) - 0.66 * half) / 3.6) ** 2 + ((v + 0.10) * tall / 5.2) ** 2

@@ -6,7 +6,7 @@ from the lung's apex (0) down to the right diaphragm's dome (1). The standard pa
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,7 +84,7 @@ CURVES: dict[str, tuple[list[float], list[float]]] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def table(name: str) -> np.ndarray:
     """A curve at equally spaced heights: monotone cubic between its knots, so that it never overshoots one."""
     from scipy.interpolate import PchipInterpolator
@@ -93,7 +93,7 @@ def table(name: str) -> np.ndarray:
     return PchipInterpolator(knots, values)(np.linspace(_LOW, _HIGH, _KNOTS)).astype(np.float32)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tensor(name: str, device: str) -> torch.Tensor:
     import torch
 

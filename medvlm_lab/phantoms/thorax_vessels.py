@@ -8,6 +8,8 @@ from medvlm_lab.phantoms.splat import Plate
 from medvlm_lab.phantoms.thorax_shape import H_MM, R_MM, curve_np
 
 SMALLEST_MM = 0.42
+#: (direction in radians from straight down towards the side, radius in mm): the bases get the widest vessels
+BRANCHES = ((0.12, 2.7), (0.62, 3.4), (1.0, 3.2), (1.35, 2.7), (1.75, 2.5), (2.2, 2.7), (2.6, 2.5), (2.9, 2.0))
 
 
 def hilum_mm(side: int) -> tuple[float, float]:
@@ -22,14 +24,13 @@ def vessels(variant: int, rows: int) -> np.ndarray:
     for side in (-1, 1):
         x, y = hilum_mm(side)
         # the descending artery, the widest vessel that air surrounds
-        trunk = np.array([(x - side * 6, y - 10), (x + side * 2, y - 2), (x + side * 9, y + 16), (x + side * 12, y + 42)])
+        trunk = np.array([x, y]) + np.array([(-6, -10), (2, -2), (9, 16), (12, 42)]) * (side, 1)
         fine = np.linspace(0, 3, 24)
         smooth = np.column_stack([np.interp(fine, range(4), trunk[:, k]) for k in (0, 1)])
         _draw(plate, smooth, np.interp(fine, range(4), (5.0, 6.2, 5.6, 4.4)))
         _grow(plate, rng, side, trunk[-1], 0.35, 3.6, 0)
         _grow(plate, rng, side, trunk[-1], -0.1, 3.0, 0)
-        # directions in radians from straight down, towards the side: bases get the widest, apices the narrowest
-        for angle, radius in ((0.12, 2.7), (0.62, 3.4), (1.0, 3.2), (1.35, 2.7), (1.75, 2.5), (2.2, 2.7), (2.6, 2.5), (2.9, 2.0)):
+        for angle, radius in BRANCHES:
             start = np.array([x + side * rng.uniform(0, 9), y + rng.uniform(-13, 13) - 12 * (angle > 2)])
             _grow(plate, rng, side, start, angle + rng.normal(0, 0.10), radius * rng.uniform(0.85, 1.12), 0)
         for _ in range(5):  # veins, crossing the arteries on their way to the left atrium
