@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from medvlm_lab import phantoms
 from medvlm_lab.datasets.base import VQAItem
-from medvlm_lab.errors import SceneError
-from medvlm_lab.phantoms.base import Question, check_count, check_size
+from medvlm_lab.phantoms.base import Question, check_count, check_hospital, check_size
 from medvlm_lab.phantoms.scene import PARTS, Scene, scene_seed
 
 if TYPE_CHECKING:
@@ -63,8 +62,7 @@ class PhantomDataset(Sequence[PhantomItem]):
         check_count(n)
         check_size(size)
         scene_seed(split, seed, n - 1)
-        if not isinstance(hospital, int) or not 0 <= hospital <= 3:
-            raise SceneError(f"hospital is {hospital!r}; it must be a whole number from 0 to 3.")
+        check_hospital(hospital)
         self.phantom, self.split, self.studies, self.seed, self.size, self.hospital = (
             phantom, split, n, seed, size, hospital,
         )

@@ -27,7 +27,7 @@ import numpy as np
 
 from medvlm_lab.errors import SceneError
 from medvlm_lab.phantoms.language import WORDINGS
-from medvlm_lab.phantoms.scene import Finding, Kind, Scene, number, scene_seed
+from medvlm_lab.phantoms.scene import HOSPITALS, Finding, Kind, Scene, number, scene_seed
 
 if TYPE_CHECKING:
     import torch
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from medvlm_lab.image import MedicalImage
 
 __all__ = [
-    "Finding", "Kind", "Phantom", "Question", "Report", "Scene", "WORDINGS", "check_size", "number", "rng_of",
-    "scene_seed",
+    "Finding", "Kind", "Phantom", "Question", "Report", "Scene", "WORDINGS", "check_count", "check_hospital",
+    "check_size", "number", "rng_of", "scene_seed",
 ]
 
 SIZES = (32, 2048)  # pixels; smaller shows nothing, larger adds no detail
@@ -176,6 +176,12 @@ def check_size(size: int) -> None:
     """Raise SceneError for a picture size that cannot be rendered."""
     if not isinstance(size, int) or isinstance(size, bool) or not SIZES[0] <= size <= SIZES[1]:
         raise SceneError(f"size is {size!r}; it must be a whole number from {SIZES[0]} to {SIZES[1]} pixels.")
+
+
+def check_hospital(hospital: int) -> None:
+    """Raise SceneError for a hospital that does not exist."""
+    if not isinstance(hospital, int) or isinstance(hospital, bool) or not 0 <= hospital < HOSPITALS:
+        raise SceneError(f"hospital is {hospital!r}; it must be a whole number from 0 to {HOSPITALS - 1}.")
 
 
 def check_count(n: int, name: str = "n") -> None:

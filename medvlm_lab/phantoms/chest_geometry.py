@@ -99,7 +99,7 @@ class Chest:
 
     @cached_property
     def lung(self) -> Bool[Tensor, "n h w"]:
-        """Both lung fields as a reader outlines them: not behind heart or diaphragm; fluid and free air belong to it."""
+        """Both lung fields as a reader outlines them: not behind heart or diaphragm, but with fluid and free air."""
         right, left = self.silhouette
         beside = torch.where(self.left, self.x > left, -self.x > right)
         return self.inside_chest & (self.ax > self.apex) & beside

@@ -135,8 +135,9 @@ def draw(seed: int, hospital: int, rng: np.random.Generator) -> ChestScene:
         pulmonary_trunk=float(u[11] * 0.8), left_dome=clip("left_dome", 0.045 + 0.022 * n[5]),
         breast=float(woman * (0.25 + 0.6 * u[12])), bone=clip("bone", 1.12 - 0.35 * old + 0.08 * n[6]),
         stomach_gas=float(u[13]), vessels=clip("vessels", 1.0 + 0.13 * n[7]),
-        fov_mm=clip("fov_mm", max(thorax + 2 * wall + 8 + 40 * u[14], 1.42 * lung)), shift_x_mm=clip("shift_x_mm", 5 * n[8]),
-        shift_y_mm=clip("shift_y_mm", 7 * n[9]), tilt_degrees=clip("tilt_degrees", 4 * u[15] + 2 * u[16] - 3),
+        fov_mm=clip("fov_mm", max(thorax + 2 * wall + 8 + 40 * u[14], 1.42 * lung)),
+        shift_x_mm=clip("shift_x_mm", 5 * n[8]), shift_y_mm=clip("shift_y_mm", 7 * n[9]),
+        tilt_degrees=clip("tilt_degrees", 4 * u[15] + 2 * u[16] - 3),
         rotation_degrees=clip("rotation_degrees", 2.2 * n[20]), scapula_mm=clip("scapula_mm", 6 + 8 * n[21]),
         marker=MARKERS[hospital][int(4 * u[17])], **acquired,
     )
@@ -194,7 +195,8 @@ def progress(scene: ChestScene, rng: np.random.Generator) -> ChestScene:
             if grown > 0.12:
                 kept.append(replace(f, amount=min(grown, 1.0)))
         elif f.measurement is not None:
-            kept.append(replace(f, measurement=float(np.clip(round(f.measurement * rng.uniform(0.85, 1.35)), 8, 30))))
+            grown = round(f.measurement * rng.uniform(0.85, 1.35))
+            kept.append(replace(f, measurement=float(np.clip(grown, 8, 30))))
         elif f.kind in ("pacemaker", "sternotomy wires", "rib fracture") or rng.random() < 0.6:
             kept.append(f)
     held = {f.mask_name for f in kept} | {f.side for f in kept if f.side}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from medvlm_lab.phantoms import chest_scene
-from medvlm_lab.phantoms.base import Phantom, check_size, rng_of
+from medvlm_lab.phantoms.base import Phantom, check_hospital, check_size, rng_of
 from medvlm_lab.phantoms.chest_detector import detect
 from medvlm_lab.phantoms.chest_geometry import Chest
 from medvlm_lab.phantoms.chest_masks import mask_fields
@@ -34,6 +34,7 @@ class ChestXray(Phantom):
 
     def draw(self, seed: int, hospital: int = 0) -> ChestScene:
         """The patient of that seed."""
+        check_hospital(hospital)
         return chest_scene.draw(seed, hospital, rng_of(seed, 1))
 
     @torch.no_grad()  # not inference_mode: what it makes could not be trained on

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from medvlm_lab import phantoms
-from medvlm_lab.errors import MedVLMError, SceneError, UnknownNameError
-from medvlm_lab.phantoms.base import Phantom, check_count, check_size
+from medvlm_lab.errors import MedVLMError, UnknownNameError
+from medvlm_lab.phantoms.base import Phantom, check_count, check_hospital, check_size
 from medvlm_lab.phantoms.scene import Scene, scene_seed
 
 FORMATS = {"png": ".png", "dicom": ".dcm"}
@@ -46,8 +46,7 @@ class Export:
         check_size(self.size)
         if self.format not in FORMATS:
             raise UnknownNameError("format", self.format, FORMATS)
-        if not 0 <= self.hospital <= 3:
-            raise SceneError(f"hospital is {self.hospital!r}; it must be a whole number from 0 to 3.")
+        check_hospital(self.hospital)
         scene_seed(self.split, self.seed, self.n - 1)
         object.__setattr__(self, "out", Path(self.out).expanduser())
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from medvlm_lab.errors import SceneError, UnknownNameError
 
 SEEDS = 2**52  # JSON and JavaScript keep integers exact up to 2**53
+HOSPITALS = 4
 PARTS = ("train", "validation", "test")
 _STREAMS, _INDICES = 2**22, 2**28
 
@@ -107,7 +108,7 @@ class Scene:
     seed: int = field(default=0, metadata={"low": 0, "high": SEEDS - 1, "unit": "", "about": "study"})
     patient: int = field(default=0, metadata={"low": 0, "high": SEEDS - 1, "unit": "", "about": "patient"})
     visit: int = field(default=0, metadata={"low": 0, "high": 1000, "unit": "", "about": "visit"})
-    hospital: int = field(default=0, metadata={"low": 0, "high": 3, "unit": "", "about": "hospital"})
+    hospital: int = field(default=0, metadata={"low": 0, "high": HOSPITALS - 1, "unit": "", "about": "hospital"})
     findings: tuple[Finding, ...] = ()
 
     kinds: ClassVar[dict[str, Kind]] = {}

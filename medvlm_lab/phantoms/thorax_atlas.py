@@ -1,7 +1,7 @@
 """Patterns that are drawn once and bent onto each patient: bones, shoulder girdle, vessels and airway.
 
-A handful of variants, projected from three-dimensional curves (`thorax_bones`, `thorax_vessels`), are stacked into one
-tall picture, so that a batch with any mixture of variants is sampled in one call without copying.
+A handful of variants, projected from three-dimensional curves (`thorax_bones`, `thorax_vessels`), are kept at three
+resolutions; a batch with any mixture of variants is sampled in one call.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def _variant(kind: str, variant: int, rows: int) -> np.ndarray:
 
 @lru_cache(maxsize=12)
 def _stack(kind: str, variants: tuple[int, ...], rows: int, device: str) -> Tensor:
-    picked = np.stack([_variant(kind, v, rows) for v in variants], 1)  # (c, variants, rows, columns)
-    return torch.from_numpy(picked.astype(np.float32)).flatten(1, 2)[None].to(device)  # (1, c, variants * rows, cols)
+    picked = np.stack([_variant(kind, v, rows) for v in variants])  # (variants, c, rows, columns)
+    return torch.from_numpy(picked.astype(np.float32)).to(device)
 
 
 def sample(
@@ -50,11 +50,10 @@ def sample(
 ) -> Float[Tensor, "n c h w"]:
     """The pattern at canonical coordinates, each scene its own variant."""
     rows = tier(size)
+    # all variants where they are small: the stack then stays the same from batch to batch
     variants = tuple(range(VARIANTS[kind])) if rows == TIERS[0] else tuple(sorted(set(variant.tolist())))
-    place = torch.from_numpy(np.searchsorted(variants, variant)).to(a.device)[:, None, None]
-    stack = _stack(kind, variants, rows, str(a.device))
-    u = a * (2 / (A_RANGE[1] - A_RANGE[0]))
-    v = ((b - B_RANGE[0]) * (1 / (B_RANGE[1] - B_RANGE[0]))).clamp(0.5 / rows, 1 - 0.5 / rows)  # never the neighbour's
-    v = (v + place) * (2 / len(variants)) - 1
-    grid = torch.stack([u.expand(v.shape) if u.numel() < v.numel() else u, v.expand(u.shape)], -1)
-    return grid_sample(stack.expand(len(variant), -1, -1, -1), grid, align_corners=False)
+    place = torch.from_numpy(np.searchsorted(variants, variant)).to(a.device)
+    own = _stack(kind, variants, rows, str(a.device))[place]  # (n, c, rows, columns)
+    u = (a * (2 / (A_RANGE[1] - A_RANGE[0]))).expand(len(variant), *torch.broadcast_shapes(a.shape[1:], b.shape[1:]))
+    v = (b - (B_RANGE[0] + B_RANGE[1]) / 2) * (2 / (B_RANGE[1] - B_RANGE[0]))
+    return grid_sample(own, torch.stack([u, v.expand(u.shape)], -1), align_corners=False)
