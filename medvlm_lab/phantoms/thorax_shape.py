@@ -112,4 +112,14 @@ def curve(name: str, b: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 def curve_np(name: str, b: np.ndarray) -> np.ndarray:
     """`curve` for NumPy."""
-    return np.interp(b, np.linspace(_LOW, _HIGH, _KNOTS), table(name))
+    return np.interp(b, _heights(), table(name))
+
+
+def value_at(name: str, b: float) -> float:
+    """`curve` at one height, from the nearest table entry."""
+    return float(table(name)[min(max(int((b - _LOW) * ((_KNOTS - 1) / (_HIGH - _LOW)) + 0.5), 0), _KNOTS - 1)])
+
+
+@cache
+def _heights() -> np.ndarray:
+    return np.linspace(_LOW, _HIGH, _KNOTS)
