@@ -33,10 +33,10 @@ def attenuation(chest: Chest) -> Float[Tensor, "n h w"]:
     coarse = Chest(chest.scenes, (chest.size + 1) // 2, chest.device)
     broad = (body(coarse) - gas(coarse)) * SOFT
     path = F.interpolate(broad[:, None], air.shape[-2:], mode="bilinear")[:, 0]
-    gain = (chest.p["vessels"] * (2.4 * SOFT)).expand_as(air).clone()
+    gain = (chest.p["vessels"] * (2.7 * SOFT)).expand_as(air).clone()
     add_findings(chest, air, gain, path)
     bone, vessel, airway = patterns(chest)
-    inside = (air * (1 / 45.0)).clamp_(max=1)
+    inside = (air * (1 / 75.0)).clamp_(max=1)
     path -= air.mul_(LUNG_AIR * SOFT)
     path -= airway * (1.5 * SOFT)
     path += gain.mul_(vessel).mul_(inside)
@@ -62,28 +62,31 @@ def lung_air(chest: Chest) -> Float[Tensor, "n h w"]:
     scale = 2 / (left + right)
     across = chest.x * scale + (right * scale - 1)
     middle = across.mul_(across).neg_().add_(1).clamp_(min=0).sqrt_()
-    return depth.sub_(middle.mul_(curve("thick", b) * p["depth_mm"])).clamp_(min=0)
+    depth.sub_(middle.mul_(curve("thick", b) * p["depth_mm"]))
+    spine = (1 - (chest.straight * (1 / 34.0)) ** 2).clamp(min=0)  # no lung before and behind it  # (n, 1, w)
+    return depth.sub_(0.36 * p["depth_mm"] * spine * spine).clamp_(min=0)
 
 
 def body(chest: Chest) -> Float[Tensor, "n h w"]:
     """Soft tissue from front to back, mm: trunk, neck, shoulders, breasts."""
     p, ax, y, b = chest.p, chest.ax, chest.y, chest.b
-    edge = chest.half * curve("trunk wall", b) + p["wall_mm"]
+    # above the armpit the chest widens into pectoral muscle and shoulder
+    edge = chest.half * curve("trunk wall", b) + p["wall_mm"] + 26 * ((0.55 - b) * (1 / 0.5)).clamp(0, 1)
     s = ax * (1 / edge)
     s = s * s
-    rise = ((b + 0.30) * (1 / 0.42)).clamp(0, 1)
+    rise = ((b + 0.20) * (1 / 0.52)).clamp(0, 1)
     trunk = p["depth_mm"] * (0.50 + 0.50 * rise * rise * (3 - 2 * rise)) * (1 - s * s).clamp(min=0).sqrt()
     # the upper outline: the neck flares into the slope of the trapezius, which ends at the shoulder
     slope = 0.36 + 0.10 * (p["scapula_mm"] * (1 / 30))
     end = (ax - 165).clamp(min=0)
-    over = ((y + 50 - slope * (ax - 62) - 0.010 * end * end) * (1 / 55)).clamp(0, 1)
+    over = ((y + 50 - slope * (ax - 62) - 0.010 * end * end) * (1 / 34)).clamp(0, 1)
     down = (y + 95).clamp(min=0)
     neck = ax * (1 / (54 + 0.16 * down + 0.012 * down * down))
     neck = neck * neck
     beside = ((ax - 50) * (1 / 25)).clamp(0, 1)
     cover = torch.maximum((over * (2 - over)).sqrt() * beside, (1 - neck * neck).clamp(min=0).sqrt())
     under = ((95 + 0.9 * (ax - edge) - y) * (1 / 40)).clamp(0, 1)
-    shoulder = 105 * (under * (2 - under)).sqrt()
+    shoulder = 108 * (under * (2 - under)).sqrt()
     tissue = torch.maximum(trunk, shoulder) * cover
     # the breast thickens down to its fold, which is a line; upwards it fades into the chest
     dx = (ax - 0.56 * chest.half) / (0.44 * chest.half + 8)
@@ -160,7 +163,7 @@ def add_findings(chest: Chest, air: Tensor, gain: Tensor, path: Tensor) -> None:
         if found:
             size = chest.column([f.measurement for f in found])
             ball = where.nodule(chest, rows, found, side)
-            path.index_add_(0, rows, ball * ((size * 0.9 + 5) * SOFT))
+            path.index_add_(0, rows, ball * ((size + 8) * SOFT))
         rows, found = chest.rows("pneumothorax", side)
         if found:
             distance = where.pneumothorax_line(chest, rows, found)
