@@ -25,6 +25,8 @@ _LAZY = {
     "device": "devices",
     "dataset": "datasets",
     "datasets": None,
+    "phantom": "phantoms",
+    "phantoms": None,
     "evaluate": "tasks",
     "widgets": None,
     "check": "classroom.exercises",

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from medvlm_lab.cli_simulate import simulate
 from medvlm_lab.errors import MedVLMError
 
 NOTICE = "Not for clinical use."
@@ -24,7 +25,7 @@ Jobs = Annotated[int, typer.Option(min=1, help="Chapters at a time.")]
 
 _QUIET = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 app = typer.Typer(help=f"MedVLM Lab: vision-language models in medical image analysis. {NOTICE}", **_QUIET)
-data_app = typer.Typer(help="Data sets: list, fetch.", **_QUIET)
+data_app = typer.Typer(help="Data sets: list, fetch, simulate.", **_QUIET)
 chapters_app = typer.Typer(help="Chapters: run, test, build.", **_QUIET)
 kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
 app.add_typer(data_app, name="data")
@@ -164,8 +165,9 @@ def data_list(as_json: Json = False) -> None:
     from medvlm_lab.doctor import data_found
 
     found = data_found()
-    payload = [{"name": name, "folder": found.get(name)} for name in names()]
-    emit(payload, "\n".join(f"{row['name']:<16} {row['folder'] or 'not here'}" for row in payload), as_json)
+    payload = [{"name": name, "folder": found.get(name), "simulated": ":" in name} for name in names()]
+    where = {row["name"]: "simulated" if row["simulated"] else row["folder"] or "not here" for row in payload}
+    emit(payload, "\n".join(f"{name:<24} {place}" for name, place in where.items()), as_json)
 
 
 @data_app.command("fetch")
@@ -175,6 +177,9 @@ def data_fetch(name: str, as_json: Json = False) -> None:
 
     folder = fetch(name)
     emit({"name": name, "folder": str(folder)}, f"{name} is in {folder}", as_json)
+
+
+data_app.command("simulate")(simulate)
 
 
 def _report(results: list, as_json: bool) -> None:

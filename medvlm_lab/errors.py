@@ -34,6 +34,10 @@ class CheckpointError(MedVLMError):
     """A checkpoint is damaged or belongs to another architecture."""
 
 
+class SceneError(MedVLMError, ValueError):
+    """A simulated patient is asked to have a value or a finding that does not exist."""
+
+
 class UnknownNameError(MedVLMError, KeyError):
     """A name that is not in a catalogue; the message suggests the nearest one."""
 

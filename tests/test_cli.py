@@ -168,3 +168,21 @@ def test_operating_system_errors_are_one_sentence(call, monkeypatch):
 def test_wrong_usage_ends_with_2():
     done = subprocess.run([sys.executable, "-m", "medvlm_lab.cli", "nosuch"], capture_output=True, text=True)
     assert done.returncode == 2 and "nosuch" in done.stderr
+
+
+def test_simulate_writes_and_refuses(call, tmp_path):
+    arguments = ["data", "simulate", "chest-xray", "--n", 2, "--size", 64, "--out", tmp_path / "out"]
+    code, out, _ = call(*arguments, "--json")
+    payload = json.loads(out)
+    assert code == 0 and payload["simulated"] and payload["notice"] == "Not for clinical use."
+    assert len(list((tmp_path / "out" / "images").iterdir())) == 2
+    assert "2 simulated studies" in call(*arguments)[1]  # all there already
+    refused(call("data", "simulate", "chest-xrai", "--out", tmp_path / "b"), "did you mean 'chest-xray'")
+    refused(call("data", "simulate", "chest-xray", "--n", 0, "--out", tmp_path / "b"), "n is 0")
+    (tmp_path / "file").touch()
+    refused(call("data", "simulate", "chest-xray", "--out", tmp_path / "file" / "b"), "Cannot write", "--out")
+
+
+def test_simulated_data_sets_are_listed(call):
+    rows = {row["name"]: row["simulated"] for row in json.loads(call("data", "list", "--json")[1])}
+    assert rows["phantom:chest-xray"] is True and rows["vqa_rad"] is False

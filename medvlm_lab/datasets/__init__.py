@@ -4,22 +4,28 @@
 >>> data[0].question, data[0].answer
 
 A data set is looked for under the folder that the environment variable `MEDVLM_DATA` names; nothing is downloaded
-unless `fetch` (or `medvlm-lab data fetch NAME`) is called.
+unless `fetch` (or `medvlm-lab data fetch NAME`) is called. `phantom:NAME` is simulated on the spot.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from medvlm_lab import phantoms
 from medvlm_lab.datasets import path_vqa, vqa_rad
 from medvlm_lab.datasets.base import VQADataset, VQAItem, data_root, load_vqa
 from medvlm_lab.datasets.fetch import fetch
 from medvlm_lab.datasets.image_folder import ImageFolder
+from medvlm_lab.datasets.phantom import PhantomDataset
 from medvlm_lab.datasets.splits import by_image, by_question
-from medvlm_lab.errors import MissingDataError, UnknownNameError
+from medvlm_lab.errors import MedVLMError, MissingDataError, UnknownNameError
 
-__all__ = ["ImageFolder", "SPLITS", "VQADataset", "VQAItem", "by_image", "by_question", "dataset", "fetch", "names"]
+__all__ = [
+    "ImageFolder", "PhantomDataset", "SPLITS", "VQADataset", "VQAItem", "by_image", "by_question", "dataset", "fetch",
+    "names",
+]
 
+PHANTOM_PREFIX = "phantom:"
 KNOWN = {"vqa_rad": vqa_rad, "path_vqa": path_vqa}
 SPLITS = (
     "train", "test", "validation", "train-minus-validation", "validation-image", "train-minus-validation-image",
@@ -27,8 +33,8 @@ SPLITS = (
 
 
 def names() -> tuple[str, ...]:
-    """Names that `dataset` and `fetch` know."""
-    return tuple(KNOWN)
+    """Names that `dataset` knows: those that `fetch` brings, then the simulated ones."""
+    return (*KNOWN, *(PHANTOM_PREFIX + name for name in phantoms.names()))
 
 
 def dataset(
@@ -39,26 +45,38 @@ def dataset(
     images: str | Path | None = None,
     fraction: float = 0.10,
     seed: int = 0,
-) -> VQADataset:
+    n: int | None = None,
+    size: int | None = None,
+    hospital: int | None = None,
+) -> VQADataset | PhantomDataset:
     """Questions, reference answers and the pictures that they are about.
 
     Args:
-        name_or_folder: `vqa_rad`, `path_vqa`, or a folder in VQA-RAD's layout (`trainset.json`, `testset.json`,
-            `images/`).
+        name_or_folder: `vqa_rad`, `path_vqa`, a folder in VQA-RAD's layout (`trainset.json`, `testset.json`,
+            `images/`), or simulated patients such as `phantom:chest-xray`.
         split: `train` and `test` are the data set's own files. `validation` holds out questions of the training file
             as the official test does, `validation-image` holds out whole images; `train-minus-validation` and
             `train-minus-validation-image` are what remains.
         questions: a question file to use instead of the folder's own.
         images: a folder of pictures to use instead of the folder's own.
         fraction: of the rows to hold out, in (0, 1).
-        seed: of the random split.
+        seed: of the random split, or of the simulated patients.
+        n, size, hospital: simulated patients only: how many studies (1,000), pixels per side (256), and where they
+            were taken (0; others shift the appearance). Their splits never share a patient, and `test` is worded anew.
 
     Raises:
         MissingDataError: the data set, one of its files, a field or a picture is missing.
+        SceneError: a number of simulated patients that cannot be made.
         UnknownNameError: no such data set or split.
     """
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
+    if isinstance(name_or_folder, str) and name_or_folder.startswith(PHANTOM_PREFIX):
+        part = next(p for p in ("train", "validation", "test") if split.startswith(p))
+        name = name_or_folder.removeprefix(PHANTOM_PREFIX)
+        return PhantomDataset(name, part, 1000 if n is None else n, seed, size or 256, hospital or 0)
+    if given := [k for k, v in (("n", n), ("size", size), ("hospital", hospital)) if v is not None]:
+        raise MedVLMError(f"{given[0]} is for simulated patients only; leave it out for {name_or_folder}.")
     title, folder, modality = _locate(name_or_folder, questions, images)
     own = "testset.json" if split == "test" else "trainset.json"
     file = Path(questions).expanduser() if questions else folder / own
@@ -102,4 +120,4 @@ def _locate(
         raise MissingDataError(
             f"Folder {folder} does not exist; give a folder in VQA-RAD's layout or a name: {', '.join(KNOWN)}."
         )
-    raise UnknownNameError("data set", name, KNOWN)
+    raise UnknownNameError("data set", name, names())

@@ -1,0 +1,46 @@
+"""Simulated chest X-rays per second on this machine, and how exactly masks measure what the scenes say.
+
+    python bench/phantoms.py [threads]     # exits 1 below 500 images/s at 128 pixels or above 3 % error
+"""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter, process_time
+
+import torch
+
+import medvlm_lab as lab
+
+SIZE, COUNT, ROUNDS = 128, 512, 5
+
+
+def main(threads: int = 2) -> int:
+    torch.set_num_threads(threads)
+    xray = lab.phantom("chest-xray")
+    started = perf_counter()
+    scenes = xray.sample(0, COUNT)
+    drawn = COUNT / (perf_counter() - started)
+    started = perf_counter()
+    xray.render(scenes[:32], SIZE)
+    print(f"first 32 images, patterns included: {perf_counter() - started:.2f} s; scenes drawn: {drawn:,.0f}/s")
+    rates, work = [], []
+    for _ in range(ROUNDS):
+        started, busy = perf_counter(), process_time()
+        xray.render(scenes, SIZE)
+        rates.append(COUNT / (perf_counter() - started))
+        work.append(COUNT / (process_time() - busy))
+    print(f"{SIZE} px, {threads} threads: best {max(rates):,.0f} images/s, per second of one core {max(work):,.0f}")
+    masks = xray.masks(scenes[:64], 512)
+    measured = xray.measure(scenes[:64], masks)
+    stated = torch.tensor([s.cardiothoracic_ratio for s in scenes[:64]])
+    errors = [(measured["cardiothoracic_ratio"] / stated - 1).abs().max().item()]
+    for side in ("right", "left"):
+        sizes = torch.tensor([f.measurement if (f := s.find("nodule", side)) else torch.nan for s in scenes[:64]])
+        errors.append((measured[f"{side}_nodule_mm"] / sizes - 1).abs().nan_to_num().max().item())
+    print(f"largest error of cardiothoracic ratio {errors[0]:.2%}, of nodule diameter {max(errors[1:]):.2%}")
+    return int(max(rates) < 500 or max(errors) > 0.03)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:2])))

@@ -1,0 +1,164 @@
+"""Simulated patients as a question-answer data set: nothing is stored, every item is made when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medvlm_lab import phantoms
+from medvlm_lab.datasets.base import VQAItem
+from medvlm_lab.phantoms.base import Question, check_count, check_hospital, check_size
+from medvlm_lab.phantoms.scene import PARTS, Scene, scene_seed
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Bool, Float
+    from torch import Tensor
+
+    from medvlm_lab.image import MedicalImage
+
+PER_IMAGE = 6  # a fixed number of questions per study, so that any item is found without making those before it
+
+
+@dataclass(frozen=True)
+class PhantomItem(VQAItem):
+    """A question about a simulated study. `image_path` names the study; there is no such file."""
+
+    phantom: str = ""
+    scene: Scene | None = field(default=None, repr=False)
+    size: int = 256
+    mask_name: str = ""
+
+    def image(self) -> MedicalImage:
+        """The picture, rendered now."""
+        return phantoms.phantom(self.phantom).image(self.scene, self.size)
+
+    def mask(self) -> Bool[Tensor, "h w"] | None:
+        """What in the picture justifies the answer; None where nothing does, as for an absent finding."""
+        if not self.mask_name:
+            return None
+        return phantoms.phantom(self.phantom).masks([self.scene], self.size)[self.mask_name][0]
+
+
+class PhantomDataset(Sequence[PhantomItem]):
+    """`n` simulated studies with `PER_IMAGE` questions each, in the shape of `VQADataset`.
+
+    Memory does not grow with `n`. Training and validation are worded alike, the test split uses held-out wording.
+
+    Args:
+        phantom: such as "chest-xray".
+        split: train, validation or test; the three share no patient.
+        n: number of studies. seed: which ones. size: pixels per side. hospital: 0 to 3, shifts the appearance.
+
+    Raises:
+        UnknownNameError: no such phantom or split. SceneError: n, seed, size or hospital out of range.
+    """
+
+    def __init__(self, phantom: str, split: str, n: int = 1000, seed: int = 0, size: int = 256, hospital: int = 0):
+        self.simulator = phantoms.phantom(phantom)
+        check_count(n)
+        check_size(size)
+        scene_seed(split, seed, n - 1)
+        check_hospital(hospital)
+        self.phantom, self.split, self.studies, self.seed, self.size, self.hospital = (
+            phantom, split, n, seed, size, hospital,
+        )
+        self.name = f"phantom:{phantom}"
+        self.wording = "held-out" if split == PARTS[2] else "usual"
+        self._indices: Sequence[int] = range(n * PER_IMAGE)
+        self._study = lru_cache(maxsize=256)(self._make)
+
+    def _make(self, number: int) -> tuple[Scene, list[Question]]:
+        scene = self.simulator.draw(scene_seed(self.split, self.seed, number), self.hospital)
+        return scene, self.simulator.questions(scene, wording=self.wording)[:PER_IMAGE]
+
+    def scene(self, number: int) -> Scene:
+        """The scene of study `number`."""
+        return self._study(number)[0]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return self.select(range(len(self))[index])
+        position = self._indices[index]
+        scene, asked = self._study(position // PER_IMAGE)
+        q = asked[position % PER_IMAGE]
+        name = f"{self.phantom}-{self.split}-{self.seed}-{position // PER_IMAGE:06d}"
+        return PhantomItem(
+            Path(self.name) / name, q.question, q.answer, q.closed, q.question_type, name, self.simulator.modality,
+            self.phantom, scene, self.size, q.mask_name,
+        )
+
+    def __iter__(self) -> Iterator[PhantomItem]:
+        return (self[i] for i in range(len(self)))
+
+    def select(self, indices: Sequence[int], split: str | None = None) -> PhantomDataset:
+        """The items at `indices`, in that order; `split` renames the part that is shown, not the wording."""
+        part = PhantomDataset(self.phantom, self.split, self.studies, self.seed, self.size, self.hospital)
+        own = self._indices
+        whole = isinstance(indices, range) and isinstance(own, range)
+        part._indices = own[indices.start : indices.stop : indices.step] if whole and indices else [
+            own[i] for i in indices
+        ]
+        part.title = split or self.split
+        return part
+
+    def batches(
+        self, batch_size: int = 32, size: int | None = None, device: str | torch.device | None = None
+    ) -> Iterator[tuple[Float[Tensor, "n c h w"], list[PhantomItem]]]:
+        """Pixels and items, `batch_size` items at a time, each study of a batch rendered once, on `device`."""
+        check_count(batch_size, "batch_size")
+        for start in range(0, len(self), batch_size):
+            items = [self[i] for i in range(start, min(start + batch_size, len(self)))]
+            studies = {item.image_name: item.scene for item in items}
+            where = {name: i for i, name in enumerate(studies)}
+            pixels = self.simulator.render(list(studies.values()), size or self.size, device)
+            yield pixels[[where[item.image_name] for item in items]], items
+
+    @property
+    def items(self) -> PhantomDataset:
+        """Itself: `VQADataset` keeps its items in a tuple, here they are made."""
+        return self
+
+    @property
+    def rows(self) -> Sequence[dict[str, Any]]:
+        """The rows that a question file in VQA-RAD's layout would hold, made when asked for."""
+        return _Rows(self)
+
+    @property
+    def closed(self) -> int:
+        """How many questions are closed; makes every study once."""
+        return sum(item.closed for item in self)
+
+    @property
+    def image_names(self) -> tuple[str, ...]:
+        """Each study's name once, in order of first use."""
+        return tuple(dict.fromkeys(item.image_name for item in self))
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.split}): {len(self):,} questions on simulated studies, made on demand"
+
+    def __repr__(self) -> str:
+        return f"<PhantomDataset {self}>"
+
+
+class _Rows(Sequence):
+    def __init__(self, data: PhantomDataset):
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        item = self.data[index]
+        return {
+            "image_name": item.image_name, "question": item.question, "answer": item.answer,
+            "answer_type": "CLOSED" if item.closed else "OPEN", "question_type": item.question_type,
+        }

@@ -1,0 +1,61 @@
+"""A simulated picture as a DICOM file that any viewer opens, and that says what it is."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medvlm_lab.errors import ModalityError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from medvlm_lab.phantoms.base import Phantom
+    from medvlm_lab.phantoms.scene import Scene
+
+CODES = {"X-ray": "DX", "CT": "CT", "MR": "MR", "ultrasound": "US", "echo": "US", "nuclear medicine": "NM"}
+DEPTH = 4095  # 12 bits
+
+
+def encode(pixels: Float[np.ndarray, "c h w"], simulator: Phantom, scene: Scene, size: int) -> bytes:
+    """Secondary capture, explicit little endian; equal scenes give equal bytes.
+
+    Raises ModalityError for pictures that are not grey.
+    """
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+    if simulator.channels == 3 or simulator.modality not in CODES:
+        raise ModalityError(f"{simulator.name} is not written as DICOM; use --format png.")
+    center, width = simulator.window
+    grey = np.clip(np.rint((pixels - (center - width / 2)) / width * DEPTH), 0, DEPTH).astype("<u2")
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    kinds = ("study", "series", "instance")
+    study, series, instance = (generate_uid(entropy_srcs=[simulator.name, str(scene), str(size), k]) for k in kinds)
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = SecondaryCaptureImageStorage
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = instance
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.StudyInstanceUID, data.SeriesInstanceUID = study, series
+    data.PatientName, data.PatientID = "SIMULATED", f"SIM{scene.patient:x}"
+    data.PatientIdentityRemoved, data.BurnedInAnnotation = "YES", "NO"
+    data.ImageType = ["DERIVED", "SECONDARY", "SIMULATED"]
+    data.Modality, data.BodyPartExamined = CODES[simulator.modality], simulator.anatomy.upper()
+    data.Manufacturer, data.ConversionType = "MedVLM Lab", "SYN"
+    data.ImageComments = f"Simulated ({simulator.name}, seed {scene.seed}). Not for clinical use."
+    data.SeriesNumber, data.InstanceNumber = 1, 1
+    frames, data.Rows, data.Columns = grey.shape
+    if frames > 1:
+        data.NumberOfFrames = frames
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
+    data.RescaleSlope, data.RescaleIntercept = f"{width / DEPTH:.10g}", f"{center - width / 2:.10g}"
+    data.WindowCenter, data.WindowWidth = f"{center:g}", f"{width:g}"
+    if mm := simulator.pixel_mm(scene, size):
+        data.PixelSpacing = [f"{mm:.6f}", f"{mm:.6f}"]
+    data.PixelData = grey.tobytes()
+    buffer = io.BytesIO()
+    data.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()

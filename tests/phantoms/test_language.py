@@ -1,0 +1,45 @@
+"""The grammar: choices, options, slots, and what it refuses."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medvlm_lab.errors import MedVLMError, UnknownNameError
+from medvlm_lab.phantoms.language import Grammar, choose, fill, forms, listed
+
+PATTERN = "(There is|Note [is made ]of) (a|one) <size> effusion[ (here|there)]."
+
+
+def test_forms_are_every_combination_once():
+    found = list(forms(PATTERN))
+    assert len(found) == len(set(found)) == 3 * 2 * 3
+    assert "Note of one <size> effusion there." in found
+
+
+@given(st.integers(0, 2**32))
+def test_a_choice_is_one_of_the_forms(seed):
+    assert choose(PATTERN, np.random.default_rng(seed)) in set(forms(PATTERN))
+
+
+def test_sentences_are_tidied():
+    assert fill("there is a <size>  effusion .", {"size": "enormous"}) == "There is an enormous effusion."
+    assert fill("a <n> nodule", {"n": "11 mm"}) == "An 11 mm nodule"
+    assert fill("a <n> nodule", {"n": "12 mm"}) == "A 12 mm nodule"
+    assert listed(["a"]) == "a" and listed(["a", "b", "c"]) == "a, b or c"
+
+
+def test_a_slot_without_a_fact_is_named():
+    with pytest.raises(MedVLMError, match="<where>.*known: size"):
+        fill("It is <where>.", {"size": "small"})
+
+
+@pytest.mark.parametrize("pattern", ["(a|b", "a]", "[a", "a|b"])
+def test_open_groups_are_refused(pattern):
+    with pytest.raises(MedVLMError, match="close every group"):
+        list(forms(pattern))
+
+
+def test_unknown_wording():
+    with pytest.raises(UnknownNameError, match="did you mean 'held-out'"):
+        Grammar.of("chest-xray").patterns(("absent", "list"), "heldout")
