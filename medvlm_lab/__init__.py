@@ -28,6 +28,7 @@ _LAZY = {
     "phantom": "phantoms",
     "phantoms": None,
     "evaluate": "tasks",
+    "metrics": None,
     "widgets": None,
     "check": "classroom.exercises",
     "style": None,

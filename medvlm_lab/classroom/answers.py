@@ -40,6 +40,32 @@ EXERCISES: dict[str, Exercise] = {
         hint="Try it: lab.MedicalImage.from_array(image.pixels * 0), then model.answer.",
         mistakes={"no": "It has no way to refuse: the decoder always ranks some words first."},
     ),
+    "01.1": Exercise(
+        question="A threshold finds 80 pixels of lung; the true lung has 120; 60 are in both. What is the Dice score?",
+        answer=0.6,
+        why="Dice = 2 · 60 / (80 + 120) = 0.6: twice the overlap over both sizes.",
+        hint="Dice is twice the overlap, divided by the sum of both sizes.",
+        mistakes={
+            0.3: "Twice the overlap: both areas are counted below the line, so the overlap counts twice above it.",
+            0.429: "That is the Jaccard index, overlap over union: 60 / 140.",
+            0.75: "That is the precision: the share of what was found that is lung.",
+            0.5: "That is the recall: the share of the lung that was found.",
+        },
+    ),
+    "01.2": Exercise(
+        question="A classifier ranks at random. What is its AUC, whatever the share of sick patients?",
+        answer=0.5,
+        why="AUC is the chance that a sick patient is ranked above a healthy one; at random, one in two.",
+        hint="AUC: the chance that a random sick patient gets a higher score than a random healthy one.",
+        mistakes={0: "An AUC of 0 ranks every pair the wrong way round, which is as informative as 1."},
+    ),
+    "01.3": Exercise(
+        question="10 of 200 patients have an effusion. A program says 'no effusion' always. Its accuracy in percent?",
+        answer=95,
+        why="190 of 200 are right, and no effusion is ever found: accuracy alone hides it, so AUC is reported here.",
+        hint="How many of its 200 answers are right?",
+        mistakes={0: "That is its sensitivity: it finds none of the sick.", 5: "That is its error."},
+    ),
     "12.1": Exercise(
         question="A ViT cuts a 224 × 224 image into patches of 32 × 32. How many image tokens, without a class token?",
         answer=49,

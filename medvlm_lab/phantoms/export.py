@@ -168,6 +168,34 @@ class Export:
         os.replace(part, target)
 
 
+def export_scene(simulator: Phantom, scene: Scene, out: str | Path, size: int = 512) -> Path:
+    """One study of the reader's own making, in a new folder inside `out`: image.png, masks, report and scene.
+
+    Raises:
+        MedVLMError: the folder cannot be written to.
+    """
+    out = Path(out).expanduser()
+    taken = (out / f"{simulator.name}-{number:03d}" for number in range(1, 1000))
+    folder = next((path for path in taken if not path.exists()), None)
+    if folder is None:
+        raise MedVLMError(f"{out} holds 999 studies already; name another folder.")
+    pixels, masks = simulator.render([scene], size).numpy(), simulator.masks([scene], size)
+    present = {name: mask[0].numpy() for name, mask in masks.items() if bool(mask[0].any())}
+    study = {
+        "simulated": True, "report": asdict(simulator.report(scene)), "scene": scene.to_dict(),
+        "questions": [asdict(q) for q in simulator.questions(scene)],
+        "masks": {name: f"masks/{name.replace(' ', '-')}.png" for name in present},
+    }
+    try:
+        write_whole(folder / "image.png", png(pixels[0], simulator, scene, size))
+        for name, mask in present.items():
+            write_whole(folder / study["masks"][name], png(mask[None].astype(np.float32), simulator, scene, size))
+        write_whole(folder / "study.json", (json.dumps(study, indent=1, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise MedVLMError(f"Cannot write to {out} ({error.strerror or error}); name another folder.") from error
+    return folder
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """A file that is there completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["viewer", "vqa"]
+__all__ = ["phantom_studio", "viewer", "vqa"]
 
 
 def vqa(model, image="chest-xray-nodules", question: str | None = None):
@@ -33,3 +33,18 @@ def viewer(image="chest-xray-nodules"):
     from medvlm_lab.widgets.viewer_shell import ViewerWidget
 
     return ViewerWidget(image)
+
+
+def phantom_studio(phantom: str = "chest-xray", seed: int = 0):
+    """Build a simulated patient: picture, masks, report and questions follow the sliders.
+
+    Args:
+        phantom: a name in `lab.phantoms.names()`.
+        seed: the patient to begin with.
+
+    Raises:
+        UnknownNameError: no such phantom.
+    """
+    from medvlm_lab.widgets.studio_shell import StudioWidget
+
+    return StudioWidget(phantom, seed)

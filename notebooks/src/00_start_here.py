@@ -83,19 +83,19 @@ lab.samples()
 # %% [markdown]
 # ## Look closer
 #
-# A CT slice is a table of measurements: each pixel says how much X-rays are weakened there, in Hounsfield units. A screen
-# shows 256 greys at most, so a *window* decides which values become grey and which only black or white.
+# A CT slice is a table of measurements: each pixel says how much X-rays are weakened there, in Hounsfield units. A
+# screen shows 256 greys at most, so a *window* decides which values become grey and which only black or white.
 #
-# **Predict.** Water is 0 HU by definition. What is the value of the air around the patient? Then find it with the pointer,
-# drag over the picture to change the window, and try the presets.
+# **Predict.** Water is 0 HU by definition. What is the value of the air around the patient? Then find it with the
+# pointer, drag over the picture to change the window, and try the presets.
 
 # %%
 lab.widgets.viewer("abdomen-ct")
 
 # %% [markdown]
-# **Explain.** Air weakens X-rays hardly at all and lies near −1000 HU. Bone lies far above the soft tissues, which differ
-# by a few tens of HU only: in the bone window they all look alike, in the abdomen window bone is plain white. A model
-# sees one window as well, so what the window hides, no model can find.
+# **Explain.** Air weakens X-rays hardly at all and lies near −1000 HU. Bone lies far above the soft tissues, which
+# differ by a few tens of HU only: in the bone window they all look alike, in the abdomen window bone is plain white. A
+# model sees one window as well, so what the window hides, no model can find.
 #
 # ## Five lines
 #

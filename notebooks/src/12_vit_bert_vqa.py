@@ -54,7 +54,8 @@ lab.widgets.vqa(model, image, question="Is there cardiomegaly?")
 # %% [markdown]
 # ## One image and one question, block by block
 #
-# **Predict.** The picture is 224 × 224 pixels and one token covers 32 × 32. How many image tokens, with the class token?
+# **Predict.** The picture is 224 × 224 pixels and one token covers 32 × 32. How many image tokens, with the class
+# token?
 
 # %%
 tokens = ipywidgets.IntSlider(value=10, min=1, max=100, description="My guess:")
@@ -131,7 +132,8 @@ axes.axis("off")
 plt.show()
 
 # %% [markdown]
-# A nodule that fills half a cell is one number among many in one token. That is one reason why small findings are missed.
+# A nodule that fills half a cell is one number among many in one token. That is one reason why small findings are
+# missed.
 #
 # ## How it was trained
 #
@@ -154,9 +156,10 @@ plt.show()
 # %% [markdown]
 # ## Measured here, beside the paper
 #
-# The first row quotes the paper, on the official test questions. The second is computed now, on training questions that
-# were *held out* from the bundled model, when VQA-RAD is on this machine (`medvlm-lab data fetch vqa_rad`). The two rows
-# are **not the same questions**, so compare them in size only. Beside each score: its 95 % bootstrap interval.
+# The first row quotes the paper, on the official test questions. The second is computed now, on training questions
+# that were *held out* from the bundled model, when VQA-RAD is on this machine (`medvlm-lab data fetch vqa_rad`). The
+# two rows are **not the same questions**, so compare them in size only. Beside each score: its 95 % bootstrap
+# interval.
 
 # %%
 table = [("paper (2023), official test", "84.99", "72.97", "71.03")]
@@ -186,9 +189,9 @@ card = (lab.models.WEIGHTS / model.name / "README.md").read_text(encoding="utf-8
 Markdown(card[card.index("| data | split") : card.index("`by_question` imitates")])
 
 # %% [markdown]
-# **Explain.** `by_question` asks new questions about known images; `by_image` asks about images that the model has never
-# met. The distance between the two rows is what the model *remembers* rather than *reads*. A published score on this data
-# set is always of the first kind: before you trust one, ask how the split was made.
+# **Explain.** `by_question` asks new questions about known images; `by_image` asks about images that the model has
+# never met. The distance between the two rows is what the model *remembers* rather than *reads*. A published score on
+# this data set is always of the first kind: before you trust one, ask how the split was made.
 #
 # ## Where it fails
 

@@ -1,0 +1,185 @@
+"""The phantom studio's shell: sliders wired to `studio_state`; what is shown is decided there."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import replace
+
+import ipywidgets as w
+
+from medvlm_lab import phantoms
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.phantoms.base import HOSPITALS
+from medvlm_lab.widgets import studio_state as logic
+
+CSS = """
+.mv-studio { color: var(--jp-ui-font-color1, #1b1f24); max-width: 1080px; }
+.mv-studio .mv-body { display: flex; flex-flow: row wrap; gap: 18px; overflow: hidden; }
+.mv-studio .mv-left { flex: 0 1 400px; min-width: 280px; }
+.mv-studio .mv-right { flex: 1 1 460px; min-width: 320px; }
+.mv-studio img { width: 100%; background: #000; border-radius: 6px; }
+.mv-studio .mv-panel { height: 430px; overflow-y: auto; padding-right: 6px; }
+.mv-studio .mv-panel > * { flex: none; }
+.mv-studio .mv-text, .mv-studio .mv-key { font-size: 13px; line-height: 1.45; }
+.mv-studio .mv-text th { text-align: left; font-weight: 400; color: var(--jp-ui-font-color2, #5c6670); }
+.mv-studio .mv-text td, .mv-studio .mv-text th { padding: 2px 10px 2px 0; vertical-align: top; }
+.mv-studio .mv-error { border-left: 4px solid #d55e00; padding: 6px 10px; }
+.mv-studio .mv-footer { font-size: 12px; color: var(--jp-ui-font-color2, #5c6670); }
+"""
+
+
+class StudioWidget(w.VBox):
+    """Build a simulated patient; `.state.scene` is what the sliders say."""
+
+    def __init__(self, name: str = "chest-xray", seed: int = 0):
+        self.state, self._busy = logic.start(name, seed), False
+        self._build()
+        super().__init__([self._style, self._head, self._body, self._footer])
+        self.add_class("mv-studio")
+        self._fill()
+
+    def _build(self) -> None:
+        slim = {"description_width": "70px"}
+        self._style = w.HTML(f"<style>{CSS}</style>", layout=w.Layout(display="none"))
+        self.phantom = w.Dropdown(
+            options=phantoms.names(), value=self.state.name, description="Phantom", style=slim, tooltip="What is imaged"
+        )
+        self.seed = w.BoundedIntText(min=0, max=2**31, description="Seed", style=slim, tooltip="Which patient")
+        self.new = w.Button(description="Next patient", icon="random", tooltip="The patient of the next seed")
+        self.hospital = w.Dropdown(
+            options=[(str(h), h) for h in range(HOSPITALS)], description="Hospital", style=slim,
+            tooltip="Where the image was taken: exposure, noise and markers differ",
+        )  # fmt: skip
+        self._head = w.HBox([self.phantom, self.hospital, self.seed, self.new], layout=w.Layout(flex_flow="row wrap"))
+        self.view, self.report, self.questions = w.HTML(), w.HTML(), w.HTML()
+        self.report.add_class("mv-text")
+        self.questions.add_class("mv-text")
+        self.frame = w.IntSlider(description="Frame", max=0, style=slim, layout=w.Layout(width="98%"))
+        self.masks = w.SelectMultiple(rows=6, description="Outline", style=slim, layout=w.Layout(width="98%"))
+        self.folder = w.Text(value="phantom-study", description="Folder", style=slim, tooltip="Where to export to")
+        self.export = w.Button(description="Export", icon="download", tooltip="Write image, masks, report, questions")
+        self.exported = w.HTML()
+        left = w.VBox([self.view, self.frame, self.masks, w.HBox([self.folder, self.export]), self.exported])
+        left.add_class("mv-left")
+        self._findings, self._numbers = w.VBox(), w.VBox()
+        for panel in (self._findings, self._numbers):
+            panel.add_class("mv-panel")
+        self.tabs = w.Tab(
+            [self._findings, self._numbers, self.report, self.questions],
+            titles=("Findings", "Anatomy", "Report", "Questions"),
+        )
+        right = w.VBox([self.tabs])
+        right.add_class("mv-right")
+        self._body = w.Box([left, right])
+        self._body.add_class("mv-body")
+        self._footer = w.HTML(f'<div class="mv-footer" role="note">{logic.DISCLAIMER}</div>')
+        self.seed.value = self.state.scene.seed
+        self.phantom.observe(lambda c: self._restart(c["new"], self.seed.value), "value")
+        self.seed.observe(lambda c: self._restart(self.phantom.value, c["new"]), "value")
+        self.new.on_click(lambda _: setattr(self.seed, "value", self.seed.value + 1))
+        self.hospital.observe(lambda c: self._change(hospital=c["new"]), "value")
+        self.frame.observe(self._on_view, "value")
+        self.masks.observe(self._on_view, "value")
+        self.export.on_click(self._on_export)
+
+    def _restart(self, name: str, seed: int) -> None:
+        if self._busy:
+            return
+        other = name != self.state.name
+        hospital = self.hospital.value
+        self.state = logic.change(logic.start(name, seed), hospital=hospital)
+        if other:
+            self.tabs.selected_index = 0
+        self._fill()
+
+    def _fill(self) -> None:
+        """Controls for this scene, set to its values, without their callbacks answering back."""
+        scene, self._busy = self.state.scene, True
+        slim = {"description_width": "130px"}
+        sliders = []
+        for c in logic.controls(scene):
+            kind = w.IntSlider if c.whole else w.FloatSlider
+            step = {} if c.whole else {"step": (c.high - c.low) / 200}
+            slider = kind(
+                value=getattr(scene, c.field), min=c.low, max=c.high, description=c.label, tooltip=c.about,
+                style=slim, layout=w.Layout(width="96%"), **step,
+            )  # fmt: skip
+            slider.observe(lambda change, field=c.field: self._change(**{field: change["new"]}), "value")
+            sliders.append(slider)
+        self._numbers.children = sliders
+        self._findings.children = [self._row(place) for place in logic.places(scene)]
+        frames = self.state.phantom.image(scene, 64).frames
+        self.frame.value, self.frame.max = 0, frames - 1
+        self.frame.layout.display = None if frames > 1 else "none"
+        self._busy = False
+        self._refresh()
+
+    def _row(self, place: logic.Place) -> w.HBox:
+        """A check box for one finding, with what it has: region, amount or measurement."""
+        found = next((f for f in self.state.scene.findings if (f.kind, f.side) == (place.kind, place.side)), None)
+        box = w.Checkbox(found is not None, description=place.label, indent=False, layout=w.Layout(width="190px"))
+        region = w.Dropdown(options=place.regions, layout=w.Layout(width="120px"), tooltip=f"Region of {place.label}")
+        amount = w.FloatSlider(
+            0.5, min=0.01, max=1, step=0.01, layout=w.Layout(width="200px"), tooltip=f"Amount of {place.label}"
+        )
+        measured = w.FloatSlider(
+            (place.low + min(place.high, 1e6)) / 2, min=place.low, max=min(place.high, 1e6), step=0.5,
+            layout=w.Layout(width="200px"), tooltip=f"Size of {place.label} in {place.unit}",
+        )  # fmt: skip
+        if found:
+            if place.regions:
+                region.value = found.region
+            if place.graded:
+                amount.value = found.amount
+            if place.unit:
+                measured.value = found.measurement
+        own = [c for c, has in ((region, place.regions), (amount, place.graded), (measured, place.unit)) if has]
+
+        def apply(_):
+            if not self._busy:
+                self._set(logic.put(self.state, place, box.value, region.value or "", amount.value, measured.value))
+
+        for control in (box, *own):
+            control.observe(apply, "value")
+        return w.HBox([box, *own])
+
+    def _change(self, **values) -> None:
+        if not self._busy:
+            self._set(logic.change(self.state, **values))
+
+    def _set(self, state: logic.StudioState) -> None:
+        new = {f.mask_name for f in state.scene.all_findings} - {f.mask_name for f in self.state.scene.all_findings}
+        self.state = replace(state, shown=(*state.shown, *sorted(new)))  # what was just put in is pointed at
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self._busy = True
+        self.masks.options = logic.mask_names(self.state)
+        self.masks.value = [name for name in self.state.shown if name in self.masks.options]
+        self._busy = False
+        self.view.value = logic.picture_html(self.state)
+        self.report.value, self.questions.value = logic.report_html(self.state), logic.questions_html(self.state)
+
+    def _on_view(self, _) -> None:
+        if not self._busy:
+            self.state = replace(self.state, frame=self.frame.value, shown=tuple(self.masks.value))
+            self.view.value = logic.picture_html(self.state)
+
+    def _on_export(self, _) -> None:
+        from medvlm_lab.phantoms.export import export_scene
+
+        try:
+            where = export_scene(self.state.phantom, self.state.scene, self.folder.value)
+            self.exported.value = f'<div role="status">Written to {where}</div>'
+        except MedVLMError as error:
+            self.exported.value = f'<div class="mv-error" role="alert">{error}</div>'
+
+    def _repr_mimebundle_(self, **kwargs):
+        """The live widget, and its picture for pages on which no kernel runs."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            buffer = io.BytesIO()
+            logic.picture(self.state).save(buffer, "PNG")
+            bundle["image/png"] = base64.b64encode(buffer.getvalue()).decode("ascii")
+        return bundle

@@ -1,0 +1,276 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   medvlm:
+#     timeout: 90
+# ---
+
+# %% [markdown]
+# # 01 · Medical image analysis
+#
+# **How does a picture become a diagnosis, and what did computers do before they learnt to see?**
+#
+# Time: 25 minutes to read, about a minute to run. *Not for clinical use.*
+
+# %%
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from skimage import exposure, filters, measure
+
+import medvlm_lab as lab
+
+lab.style.apply()
+real = lab.sample("chest-xray-nodules")
+xray = lab.phantom("chest-xray")
+patient = xray.draw(seed=10)
+simulated = xray.image(patient)
+figure, axes = plt.subplots(1, 2, figsize=(8, 4))
+for axis, picture, title in zip(axes, (real, simulated), ("real", "simulated"), strict=True):
+    axis.imshow(picture.display(), aspect="equal")
+    axis.set_title(title)
+    axis.axis("off")
+plt.show()
+
+# %% [markdown]
+# *Medical imaging* makes pictures of the inside of the body. *Medical image analysis* gets information out of them:
+#
+# **input**, an image → **processing** → **output**, a diagnosis, a measurement, a report.
+#
+# It matters because a finding seen early can be treated early, because a plan needs measurements, and because there are
+# more pictures than readers. On the right you see a *simulated* patient: an image made from a description. That has one
+# great use here: the truth is known exactly, so everything below can be scored.
+
+# %%
+print(xray.report(patient))
+
+# %% [markdown]
+# ## Reading by hand
+#
+# Radiologists read by experience: they compare what they see with thousands of images that they remember.
+#
+# **Predict.** Six simulated patients. Which of them have fluid around a lung (a pleural effusion)? Look at the corners
+# where diaphragm and ribs meet: fluid fills them. Choose several with Ctrl or Cmd.
+
+# %%
+scenes = xray.sample(seed=3, n=200)
+with_fluid = [s for s in scenes if s.find("pleural effusion") and s.find("pleural effusion").amount > 0.4][:3]
+without = [s for s in scenes if not s.all_findings][:3]
+reading = [with_fluid[0], without[0], without[1], with_fluid[1], without[2], with_fluid[2]]
+pixels = xray.render(reading, 256)[:, 0].numpy()
+figure, axes = plt.subplots(2, 3, figsize=(8, 5.4))
+for number, (axis, picture) in enumerate(zip(axes.flat, pixels, strict=True), start=1):
+    axis.imshow(picture, vmin=0, vmax=1)
+    axis.set_title(f"patient {number}")
+    axis.axis("off")
+plt.show()
+mine = ipywidgets.SelectMultiple(options=[f"patient {k}" for k in range(1, 7)], rows=6, description="Fluid in:")
+mine
+
+# %%
+truth = [f"patient {k}" for k, s in enumerate(reading, start=1) if s.find("pleural effusion")]
+right = sum((f"patient {k}" in mine.value) == (f"patient {k}" in truth) for k in range(1, 7))
+print(f"Fluid is in {', '.join(truth)}. You were right about {right} of 6.")
+
+# %% [markdown]
+# **Explain.** You looked at one place and asked one question. A real reader looks everywhere, asks dozens of questions,
+# and gets tired. That is what the methods below try to take over.
+#
+# ## Basic tools: filters and contrast
+#
+# They change how a picture looks and decide nothing. Smoothing takes noise away and fine vessels with it; local
+# contrast shows the lungs better and makes every rib look important.
+
+# %%
+picture = pixels[3]
+tools = {
+    "as it is": picture,
+    "smoothed (Gaussian)": filters.gaussian(picture, 2),
+    "sharpened": filters.unsharp_mask(picture, 3, 1.5),
+    "local contrast (CLAHE)": exposure.equalize_adapthist(picture, clip_limit=0.02),
+}
+figure, axes = plt.subplots(1, 4, figsize=(11, 3))
+for axis, (title, changed) in zip(axes, tools.items(), strict=True):
+    axis.imshow(changed, vmin=0, vmax=1)
+    axis.set_title(title)
+    axis.axis("off")
+plt.show()
+
+# %% [markdown]
+# ## Segmentation by a threshold
+#
+# Lungs hold air and are dark, so a threshold may find them. Otsu's method chooses the one that separates dark from
+# bright best. The Dice score compares the result with the true lungs: 1 is perfect, 0 has nothing in common.
+#
+# **Predict.** The rule is made on healthy lungs. Where will it hold: at another hospital with another exposure, in a
+# sick lung, in both?
+
+# %%
+hold = ipywidgets.ToggleButtons(options=["other hospital", "sick lung", "both", "neither"], description="It holds:")
+hold
+
+
+# %%
+def lungs_by_threshold(picture):
+    """Dark areas inside a box that a human chose: below Otsu's threshold, the two largest pieces."""
+    smooth = filters.gaussian(picture, 2)
+    height, width = smooth.shape
+    box = np.zeros_like(smooth, dtype=bool)
+    box[height // 6 : -height // 8, width // 10 : -width // 10] = True
+    pieces = measure.label((smooth < filters.threshold_otsu(smooth[box])) & box)
+    largest = sorted(measure.regionprops(pieces), key=lambda r: -r.area)[:2]
+    return np.isin(pieces, [r.label for r in largest])
+
+
+def sick(scene):
+    return bool(scene.find("pleural effusion") or scene.find("consolidation"))
+
+
+cases = {}
+for title, hospital, wanted in (("healthy", 0, False), ("other hospital", 1, False), ("sick lung", 0, True)):
+    group = [s for s in xray.sample(seed=4, n=200, hospital=hospital) if sick(s) == wanted][:24]
+    images = xray.render(group, 192)[:, 0].numpy()
+    masks = xray.masks(group, 192)
+    scores = []
+    for image, lungs in zip(images, (masks["right lung"] | masks["left lung"]).numpy(), strict=True):
+        found = lungs_by_threshold(image)
+        scores.append(2 * (found & lungs).sum() / (found.sum() + lungs.sum()))
+        if scores[-1] == min(scores):
+            worst = (image, found, lungs)
+    cases[title] = (scores, worst)
+figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), width_ratios=[1, 1, 1, 1.2])
+for axis, (title, (_, (image, found, lungs))) in zip(axes, cases.items(), strict=False):
+    axis.imshow(image, vmin=0, vmax=1)
+    axis.contour(found, [0.5], colors=lab.style.ORANGE)
+    axis.contour(lungs, [0.5], colors=lab.style.SKY, linestyles="dashed")
+    axis.set_title(f"worst: {title}")
+    axis.axis("off")
+axes[3].boxplot([scores for scores, _ in cases.values()], tick_labels=cases)
+axes[3].set(ylabel="Dice", ylim=(0, 1), title=f"You: {hold.value}")
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# Orange: found; blue, dashed: true. **Explain.** Otsu adapts to the exposure, so another hospital does not hurt.
+# Disease does: fluid and consolidation are bright, and a rule that says "lung is dark" cuts off the very part that
+# matters. It also takes the air in the stomach for lung. A threshold knows one number per pixel, and nothing about
+# shape or place.
+#
+# ## SVM and KNN on features made by hand
+#
+# Before deep learning, somebody had to say what to look at: here mean, spread and texture in a coarse grid of fields.
+# A *k-nearest-neighbours* classifier looks up the most similar known patients; a *support vector machine* draws the
+# widest border between two groups. Beside them: a small convolutional network that makes its own features.
+#
+# **Predict.** Task: effusion, yes or no. Which one wins, with 700 patients to learn from? And at another hospital?
+
+# %%
+winner = ipywidgets.ToggleButtons(options=["KNN", "SVM", "CNN"], description="My guess:")
+winner
+
+
+# %%
+def cohort(seed, n, hospital=0, size=64):
+    """Images and labels: is there an effusion that is more than a trace?"""
+    group = xray.sample(seed=seed, n=n, hospital=hospital)
+    labels = [bool((f := s.find("pleural effusion")) and f.amount > 0.3) for s in group]
+    return xray.render(group, size), np.array(labels)
+
+
+def features(images):
+    """Mean, spread and edge strength in each field of an 8 x 8 grid, scaled per image."""
+    flat = images[:, 0] - images.mean((1, 2, 3))[:, None, None]
+    edges = (flat.diff(dim=1)[:, :, 1:].abs() + flat.diff(dim=2)[:, 1:].abs()) / 2
+    edges = torch.nn.functional.pad(edges, (0, 1, 0, 1))
+    stack = torch.stack([flat, flat**2, edges], 1)
+    return torch.nn.functional.avg_pool2d(stack, images.shape[-1] // 8).flatten(1).numpy()
+
+
+train_images, train_labels = cohort(5, 2500)
+chosen = np.concatenate([np.flatnonzero(train_labels)[:350], np.flatnonzero(~train_labels)[:350]])  # half and half
+train_images, train_labels = train_images[chosen], train_labels[chosen]
+tests = {"same hospital": cohort(6, 500), "hospital 1": cohort(6, 500, 1), "hospital 3": cohort(6, 500, 3)}
+
+# %%
+from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from torch import nn
+
+torch.manual_seed(0)
+cnn = nn.Sequential(
+    nn.Conv2d(1, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU(),
+    nn.Conv2d(32, 64, 3, 2, 1), nn.BatchNorm2d(64), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(),
+    nn.Dropout(0.3), nn.Linear(64 * 16, 1),
+)  # fmt: skip
+optimizer = torch.optim.AdamW(cnn.parameters(), lr=2e-3, weight_decay=1e-2)
+goal = torch.tensor(train_labels, dtype=torch.float32)
+for _ in range(10):
+    for rows in torch.randperm(len(goal)).split(50):
+        loss = nn.functional.binary_cross_entropy_with_logits(cnn(train_images[rows])[:, 0], goal[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+cnn.eval()
+knn = make_pipeline(StandardScaler(), KNeighborsClassifier(15)).fit(features(train_images), train_labels)
+svm = make_pipeline(StandardScaler(), SVC()).fit(features(train_images), train_labels)
+
+
+def auc(answers, labels):
+    """Area under the ROC curve with a 95 % bootstrap interval."""
+    pairs = np.stack([answers, labels], 1)
+    rank = lambda sets: np.array([roc_auc_score(x[:, 1], x[:, 0]) for x in sets])  # noqa: E731
+    value, low, high = lab.metrics.bootstrap_interval(pairs, 200, statistic=rank)
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+rows = {}
+with torch.inference_mode():
+    for place, (images, labels) in tests.items():
+        rows[place] = {
+            "KNN": auc(knn.predict_proba(features(images))[:, 1], labels),
+            "SVM": auc(svm.decision_function(features(images)), labels),
+            "CNN": auc(cnn(images)[:, 0].numpy(), labels),
+        }
+print(f"You: {winner.value}")
+pd.DataFrame(rows).rename_axis("AUC, 500 simulated patients each")
+
+# %% [markdown]
+# **Explain.** All three see the same pixels. The hand-made features throw away what nobody thought of; the network
+# keeps what helped on its own hospital. The columns to the right are the real test: what was learnt at one place is
+# used at another. All three lose there, and the order can change: being better at home does not mean being better
+# abroad, a theme of this book.
+#
+# ## One-dimensional
+#
+# None of these methods can be *asked* anything. Each answers the one question that it was built for, in one number; a
+# new finding needs a new method. They read pixels, and nothing of what is written beside them: the reason for the
+# examination, the earlier report, the doctor's question. Joining pictures and words is what the rest of this book is
+# about.
+#
+# ## Exercises
+
+# %%
+lab.check("01.1", None)
+
+# %%
+lab.check("01.2", None)
+
+# %%
+lab.check("01.3", None)
+
+# %% [markdown]
+# **You can now** name the steps from image to diagnosis, segment by a threshold and say where it fails, and compare
+# classifiers fairly: on patients that none of them has seen, with an interval, at more than one hospital.
+# Back to [the start](00_start_here.ipynb), on to [chapter 12](12_vit_bert_vqa.ipynb).
