@@ -83,7 +83,8 @@ def body(chest: Chest) -> Float[Tensor, "n h w"]:
     down = (y + 95).clamp(min=0)
     neck = ax * (1 / (54 + 0.16 * down + 0.012 * down * down))
     neck = neck * neck
-    beside = ((ax - 50) * (1 / 25)).clamp(0, 1)
+    beside = ((ax - 35) * (1 / 65)).clamp(0, 1)
+    beside = beside * beside * (3 - 2 * beside)
     cover = torch.maximum((over * (2 - over)).sqrt() * beside, (1 - neck * neck).clamp(min=0).sqrt())
     under = ((95 + 0.9 * (ax - edge) - y) * (1 / 40)).clamp(0, 1)
     shoulder = 108 * (under * (2 - under)).sqrt()
