@@ -37,6 +37,8 @@ WINDOW_PRESETS: dict[str, dict[str, tuple[float, float]]] = {
 MAX_FRAME_PIXELS = 100_000_000  # 20,000 x 20,000 is four times this: a screen shows none of it and memory pays for it
 MAX_TOTAL_PIXELS = 600_000_000  # a 512 x 512 CT of 2,000 slices still fits
 
+SIMULATED_NOTE = "Simulated by MedVLM Lab"  # how a written picture's comment begins, so that it is known on reading
+
 Window = tuple[float, float]
 
 

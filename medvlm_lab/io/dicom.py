@@ -70,6 +70,7 @@ def read_dicom(path: Path) -> MedicalImage:
             source="DICOM file" if names(path.name, parts) else path.name,
             name=f"DICOM {modality}" if names(path.stem, parts) else path.stem,
             anatomy=tags.get("BodyPartExamined", "").lower(),
+            simulated="SIMULATED" in header.read("ImageType")[1],
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from medvlm_lab.errors import ImageReadError
-from medvlm_lab.image import MAX_FRAME_PIXELS, MedicalImage, check_size
+from medvlm_lab.image import MAX_FRAME_PIXELS, SIMULATED_NOTE, MedicalImage, check_size
 
 #: Only plain pixel formats: some others that Pillow knows start outside programs.
 PILLOW_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
@@ -44,7 +44,10 @@ def read_raster(path: Path) -> MedicalImage:
         frames = frames[:1]
     # eight-bit grey was windowed when it was saved: show it as it is
     window = (127.5, 255.0) if frames[0].ndim == 2 and frames[0].dtype == np.uint8 else None
-    return MedicalImage(pixels=np.stack(frames), window=window, name=path.stem, source=path.name)
+    simulated = str(picture.info.get("Comment", "")).startswith(SIMULATED_NOTE)
+    return MedicalImage(
+        pixels=np.stack(frames), window=window, name=path.stem, source=path.name, simulated=simulated
+    )
 
 
 def _to_array(picture) -> np.ndarray:

@@ -18,6 +18,7 @@ import numpy as np
 
 from medvlm_lab import phantoms
 from medvlm_lab.errors import MedVLMError, UnknownNameError
+from medvlm_lab.image import SIMULATED_NOTE
 from medvlm_lab.phantoms.base import Phantom, check_count, check_hospital, check_size
 from medvlm_lab.phantoms.scene import Scene, scene_seed
 
@@ -212,7 +213,7 @@ def png(pixels: np.ndarray, simulator: Phantom, scene: Scene, size: int) -> byte
     center, width = simulator.window if pixels.shape[0] != 3 else (0.5, 1.0)
     eight = np.clip(np.rint((pixels - (center - width / 2)) / width * 255), 0, 255).astype(np.uint8)
     note, buffer = PngInfo(), io.BytesIO()
-    note.add_text("Comment", f"Simulated by MedVLM Lab ({simulator.name}, seed {scene.seed}). Not for clinical use.")
+    note.add_text("Comment", f"{SIMULATED_NOTE} ({simulator.name}, seed {scene.seed}). Not for clinical use.")
     Image.fromarray(eight.transpose(1, 2, 0).squeeze()).save(buffer, "PNG", pnginfo=note)
     return buffer.getvalue()
 

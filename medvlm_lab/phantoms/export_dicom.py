@@ -30,7 +30,9 @@ def encode(pixels: Float[np.ndarray, "c h w"], simulator: Phantom, scene: Scene,
     if simulator.channels == 3 or simulator.modality not in CODES:
         raise ModalityError(f"{simulator.name} is not written as DICOM; use --format png.")
     center, width = simulator.window
-    grey = np.clip(np.rint((pixels - (center - width / 2)) / width * DEPTH), 0, DEPTH).astype("<u2")
+    # CT keeps its whole scale, as a scanner stores it; the others are stored as they are displayed
+    slope, intercept = (1.0, -1024.0) if simulator.units == "HU" else (width / DEPTH, center - width / 2)
+    grey = np.clip(np.rint((pixels - intercept) / slope), 0, DEPTH).astype("<u2")
     data = Dataset()
     data.file_meta = FileMetaDataset()
     kinds = ("study", "series", "instance")
@@ -51,7 +53,7 @@ def encode(pixels: Float[np.ndarray, "c h w"], simulator: Phantom, scene: Scene,
         data.NumberOfFrames = frames
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
-    data.RescaleSlope, data.RescaleIntercept = f"{width / DEPTH:.10g}", f"{center - width / 2:.10g}"
+    data.RescaleSlope, data.RescaleIntercept = f"{slope:.10g}", f"{intercept:.10g}"
     data.WindowCenter, data.WindowWidth = f"{center:g}", f"{width:g}"
     if mm := simulator.pixel_mm(scene, size):
         data.PixelSpacing = [f"{mm:.6f}", f"{mm:.6f}"]

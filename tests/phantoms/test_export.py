@@ -27,7 +27,7 @@ def test_files_agree_with_each_other(tmp_path):
     assert len(lines) == 6
     for line in lines:
         image = lab.read(folder / line["image"])
-        assert (image.height, image.width) == (64, 64) and line["simulated"]
+        assert (image.height, image.width) == (64, 64) and line["simulated"] and image.simulated
         assert line["report"]["impression"] and line["questions"]
         stated = {f["mask"] for f in line["findings"]}
         assert stated <= line["masks"].keys()
@@ -48,7 +48,7 @@ def test_held_out_wording_and_other_patients_in_the_test_part(tmp_path):
 def test_dicom_opens_and_repeats(tmp_path):
     folder = run(tmp_path / "a", n=2, format="dicom", masks=False)
     image = lab.read(folder / "images" / "0000000.dcm")
-    assert image.modality == "X-ray" and image.spacing_mm[0] > 1
+    assert image.modality == "X-ray" and image.spacing_mm[0] > 1 and image.simulated
     rendered = lab.phantom("chest-xray").render(lab.phantom("chest-xray").sample(0, 1), 64)[0, 0].numpy()
     assert np.allclose(image.pixels[0], rendered, atol=1e-3)
     assert contents(folder) == contents(run(tmp_path / "b", n=2, format="dicom", masks=False))
