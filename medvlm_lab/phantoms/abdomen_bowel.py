@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from medvlm_lab.phantoms.abdomen_organs import Organs
-from medvlm_lab.phantoms.abdomen_wall import Canvas
+from medvlm_lab.phantoms.canvas import Canvas, Patch
 from medvlm_lab.phantoms.noise import hashed
 from medvlm_lab.phantoms.plane_shapes import cover, ellipse, join
 
@@ -31,7 +31,7 @@ def paint_gut(canvas: Canvas, organs: Organs) -> None:
     stomach(canvas, organs)
 
 
-def fill(canvas: Canvas, inside: Tensor, y: Tensor, level: Tensor, fluid: Tensor, shown: Tensor) -> None:
+def fill(canvas: Canvas | Patch, inside: Tensor, y: Tensor, level: Tensor, fluid: Tensor, shown: Tensor) -> None:
     """Fluid, and gas above the line y = level."""
     canvas.put(inside, fluid, shown)
     canvas.put(torch.minimum(inside, level - y), GAS, shown)
@@ -68,18 +68,20 @@ def colon(canvas: Canvas, organs: Organs) -> None:
         shown = (torch.minimum(z - low + 0.05 * a, high - z) * 14).clamp(0, 1)
         wide = r * (0.66 + 0.42 * p["bowel_gas"]) * (0.85 + 0.3 * b)
         cx, cy = body.ca * (u + 0.05 * (a - 0.5)), body.cb * (v + 0.06 * (b - 0.5))
-        pouch = ellipse(body.wx, body.wy, cx, cy, wide * 1.12, wide * 0.92) + 1.6 * body.noise(30, 167)
-        canvas.put(pouch, body.by_phase(40, 62, 78), shown, soft_mm=0.4)
+        part = canvas.patch(cx, cy, 30.0)
+        pouch = ellipse(part.wx, part.wy, cx, cy, wide * 1.12, wide * 0.92) + 2.6 * part.of(body.noise(30, 167))
+        part.put(pouch, body.by_phase(40, 62, 78), shown, soft_mm=0.4)
         full = (b < stool).float()
         # stool and contrast: speckled; otherwise gas with a little fluid
-        speckled = (mottle * 2.2 + 0.1).clamp(0, 1)
+        speckled = (part.of(mottle) * 2.2 + 0.1).clamp(0, 1)
         content = 40 - 700 * speckled
         content = content + (260.0 - content) * p["oral_contrast"] * (1 - speckled) * (a > 0.4)
         inside = pouch - 2.0
-        canvas.put(inside, content, shown * full)
+        part.put(inside, content, shown * full)
         gas = shown * (1 - full)
         level = cy + wide * (1.5 * a - 0.3)
-        fill(canvas, inside, body.y, level, 22.0 + 260.0 * p["oral_contrast"] * (a > 0.4), gas)
+        fill(part, inside, part.y, level, 22.0 + 260.0 * p["oral_contrast"] * (a > 0.4), gas)
+        part.finish()
 
 
 def small_bowel(canvas: Canvas, organs: Organs) -> None:
@@ -95,18 +97,20 @@ def small_bowel(canvas: Canvas, organs: Organs) -> None:
         column, line = k % 5, k // 5
         cx = body.ca * (-0.22 + 0.225 * column + 0.055 * px + 0.10 * (line % 2))
         cy = body.cb * (-0.62 + 0.25 * line + 0.07 * py)
-        shown = ((z - 0.42 - 0.30 * (column < 2) - 0.02 * k * (column > 1)) * 12).clamp(0, 1)
+        shown = ((z - 0.30 - 0.38 * (column < 2) - 0.02 * k * (column > 1)) * 12).clamp(0, 1)
         long, short = 16.0 + 5 * qx, 10.0 + 2 * qy
         cos = torch.cos(1.6 * px)
         sin = torch.sin(1.6 * px)
-        loop = ellipse(body.wx, body.wy, cx, cy, long, short, cos, sin) + 1.2 * body.noise(40, 173)
+        part = canvas.patch(cx, cy, 23.0)
+        loop = ellipse(part.wx, part.wy, cx, cy, long, short, cos, sin) + 1.8 * part.of(body.noise(40, 173))
         feathery = body.by_phase(38, 85, 100) - 8
-        canvas.put(loop, feathery, shown, soft_mm=0.5)
+        part.put(loop, feathery, shown, soft_mm=0.5)
         content = 20 + (330.0 - 20) * p["oral_contrast"] * (qx > -0.3)
-        inside = loop - 2.6 - 1.4 * body.noise(70, 174).clamp(min=0)
-        canvas.put(inside, content, shown, soft_mm=0.6)
-        gassy = (py > 1.3 - 1.3 * p["bowel_gas"]).float()
-        canvas.put(torch.minimum(inside, cy - 1.0 - body.y), GAS, shown * gassy)
+        inside = loop - 2.6 - 1.4 * part.of(body.noise(70, 174)).clamp(min=0)
+        part.put(inside, content, shown, soft_mm=0.6)
+        gassy = (py > 1.15 - 0.9 * p["bowel_gas"]).float()
+        part.put(torch.minimum(inside, cy - 1.0 - part.y), GAS, shown * gassy)
+        part.finish()
 
 
 def duodenum(canvas: Canvas, organs: Organs) -> None:

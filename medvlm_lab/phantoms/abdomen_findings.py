@@ -171,7 +171,7 @@ def ascites(organs: Organs, rows: Tensor, found: list[Finding]) -> Depth:
     behind = (y / body.cb[rows]).clamp(-1, 1)
     inside = body.cavity[rows]
     # from the wall inwards; it sinks to the back, but the retroperitoneum stays dry
-    depth = (4.0 + 40.0 * amount) * (0.35 + 0.55 * sideways) * (1 + 0.25 * behind) - inside
+    depth = (5.0 + 38.0 * amount) * (0.08 + 0.92 * amount * 0.45 + 0.75 * sideways.square()) * (1 + 0.35 * behind) - inside
     dry = ellipse(x, y, 0.0, body.spine_y[rows] + 8.0, 0.80 * body.ca[rows], 44.0)
     edge = 2.5 * body.noise(18, 271)[rows]
     return meet(meet(depth + edge, inside - 0.3), -dry, 10.0)

@@ -33,6 +33,7 @@ class Abdomen:
     def __init__(self, scenes: Sequence[AbdomenScene], size: int, device: torch.device):
         self.scenes, self.size, self.device = scenes, size, device
         values = torch.tensor([[getattr(s, k) for k in NUMBERS] for s in scenes], dtype=torch.float32).to(device)
+        self._patterns: dict[tuple[int, int], Tensor] = {}
         self.p = p = {k: values[:, i, None, None] for i, k in enumerate(NUMBERS)}  # each (n, 1, 1)
         self.z = p["level"]
         self.pixel_mm = p["fov_mm"] / size
@@ -51,7 +52,18 @@ class Abdomen:
 
     def noise(self, cells: int, purpose: int) -> Float[Tensor, "n h w"]:
         """A smooth pattern in about [-1, 1] that belongs to the patient."""
-        return smooth(self.patients, self.size, cells, self.device, purpose)
+        key = cells, purpose
+        if key not in self._patterns:
+            self._patterns[key] = smooth(self.patients, self.size, cells, self.device, purpose)
+        return self._patterns[key]
+
+    def pixel_of(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The nearest pixel's column and row for points in mm, each (n, 1, 1) to (n, 1)."""
+        p, angle = self.p, self.p["turn_degrees"] * (torch.pi / 180)
+        column = angle.cos() * x - angle.sin() * y + p["shift_x_mm"]
+        row = angle.sin() * x + angle.cos() * y + p["shift_y_mm"] - 6.0
+        at = [((v / p["fov_mm"] + 0.5) * self.size).round().long()[..., 0] for v in (column, row)]
+        return at[0], at[1]
 
     @cached_property
     def _bent(self) -> tuple[Tensor, Tensor]:
@@ -75,32 +87,27 @@ class Abdomen:
     def trunk(self) -> Float[Tensor, "n h w"]:
         """Depth under the outer fascia: muscles and all they hold."""
         groove = 7 * (1 - (self.x * (1 / 22)).square()).clamp(min=0)  # over the spinous processes
-        return meet(_oval(self.x, self.y, self.a, self.b), 0.95 * self.b - groove - self.y, 14.0)
+        x, y = self.x + 3.0 * self.noise(5, 105), self.y + 3.0 * self.noise(5, 106)
+        return meet(_oval(x, y, self.a, self.b), 0.95 * self.b - groove - self.y, 14.0)
 
     @cached_property
     def skin(self) -> Float[Tensor, "n h w"]:
         """Depth under the skin; the fat is thickest at the flanks and back."""
         fat = self.p["fat_mm"]
         groove = 9 * (1 - (self.x * (1 / 30)).square()).clamp(min=0) + 4
-        outer = _oval(self.x, self.y - 0.06 * fat, self.a + 0.92 * fat, self.b + 0.88 * fat + 2)
+        x = self.x + 3.0 * self.noise(5, 105)
+        y = self.y + 3.0 * self.noise(5, 106) - 0.06 * fat
+        outer = _oval(x, y, self.a + 0.92 * fat, self.b + 0.88 * fat + 2)
         return meet(outer, 0.97 * self.b + 0.95 * fat - groove * (fat / (fat + 8)) - self.y + 6, 40.0)
 
     @cached_property
     def cavity(self) -> Float[Tensor, "n h w"]:
         """Depth inside the peritoneal and retroperitoneal space: within the wall, in front of the back muscles."""
-        return self.cavity_at(self.x, self.y, slice(None))
-
-    def cavity_at(self, x: Tensor, y: Tensor, rows: Tensor | slice) -> Tensor:
-        """The cavity's depth at points of some of the scenes."""
-        spine = self.spine_y[rows]
-        back = ellipse(x.abs(), y, 37.0, spine + 43.0, 37.0, 27.0 + 4 * self.p["muscle"][rows])
+        x, y, spine = self.x, self.y, self.spine_y
+        back = ellipse(x.abs(), y, 37.0, spine + 43.0, 37.0, 27.0 + 4 * self.p["muscle"])
         midline = ellipse(x, y, 0.0, spine + 22.0, 34.0, 34.0)
-        return meet(_oval(x, y, self.ca[rows], self.cb[rows]), -join(back, midline, 16.0), 10.0)
-
-    @cached_property
-    def inner(self) -> Float[Tensor, "n h w"]:
-        """Share of the way from the middle (0) to the wall (1)."""
-        return _ratio(self.x, self.y, self.ca, self.cb)
+        x, y = x + 3.0 * self.noise(5, 105), y + 3.0 * self.noise(5, 106)
+        return meet(_oval(x, y, self.ca, self.cb), -join(back, midline, 16.0), 10.0)
 
     def inside(self, x: Tensor, y: Tensor, rows: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
         """Points moved towards the middle until they lie `margin` mm inside the cavity's oval; each (m, 1, 1)."""

@@ -67,7 +67,7 @@ class Organs:
         notch = ellipse(u, v, across * 1.05, 0.0, across * 0.80, r * 0.34)
         depth = meet(outer, -notch + 40 * (1 - opening), 9.0)
         sinus = ellipse(u, v, 0.38 * across, 0.0, 0.50 * across, 0.40 * r)
-        return Kidney(depth, sinus - 12 * (1 - opening), u, v, cx, cy, 0.5 * (across + r), opening, (c, s))
+        return Kidney(depth, sinus - 45 * (1 - opening), u, v, cx, cy, 0.5 * (across + r), opening, (c, s))
 
     @cached_property
     def spleen(self) -> Depth:
@@ -113,16 +113,18 @@ class Organs:
         liver = join(join(right, left, 26.0), caudate, 8.0)
         # what presses into the liver's under surface
         kidney = self.kidneys["right"]
-        fossa = kidney.depth + 3.0 + 6.0 * body.p["visceral_fat"]
-        liver = meet(liver, -fossa, 12.0)
+        # more fat towards the hilum and behind than where liver and kidney touch
+        loose = (0.5 + 0.45 * kidney.u / kidney.radius).clamp(0.1, 1.2)
+        fossa = kidney.depth + 1.0 + (3.0 + 15.0 * body.p["visceral_fat"]) * loose + 1.5 * body.noise(18, 154)
+        liver = meet(liver, -fossa, 6.0)
         spine = ellipse(x, y, 6.0, body.spine_y - 6.0, 34.0, 30.0)
         liver = meet(liver, -spine, 8.0)
         liver = meet(liver, -self.porta, 5.0)
-        liver = meet(liver, -self.gallbladder - 0.8, 5.0)
+        liver = meet(liver, 2.0 - self.gallbladder, 5.0)
         liver = meet(liver, -self.fissure, 4.0)
         surface = (0.8 + 5.2 * shrunk) * body.noise(34, 151) * (0.4 + shrunk)
         # the wall cuts the liver off smoothly; a sick one keeps its knobs under the fluid
-        inside = body.cavity_at(body.x, body.y, slice(None)) - self.fluid_gap
+        inside = body.cavity - self.fluid_gap
         return meet(liver + surface, inside + surface * (shrunk > 0), 8.0)
 
     @cached_property
@@ -139,8 +141,9 @@ class Organs:
         """The cleft of the falciform ligament between right and left lobe."""
         body = self.body
         fx = (-0.16 + 0.05 * body.drift(152)) * body.ca
-        cleft = capsule(body.wx, body.wy, fx + 6, -1.0 * body.cb, fx - 2, -0.36 * body.cb, 1.6, 2.6)
-        return cleft - 30 * (0.16 - body.z).clamp(min=0)
+        bent = body.wx + 3.0 * body.noise(14, 156)
+        cleft = capsule(bent, body.wy, fx + 5, -0.70 * body.cb, fx - 2, -0.34 * body.cb, 0.3, 3.0)
+        return cleft - 30 * (0.12 - body.z).clamp(min=0)
 
     @cached_property
     def pancreas(self) -> Depth:

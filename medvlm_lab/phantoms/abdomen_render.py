@@ -11,7 +11,8 @@ from medvlm_lab.phantoms.abdomen_bowel import duodenum, paint_gut
 from medvlm_lab.phantoms.abdomen_geometry import SIGN
 from medvlm_lab.phantoms.abdomen_organs import Organs
 from medvlm_lab.phantoms.abdomen_vessels import calcified, paint_aorta, paint_liver_vessels, paint_vessels
-from medvlm_lab.phantoms.abdomen_wall import VISCERAL_FAT, Canvas, paint_bones, paint_wall
+from medvlm_lab.phantoms.abdomen_wall import VISCERAL_FAT, paint_bones, paint_wall
+from medvlm_lab.phantoms.canvas import Canvas
 from medvlm_lab.phantoms.plane_shapes import cover, ellipse
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def hounsfield(body: Abdomen) -> Float[Tensor, "n h w"]:
     paint_wall(canvas)
     rows, found = body.rows("ascites")
     if found:
-        _on(canvas, rows, where.ascites(organs, rows, found), 9.0)
+        canvas.on(rows, where.ascites(organs, rows, found), 9.0)
     paint_gut(canvas, organs)
     _liver(canvas, organs)
     duodenum(canvas, organs)
@@ -40,18 +41,11 @@ def hounsfield(body: Abdomen) -> Float[Tensor, "n h w"]:
     _gallbladder(canvas, organs)
     rows, found = body.rows("lymphadenopathy")
     if found:
-        _on(canvas, rows, where.nodes(organs, rows, found), body.by_phase(40, 62, 80)[rows])
+        canvas.on(rows, where.nodes(organs, rows, found), body.by_phase(40, 62, 80)[rows])
     paint_bones(canvas)
     paint_aorta(canvas, organs)
     _lesions(canvas, organs)
     return canvas.hu
-
-
-def _on(canvas: Canvas, rows: Tensor, depth: Tensor, value: Tensor | float, opacity: float = 1.0, soft_mm: float = 0) -> None:
-    """Paints a finding onto the scenes that have it."""
-    part = canvas.hu[rows]
-    share = cover(depth, canvas.pixel_mm[rows] + soft_mm) * opacity
-    canvas.hu.index_copy_(0, rows, part + share * (value - part))
 
 
 def _liver(canvas: Canvas, organs: Organs) -> None:
@@ -64,8 +58,8 @@ def _liver(canvas: Canvas, organs: Organs) -> None:
     rows, found = body.rows("liver metastases")
     if found:
         tumours, cores = where.metastases(organs, rows, found)
-        _on(canvas, rows, tumours, body.by_phase(34, 62, 62)[rows], soft_mm=1.2)
-        _on(canvas, rows, torch.minimum(tumours, cores), body.by_phase(27, 38, 40)[rows], soft_mm=2.5)
+        canvas.on(rows, tumours, body.by_phase(34, 62, 62)[rows], soft_mm=1.2)
+        canvas.on(rows, torch.minimum(tumours, cores), body.by_phase(27, 38, 40)[rows], soft_mm=2.5)
 
 
 def _spleen(canvas: Canvas, organs: Organs) -> None:
@@ -78,35 +72,35 @@ def _spleen(canvas: Canvas, organs: Organs) -> None:
 def _kidney(canvas: Canvas, organs: Organs, side: str) -> None:
     """Cortex, pyramids, fatty sinus with the collecting system."""
     body, kidney = canvas.abdomen, organs.kidneys[side]
-    halo = kidney.depth + 2.5 + 4.0 * body.p["visceral_fat"]
-    spleen_or_liver = torch.maximum(organs.spleen, organs.liver)
-    canvas.put(torch.minimum(halo, -spleen_or_liver), VISCERAL_FAT)
     cortex, medulla = body.by_phase(33, 190, 182), body.by_phase(29, 78, 166)
     canvas.put(kidney.depth, cortex, soft_mm=0.3)
-    u, v, r = kidney.u, kidney.v, kidney.radius
+    r, part = kidney.radius, canvas.patch(kidney.cx, kidney.cy, 36.0)
+    u, v, deep = part.of(kidney.u), part.of(kidney.v), part.of(kidney.depth) - 5.0
     for k in range(7):
         angle = torch.as_tensor(1.05 + 0.70 * k, device=body.device) + 0.08 * body.drift(321 + k)
         c, s = angle.cos(), angle.sin()
         pyramid = ellipse(u, v, 0.10 * r + 0.52 * r * c, 0.52 * r * s, 0.24 * r, 0.17 * r, c, s)
-        canvas.put(torch.minimum(pyramid, kidney.depth - 5.0), medulla, soft_mm=1.0)
+        part.put(torch.minimum(pyramid, deep), medulla, soft_mm=1.0)
+    part.finish()
+    u, v = kidney.u, kidney.v
     fat = torch.minimum(kidney.sinus, kidney.depth + 8.0) + 1.8 * body.noise(52, 331)
     canvas.put(fat - 0.5, -60.0, soft_mm=1.2)
     pelvis = ellipse(u, v, 0.42 * r, 0.0, 0.30 * r, 0.10 * r) - 12 * (1 - kidney.open)
     canvas.put(pelvis, 12.0, soft_mm=1.0)
     rows, found = body.rows("hydronephrosis", side)
     if found:
-        _on(canvas, rows, where.collecting_system(organs, rows, found, side), 7.0)
+        canvas.on(rows, where.collecting_system(organs, rows, found, side), 7.0)
 
 
 def _gallbladder(canvas: Canvas, organs: Organs) -> None:
     body = canvas.abdomen
-    canvas.put(organs.gallbladder + 1.2, body.by_phase(35, 60, 75))
-    canvas.put(organs.gallbladder, 9.0)
+    canvas.put(organs.gallbladder + 1.6, body.by_phase(38, 70, 85), soft_mm=0.6)
+    canvas.put(organs.gallbladder, 9.0, soft_mm=0.4)
     rows, found = body.rows("gallstones")
     if found:
         stones = where.gallstones(organs, rows, found)
-        _on(canvas, rows, stones, 420.0)
-        _on(canvas, rows, stones - 1.6, 150.0)
+        canvas.on(rows, stones, 420.0)
+        canvas.on(rows, stones - 1.6, 150.0)
 
 
 def _lesions(canvas: Canvas, organs: Organs) -> None:
@@ -114,32 +108,32 @@ def _lesions(canvas: Canvas, organs: Organs) -> None:
     body = canvas.abdomen
     rows, found = body.rows("liver cyst")
     if found:
-        _on(canvas, rows, where.liver_lesion(organs, rows, found, 0.04, 341), 5.0)
+        canvas.on(rows, where.liver_lesion(organs, rows, found, 0.04, 341), 5.0)
     rows, found = body.rows("hypervascular liver lesion")
     if found:
         lesion = where.liver_lesion(organs, rows, found, 0.08, 342)
         patchy = 20 * body.noise(44, 343)[rows]
-        _on(canvas, rows, lesion, 165.0 + patchy, soft_mm=0.8)
+        canvas.on(rows, lesion, 165.0 + patchy, soft_mm=0.8)
         big = body.column([f.measurement for f in found])
-        _on(canvas, rows, lesion - (0.36 * big).clamp(min=6), 80.0, soft_mm=2.0)  # a scar inside large ones
+        canvas.on(rows, lesion - (0.36 * big).clamp(min=6), 80.0, soft_mm=2.0)  # a scar inside large ones
     for side in SIGN:
         rows, found = body.rows("renal mass", side)
         if found:
             mass = where.kidney_lesion(organs, rows, found, side, "renal mass")
             texture = 24 * body.noise(36, 344)[rows] + 14 * body.noise(70, 345)[rows]
-            _on(canvas, rows, mass, body.by_phase(36, 112, 92)[rows] + texture * body.by_phase(0.2, 1.3, 1)[rows])
+            canvas.on(rows, mass, body.by_phase(36, 112, 92)[rows] + texture * body.by_phase(0.2, 1.3, 1)[rows])
             big = body.column([f.measurement for f in found])
-            _on(canvas, rows, mass - 0.24 * big + 3 * body.noise(30, 346)[rows], body.by_phase(24, 42, 45)[rows], soft_mm=3)
+            canvas.on(rows, mass - 0.24 * big + 3 * body.noise(30, 346)[rows], body.by_phase(24, 42, 45)[rows], soft_mm=3)
         rows, found = body.rows("renal cyst", side)
         if found:
-            _on(canvas, rows, where.kidney_lesion(organs, rows, found, side, "renal cyst"), 4.0)
+            canvas.on(rows, where.kidney_lesion(organs, rows, found, side, "renal cyst"), 4.0)
         rows, found = body.rows("kidney stone", side)
         if found:
-            _on(canvas, rows, where.kidney_stone(organs, rows, found, side), 780.0)
+            canvas.on(rows, where.kidney_stone(organs, rows, found, side), 780.0)
     rows, found = body.rows("aortic calcification")
     if found:
         amounts = body.column([f.amount for f in found])
-        _on(canvas, rows, calcified(organs, rows, amounts), 780.0)
+        canvas.on(rows, calcified(organs, rows, amounts), 780.0)
     rows, found = body.rows("free air")
     if found:
-        _on(canvas, rows, where.free_air(organs, rows, found), -990.0)
+        canvas.on(rows, where.free_air(organs, rows, found), -990.0)

@@ -8,7 +8,7 @@ import torch
 
 from medvlm_lab.phantoms.abdomen_geometry import SIGN
 from medvlm_lab.phantoms.abdomen_organs import Organs
-from medvlm_lab.phantoms.abdomen_wall import Canvas
+from medvlm_lab.phantoms.canvas import Canvas
 from medvlm_lab.phantoms.plane_shapes import capsule, circle, cover, ellipse, meet, window
 
 if TYPE_CHECKING:
@@ -40,8 +40,11 @@ def paint_liver_vessels(canvas: Canvas, organs: Organs) -> None:
     for k in range(22):
         px, py, qx = more[k, ..., 0], more[k, ..., 1], more[(k + 7) % 22, ..., 0]
         cx, cy = -0.46 * ca + 0.46 * ca * px, -0.06 * cb + 0.72 * cb * py
-        spot = ellipse(x, y, cx, cy, 2.2 + 1.4 * qx.abs() + 3 * (qx > 0.6), 1.7 + 0.6 * qx, qx, (1 - qx * qx).sqrt())
-        canvas.blend(inside * cover(spot, canvas.pixel_mm + 0.4), portal if k % 2 else hepatic, 0.85)
+        part = canvas.patch(cx, cy, 7.0)
+        long, short = 2.4 + 1.4 * qx.abs() + 3 * (qx > 0.5), 2.0 + 0.6 * qx
+        spot = ellipse(part.wx, part.wy, cx, cy, long, short, qx, (1 - qx * qx).sqrt())
+        part.blend(part.of(inside) * cover(spot, canvas.pixel_mm + 0.4), portal if k % 2 else hepatic, 0.9)
+        part.finish()
 
 
 def paint_vessels(canvas: Canvas, organs: Organs) -> None:
@@ -70,10 +73,11 @@ def paint_vessels(canvas: Canvas, organs: Organs) -> None:
     put(circle(x, y, 5.0 + body.drift(185, 2.0), ay - ar - 13.0, 3.6), artery, low)
     put(circle(x, y, -9.0 + body.drift(186, 2.0), ay - ar - 15.0, 6.2), portal, window(z, 0.50, 2.0, 0.05))
     # portal vein obliquely to the hilum, splenic vein behind the pancreas
-    put(capsule(x, y, -6.0, ay - ar - 15.0, -0.24 * ca, -0.14 * cb, 7.0, 6.4), portal, window(z, 0.14, 0.56, 0.06))
-    splenic = window(z, 0.22, 0.50, 0.05)
-    put(capsule(x, y, -6.0, ay - ar - 15.0, 0.30 * ca, -0.10 * cb, 5.2, 4.2), portal, splenic)
-    put(capsule(x, y, 0.30 * ca, -0.10 * cb, 0.58 * ca, 0.14 * cb, 4.2, 3.4), portal, splenic)
+    put(capsule(x, y, -6.0, ay - ar - 15.0, -0.24 * ca, -0.14 * cb, 6.4, 5.6), portal, window(z, 0.14, 0.56, 0.06))
+    splenic = window(z, 0.24, 0.44, 0.05)
+    winding = y + 3.5 * body.noise(13, 193)
+    put(capsule(x, winding, -6.0, ay - ar - 15.0, 0.28 * ca, -0.13 * cb, 4.6, 3.6), portal, splenic)
+    put(capsule(x, winding, 0.28 * ca, -0.13 * cb, 0.58 * ca, 0.14 * cb, 3.6, 2.4), portal, splenic)
     # coeliac trunk with its two branches, like a gull
     coeliac = window(z, 0.16, 0.30, 0.03)
     put(capsule(x, y, ax, ay - ar + 2, ax - 1, ay - ar - 13, 3.4), artery, coeliac)
@@ -91,7 +95,10 @@ def mesentery(canvas: Canvas, organs: Organs, artery: Tensor, portal: Tensor) ->
         px, py = points[k, ..., 0], points[k, ..., 1]
         cx, cy = body.ca * (0.16 + 0.62 * px), body.cb * (-0.34 + 0.50 * py)
         r = 1.3 + 1.2 * points[(k + 5) % 26, ..., 0].abs()
-        canvas.blend(fat * cover(circle(body.wx, body.wy, cx, cy, r), canvas.pixel_mm), artery if k % 3 == 0 else portal, 0.8)
+        part = canvas.patch(cx, cy, 3.0)
+        dot = part.of(fat) * cover(circle(part.wx, part.wy, cx, cy, r), canvas.pixel_mm)
+        part.blend(dot, artery if k % 3 == 0 else portal, 0.8)
+        part.finish()
     ridge = (1 - body.noise(26, 188).abs() * 14).clamp(0, 1) * ((body.noise(15, 189) + 0.1) * 3).clamp(0, 1)
     canvas.blend(fat * ridge, 30.0, 0.5 * ((z + 0.3) * 2).clamp(0, 1))
 

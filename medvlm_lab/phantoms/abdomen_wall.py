@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from medvlm_lab.phantoms.abdomen_geometry import SIGN, Abdomen
+from medvlm_lab.phantoms.canvas import Canvas
 from medvlm_lab.phantoms.noise import hashed
 from medvlm_lab.phantoms.plane_shapes import capsule, circle, cover, ellipse, join, line, meet, window
 
@@ -14,26 +15,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-AIR, FAT, VISCERAL_FAT = -1000.0, -104.0, -98.0
+FAT, VISCERAL_FAT = -104.0, -98.0
 CORTEX, MARROW = 620.0, 175.0
 #: along the wall from the back (0) to the front (1): where a slice cuts ribs, and how much of each
 RIBS = ((0.10, 15.0), (0.23, 17.0), (0.37, 15.0), (0.51, 13.0), (0.65, 11.0), (0.78, 9.0))
-
-
-class Canvas:
-    """Hounsfield units of a batch; later paint covers earlier paint, by the share of each pixel that it fills."""
-
-    def __init__(self, abdomen: Abdomen):
-        self.abdomen, self.pixel_mm = abdomen, abdomen.pixel_mm
-        self.hu = torch.full_like(abdomen.x, AIR)
-
-    def put(self, depth: Tensor, value: Tensor | float, opacity: Tensor | float = 1.0, soft_mm: float = 0.0) -> None:
-        """Paints where depth is positive; `soft_mm` widens the edge."""
-        self.blend(cover(depth, self.pixel_mm + soft_mm), value, opacity)
-
-    def blend(self, share: Tensor, value: Tensor | float, opacity: Tensor | float = 1.0) -> None:
-        """Paints a share of each pixel."""
-        self.hu += share * opacity * (value - self.hu)
 
 
 def paint_wall(canvas: Canvas) -> None:
@@ -49,11 +34,12 @@ def paint_wall(canvas: Canvas) -> None:
     canvas.put(body.trunk, flesh, soft_mm=0.6)
     lateral = ((body.x.abs() / body.a - 0.45) * 4).clamp(0, 1) * ((body.z - 0.1) * 2).clamp(0, 1)
     for share in (0.36, 0.70):  # three sheets of muscle with fat between
-        canvas.blend(line(body.trunk - share * body.wall_mm, 1.1, canvas.pixel_mm) * lateral, -60.0, 0.85)
+        sheet = body.trunk - share * body.wall_mm + 0.8 * body.noise(24, 113)
+        canvas.blend(line(sheet, 0.9, canvas.pixel_mm) * lateral, -50.0, 0.7)
     # the straight muscles stand out in front, a thin seam between them
     front = (-body.y / body.b - 0.55).clamp(0, 1)
-    seam = line(body.x, 5.0, canvas.pixel_mm) * (front * 4).clamp(max=1) * cover(body.trunk, canvas.pixel_mm)
-    canvas.blend(seam, FAT, 0.7)
+    seam = line(body.wx, 3.0, canvas.pixel_mm) * (front * 4).clamp(max=1) * cover(body.trunk, canvas.pixel_mm)
+    canvas.blend(seam, -40.0, 0.6)
     canvas.put(body.cavity, VISCERAL_FAT + 5 * stranding, soft_mm=0.6)
     back_muscles(canvas, flesh)
 
@@ -131,11 +117,13 @@ def ribs(canvas: Canvas) -> None:
             # lower slices lie below the front ends of the ribs
             there = ((0.80 - 0.9 * body.z - (along - 0.25)) * 8).clamp(0, 1)
             long = (length * (0.75 + 0.6 * (j + 0.5)) * 0.5).clamp(min=5.0)
-            rib = ellipse(body.x, body.y, cx, cy, long, 4.6, tx / norm, ty / norm)
+            part = canvas.patch(cx, cy, 18.0)
+            rib = ellipse(part.x, part.y, cx, cy, long, 4.6, tx / norm, ty / norm)
             cartilage = along > 0.7
-            canvas.put(rib, 120.0 if cartilage else CORTEX * p["bone"] * 0.95, there, soft_mm=0.4)
+            part.put(rib, 120.0 if cartilage else CORTEX * p["bone"] * 0.95, there, soft_mm=0.4)
             if not cartilage:
-                canvas.put(rib - 1.5, 230.0 * p["bone"], there, soft_mm=0.6)
+                part.put(rib - 1.5, 230.0 * p["bone"], there, soft_mm=0.6)
+            part.finish()
 
 
 def couch(canvas: Canvas) -> None:

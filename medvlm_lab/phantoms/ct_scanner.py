@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WATER = 0.0195  # per mm, at the 70 keV that a 120 kV beam has on average
-PHOTONS = 1.9e5  # per mm of detector, per mGy, over half a turn's worth of 1,000 views
+PHOTONS = 7.0e4  # per mm of detector, per mGy, over half a turn's worth of 1,000 views
 ELECTRONIC = 24.0  # read-out noise, in photons
 AIR = -1024.0
+SMOOTH, SHARP = 0.62, 1.5  # cycles per mm at which the kernels 0 and 1 pass nothing any more
 
 
 @lru_cache(maxsize=4)
@@ -41,11 +42,12 @@ def scan(
     machine = scanner(hu.shape[-1], str(hu.device))
     scale = WATER * pixel_mm
     views = machine.project((hu * 0.001 + 1).clamp(min=0)) * scale  # (n, angles, bins)
-    photons = PHOTONS * dose_mgy * pixel_mm * (1000 / machine.angles) * 0.08
+    photons = PHOTONS * dose_mgy * pixel_mm * (1000 / machine.angles)
     expected = photons * torch.exp(-views)
     grain = white(seeds, max(machine.angles, machine.bins), hu.device)[:, : machine.angles, : machine.bins]
     counts = expected + (expected + ELECTRONIC**2).sqrt() * grain
     # what a starved detector cell reads is mostly noise: no less than a few photons count
     views = -torch.log(counts.clamp(min=8.0) / photons) / scale
-    made = machine.reconstruct(views, 0.45 + 0.55 * kernel.flatten())
+    cutoff = (SMOOTH + (SHARP - SMOOTH) * kernel) * pixel_mm  # cycles per pixel
+    made = machine.reconstruct(views, cutoff.flatten())
     return ((made - 1) * 1000).round().clamp(AIR, 3071)

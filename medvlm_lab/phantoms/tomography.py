@@ -104,9 +104,9 @@ class Scanner:
         return _turn_back(turned) * (math.pi / self.angles)
 
     def filter(
-        self, views: Float[Tensor, "n angles bins"], sharpness: Float[Tensor, " n"] | float = 1.0
+        self, views: Float[Tensor, "n angles bins"], cutoff: Float[Tensor, " n"] | float | None = None
     ) -> Float[Tensor, "n angles bins"]:
-        """The ramp filter; sharpness 1 keeps every detail, towards 0 it is rolled off by a Hann window.
+        """The ramp filter, rolled off by a Hann window that reaches zero at `cutoff`, in cycles per pixel.
 
         The ramp is built from its samples in space, which keeps the mean right (Kak & Slaney, 1988, eq. 3.61).
         """
@@ -115,21 +115,21 @@ class Scanner:
         space = torch.minimum(space, length - space)
         odd = torch.where(space % 2 == 1, -1 / (math.pi * space.clamp(min=1)) ** 2, 0.0)
         ramp = torch.fft.rfft(torch.where(space == 0, 0.25, odd)).real  # (length / 2 + 1)
-        frequency = torch.linspace(0, 1, len(ramp), device=self.device)
+        frequency = torch.linspace(0, 0.5, len(ramp), device=self.device)
         out = torch.empty_like(views)
         for i, view in enumerate(views):  # one at a time: a batched FFT may round by its batch
-            keep = sharpness if isinstance(sharpness, float) else float(sharpness[i])
-            # the window's zero moves from 0.6 of the highest frequency out to far beyond it
-            window = torch.cos((frequency / (0.6 + 2.4 * keep * keep)).clamp(max=1) * (math.pi / 2)) ** 2
-            window = 1 if keep >= 1 else window
-            out[i] = torch.fft.irfft(torch.fft.rfft(view, length) * (ramp * window), length)[:, : self.bins]
+            response = ramp
+            if cutoff is not None:
+                zero = cutoff if isinstance(cutoff, float) else float(cutoff[i])
+                response = ramp * torch.cos((frequency / zero).clamp(max=1) * (math.pi / 2)) ** 2
+            out[i] = torch.fft.irfft(torch.fft.rfft(view, length) * response, length)[:, : self.bins]
         return out
 
     def reconstruct(
-        self, views: Float[Tensor, "n angles bins"], sharpness: Float[Tensor, " n"] | float = 1.0
+        self, views: Float[Tensor, "n angles bins"], cutoff: Float[Tensor, " n"] | float | None = None
     ) -> Float[Tensor, "n h w"]:
         """Filtered back-projection: the inverse of `project` up to noise and sampling."""
-        return self.back_project(self.filter(views, sharpness))
+        return self.back_project(self.filter(views, cutoff))
 
 
 def _turn(images: Float[Tensor, "n h w"]) -> Float[Tensor, "4 n h w"]:
