@@ -41,7 +41,7 @@ class Organs:
 
     def __init__(self, body: Abdomen):
         self.body = body
-        self.fluid_gap = 1.2 + 26.0 * body.amount("ascites")  # mm between wall and liver
+        self.fluid_gap = 0.2 + 26.0 * body.amount("ascites")  # mm between wall and liver
 
     @cached_property
     def kidneys(self) -> dict[str, Kidney]:
@@ -125,7 +125,7 @@ class Organs:
         surface = (0.8 + 5.2 * shrunk) * body.noise(34, 151) * (0.4 + shrunk)
         # the wall cuts the liver off smoothly; a sick one keeps its knobs under the fluid
         inside = body.cavity - self.fluid_gap
-        return meet(liver + surface, inside + surface * (shrunk > 0), 8.0)
+        return meet(liver + surface, inside + surface * (shrunk > 0), 3.0)
 
     @cached_property
     def porta(self) -> Depth:

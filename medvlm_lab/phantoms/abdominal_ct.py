@@ -129,16 +129,16 @@ class AbdominalCT(Phantom):
 
 
 def longest(mask: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
-    """Longest extent of each mask over all directions (Feret diameter), in pixels; NaN where it is empty."""
-    axis = torch.arange(mask.shape[-1], device=mask.device, dtype=torch.float32)
-    best = torch.zeros(len(mask), device=mask.device)
-    for degrees in range(0, 180, 4):
-        angle = torch.tensor(degrees * torch.pi / 180)
-        along = axis * angle.cos() + axis[:, None] * angle.sin()
-        high = torch.where(mask, along, -torch.inf).flatten(1).amax(1)
-        low = torch.where(mask, along, torch.inf).flatten(1).amin(1)
-        best = torch.maximum(best, high - low)
-    return torch.where(mask.flatten(1).any(1), best + 1, torch.nan)
+    """Largest distance between two points of each mask (Feret diameter), in pixels; NaN where it is empty."""
+    columns = torch.arange(mask.shape[-1], device=mask.device)
+    first, last = torch.where(mask, columns, 10**6).amin(2), torch.where(mask, columns, -1).amax(2)  # (n, h)
+    out = torch.full((len(mask),), torch.nan, device=mask.device)
+    for i in range(len(mask)):
+        rows = mask[i].any(1).nonzero()[:, 0]
+        if len(rows):
+            ends = torch.cat([torch.stack([c[i][rows], rows], 1) for c in (first, last)]).float()  # (2 rows, 2)
+            out[i] = torch.cdist(ends, ends).amax() + 1
+    return out
 
 
 PHANTOM = AbdominalCT()
