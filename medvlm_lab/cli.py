@@ -30,6 +30,7 @@ data_app = typer.Typer(help="Data sets: list, fetch, simulate.", **_QUIET)
 chapters_app = typer.Typer(help="Chapters: run, test, build.", **_QUIET)
 kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
 app.add_typer(data_app, name="data")
+data_app.command("simulate")(simulate)
 app.add_typer(chapters_app, name="chapters")
 app.add_typer(kernel_app, name="kernel")
 
@@ -169,8 +170,8 @@ def data_list(as_json: Json = False) -> None:
 
     found = data_found()
     payload = [{"name": name, "folder": found.get(name), "simulated": ":" in name} for name in names()]
-    where = {row["name"]: "simulated" if row["simulated"] else row["folder"] or "not here" for row in payload}
-    emit(payload, "\n".join(f"{name:<24} {place}" for name, place in where.items()), as_json)
+    lines = [f"{r['name']:<24} {'simulated' if r['simulated'] else r['folder'] or 'not here'}" for r in payload]
+    emit(payload, "\n".join(lines), as_json)
 
 
 @data_app.command("fetch")
@@ -180,9 +181,6 @@ def data_fetch(name: str, as_json: Json = False) -> None:
 
     folder = fetch(name)
     emit({"name": name, "folder": str(folder)}, f"{name} is in {folder}", as_json)
-
-
-data_app.command("simulate")(simulate)
 
 
 def _report(results: list, as_json: bool) -> None:

@@ -25,25 +25,24 @@ if TYPE_CHECKING:
 def detect(chest: Chest, path: Tensor) -> Float[Tensor, "n h w"]:
     """Scatter, blur, quantum noise, logarithm, local contrast and grey scale: 0 black, 1 white, 12 bits."""
     p, size = chest.p, chest.size
-    primary = torch.exp(-path)
+    beam = torch.exp(-path)
     # scatter comes from everywhere: its picture is the primary beam's, smeared over centimetres
-    scattered = _smear(primary, 10) * (0.04 + 0.30 * p["scatter"])
-    beam = primary + scattered
-    beam = beam + (_near(beam) - beam) * (0.75 * p["blur"] * min(1.0, size / 512 + 0.35))
-    grain = white(chest.seeds, size, chest.device)
-    spread = (0.004 + 0.050 * p["noise"]) * min(1.0, (size / 512) ** 0.5)
-    beam = beam + beam.sqrt() * grain * spread * 0.16
-    log = -torch.log(beam.clamp(min=1e-3))
+    beam = beam + _smear(beam, 10, 0.04 + 0.30 * p["scatter"])
+    beam += _near(beam).sub_(beam).mul_(p["blur"] * (0.75 * min(1.0, size / 512 + 0.35)))
+    spread = (0.0006 + 0.008 * p["noise"]) * min(1.0, (size / 512) ** 0.5)
+    beam += beam.sqrt().mul_(white(chest.seeds, size, chest.device)).mul_(spread)
+    log = beam.clamp_(min=1e-3).log_().neg_()
     # exposure control: lungs dark, mediastinum light, whatever the patient's size
     dark = SOFT * (1 - 0.80 * LUNG_AIR) * p["depth_mm"] - 0.25
     light = SOFT * p["depth_mm"] * (1 - 0.05 * p["scatter"]) - 0.45
     steep = 1.65 * (1 + 0.3 * p["contrast"]) / (light - dark)
     local = 0.55 * p["processing"]
-    flat = _smear(log * (steep * local) + (dark * steep + 0.55 * steep * (light - dark)), 14)
-    grey = torch.tanh(log * (steep * (1 + local)) - flat) * 0.5 + (0.50 + 0.13 * p["exposure"])
-    open_beam = ((log - 0.05) * 2.5).clamp(0, 1)  # beside the patient the film is black
-    grey = mark(chest, grey.clamp(0, 1) * open_beam)
-    return (grey * 4095).round() * (1 / 4095)
+    grey = log * (steep * (1 + local))
+    grey -= _smear(log, 14, steep * local)
+    grey -= dark * steep + 0.55 * steep * (light - dark)
+    grey = grey.tanh_().mul_(0.5).add_(0.50 + 0.13 * p["exposure"]).clamp_(0, 1)
+    grey *= ((log - 0.05) * 2.5).clamp_(0, 1)  # beside the patient the film is black
+    return mark(chest, grey).mul_(4095).round_().mul_(1 / 4095)
 
 
 def mark(chest: Chest, grey: Tensor) -> Float[Tensor, "n h w"]:
@@ -64,11 +63,13 @@ def mark(chest: Chest, grey: Tensor) -> Float[Tensor, "n h w"]:
         under = grey[image, rows, columns]
         grey[image, rows, columns] = torch.maximum(under, glyphs[letter - 1] * shown)
     wide = chest.p["collimation"] * 0.075
+    if not wide.any():
+        return grey
     edge = (torch.arange(size, device=chest.device) + 0.5) / size
     inside = torch.minimum(edge, 1 - edge)
     across = ((inside - wide * (0.4 + at[:, 0, None, None])) * size + 1).clamp(0, 1)  # (n, 1, w)
     down = ((inside - wide * (0.4 + at[:, 3, None, None])) * size + 1).clamp(0, 1).transpose(1, 2)  # (n, h, 1)
-    return grey * across * down
+    return grey.mul_(across * down)
 
 
 @lru_cache(maxsize=8)
@@ -87,10 +88,10 @@ def letters(side: int) -> Float[Tensor, "2 s s"]:
     return torch.from_numpy(np.stack(glyphs))
 
 
-def _smear(x: Tensor, cells: int) -> Tensor:
-    """A broad blur: down to `cells` squares and smoothly back."""
+def _smear(x: Tensor, cells: int, times: Tensor) -> Tensor:
+    """A broad blur, multiplied by `times`: down to `cells` squares and smoothly back."""
     small = F.interpolate(x[:, None], (cells * 2, cells * 2), mode="area")
-    small = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    small = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, 1) * times[:, None]
     return F.interpolate(small, x.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
 
 

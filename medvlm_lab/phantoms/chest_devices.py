@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Field = Callable[[Chest, "Tensor", list[Finding], str], "Tensor"]
+Course = tuple[tuple[float, ...], tuple[float, ...]]
 
 # courses as (b, x in mm of the standard patient); x is mirrored or not as each function says
-RIGHT_NECK = ([-0.9, -0.45, -0.1, 0.1, 0.25, 0.46], [46.0, 38.0, 30.0, 22.0, 18.0, 19.0])
-LEFT_NECK = ([-0.9, -0.45, -0.12, 0.02, 0.14, 0.22, 0.30, 0.46], [-50.0, -42.0, -34.0, -22.0, 6.0, 17.0, 19.0, 19.0])
-GULLET = ([-0.9, 0.1, 0.35, 0.7, 0.98, 1.08, 1.16, 1.23, 1.27], [0.0, 1.0, 5.0, 8.0, 14.0, 22.0, 38.0, 62.0, 92.0])
+RIGHT_NECK = ((-0.9, -0.45, -0.1, 0.1, 0.25, 0.46), (46.0, 38.0, 30.0, 22.0, 18.0, 19.0))
+LEFT_NECK = ((-0.9, -0.45, -0.12, 0.02, 0.14, 0.22, 0.30, 0.46), (-50.0, -42.0, -34.0, -22.0, 6.0, 17.0, 19.0, 19.0))
+GULLET = ((-0.9, 0.1, 0.35, 0.7, 0.98, 1.08, 1.16, 1.23, 1.27), (0.0, 1.0, 5.0, 8.0, 14.0, 22.0, 38.0, 62.0, 92.0))
+WINDPIPE = ((-0.9, 0.4), (0.0, -2.0))
 # of the leads, in (x, b), for a pacemaker on the left
 LEAD = ((0.62, 0.10), (0.56, 0.02), (0.42, 0.015), (0.26, 0.07), (0.08, 0.15), (-0.09, 0.22), (-0.145, 0.34),
         (-0.16, 0.52), (-0.15, 0.70), (-0.06, 0.85), (0.10, 0.925), (0.27, 0.945))
@@ -34,7 +37,7 @@ def line(chest: Chest, rows: Tensor, distance: Tensor, radius: float) -> Float[T
     return ((reach - distance) / pixel + 0.5).clamp(0, 1)
 
 
-def upright(chest: Chest, rows: Tensor, course: tuple[list[float], list[float]], mirror: float, end: Tensor) -> Tensor:
+def upright(chest: Chest, rows: Tensor, course: Course, mirror: float, end: Tensor) -> Tensor:
     """Distance in mm from a course that goes down, given as x over b, up to height `end`."""
     b = chest.b[rows]
     x = _interpolate(b, *course) * mirror * (chest.half[rows] / 140)
@@ -88,7 +91,7 @@ def central_line(chest: Chest, rows: Tensor, found: list[Finding], side: str) ->
 def endotracheal_tube(chest: Chest, rows: Tensor, found: list[Finding], side: str = "") -> Tensor:
     """Down the trachea, its tip above the carina."""
     tip = chest.column([0.13 + 0.12 * f.at[1] for f in found])
-    return line(chest, rows, upright(chest, rows, ([-0.9, 0.4], [0.0, -2.0]), 1.0, tip), 4.6)
+    return line(chest, rows, upright(chest, rows, WINDPIPE, 1.0, tip), 4.6)
 
 
 def nasogastric_tube(chest: Chest, rows: Tensor, found: list[Finding], side: str = "") -> Tensor:
@@ -133,7 +136,7 @@ def metal(chest: Chest) -> Tensor | None:
                 cover = cover * 0.6 + 1.5 * generator(chest, rows, found, side)
             elif kind == "endotracheal tube":  # a hollow tube with a stripe
                 tip = chest.column([0.13 + 0.12 * f.at[1] for f in found])
-                middle = upright(chest, rows, ([-0.9, 0.4], [0.0, -2.0]), 1.0, tip)
+                middle = upright(chest, rows, WINDPIPE, 1.0, tip)
                 cover = cover * (0.45 + 0.10 * (middle * 0.2) ** 2) + 1.6 * line(chest, rows, (middle - 3.6).abs(), 0.5)
             if total is None:
                 total = torch.zeros(len(chest.scenes), chest.size, chest.size, device=chest.device)
@@ -141,15 +144,20 @@ def metal(chest: Chest) -> Tensor | None:
     return total
 
 
-def _interpolate(b: Tensor, knots: list[float], values: list[float]) -> Tensor:
+def _interpolate(b: Tensor, knots: tuple[float, ...], values: tuple[float, ...]) -> Tensor:
     """A smooth course through the knots: a fine table, looked up linearly."""
-    from scipy.interpolate import PchipInterpolator
-
-    fine = np.linspace(knots[0], knots[-1], 256)
-    table = torch.from_numpy(PchipInterpolator(knots, values)(fine).astype(np.float32)).to(b.device)
+    table = _table(knots, values).to(b.device)
     at = ((b - knots[0]) * (255 / (knots[-1] - knots[0]))).clamp(0, 254.999)
     index = at.long()
     return table[index] + (table[index + 1] - table[index]) * (at - index)
+
+
+@cache
+def _table(knots: tuple[float, ...], values: tuple[float, ...]) -> Tensor:
+    from scipy.interpolate import PchipInterpolator
+
+    fine = np.linspace(knots[0], knots[-1], 256)
+    return torch.from_numpy(PchipInterpolator(knots, values)(fine).astype(np.float32))
 
 
 def _smooth(course: tuple[tuple[float, float], ...], size: int) -> tuple[tuple[float, float], ...]:

@@ -14,7 +14,7 @@ from medvlm_lab.phantoms import chest_findings as where
 from medvlm_lab.phantoms.chest_devices import line, metal
 from medvlm_lab.phantoms.chest_geometry import Chest
 from medvlm_lab.phantoms.noise import hashed, smooth
-from medvlm_lab.phantoms.thorax_atlas import VARIANTS, sample
+from medvlm_lab.phantoms.thorax_atlas import VARIANTS, place, sample
 from medvlm_lab.phantoms.thorax_shape import H_MM, R_MM, curve
 
 if TYPE_CHECKING:
@@ -28,51 +28,66 @@ LUNG_AIR = 0.76
 
 def attenuation(chest: Chest) -> Float[Tensor, "n h w"]:
     """Everything along each ray; pure anatomy and findings, no detector."""
-    p, b = chest.p, chest.b
-    u = chest.ax / chest.costal
-    breadth = (1 - u * u).clamp(min=0).sqrt()
-    lung_depth = (0.80 * p["depth_mm"] - 12) * curve("depth", b)
-    # air: between the ribs, above the diaphragm; the sulcus behind the dome holds some more below its edge
-    below = ((chest.y - chest.dome) * (1 / 62.0)).clamp(0, 1)
-    sulcus = 1 - (below * (2 - below)).sqrt() * 0.93 - 0.07 * below
-    sulcus = sulcus * (1 - (below * 9).clamp(max=1) * (1 - ((chest.ax - 35) * (1 / 45)).clamp(0, 1)))
-    air = lung_depth * breadth * sulcus
-    air = air * ((chest.ax - chest.apex) * (1 / 9.0)).clamp(0, 1)
-    right, left = chest.silhouette
-    across = ((chest.x + right) * (2 / (left + right)) - 1)
-    middle = (1 - across * across).clamp(min=0).sqrt()
-    thick = curve("thick", b) * p["depth_mm"] * middle
-    air = (air - thick).clamp(min=0)
-    vessel, airway = vessel_layers(chest)
-    gain = p["vessels"].expand_as(air).clone()
-    soft = torch.zeros_like(air)
-    add_findings(chest, air, gain, soft)
-    inside = (air * (1 / 45.0)).clamp(max=1)
+    air = lung_air(chest)
     # outlines of skin and bowel gas are soft: half the resolution shows all of them
     coarse = Chest(chest.scenes, (chest.size + 1) // 2, chest.device)
-    broad = F.interpolate((body(coarse) - gas(coarse))[:, None], air.shape[-2:], mode="bilinear")[:, 0]
-    blood = vessel / (1 + vessel * (1 / 22.0))  # vessels that cross lie behind each other only in part
-    path = SOFT * (broad - LUNG_AIR * air - 1.5 * airway + 2.4 * blood * inside * gain + soft)
-    path = path.clamp(min=0) + BONE * bones(chest)
+    broad = (body(coarse) - gas(coarse)) * SOFT
+    path = F.interpolate(broad[:, None], air.shape[-2:], mode="bilinear")[:, 0]
+    gain = (chest.p["vessels"] * (2.7 * SOFT)).expand_as(air).clone()
+    add_findings(chest, air, gain, path)
+    bone, vessel, airway = patterns(chest)
+    inside = (air * (1 / 75.0)).clamp_(max=1)
+    path -= air.mul_(LUNG_AIR * SOFT)
+    path -= airway * (1.5 * SOFT)
+    path += gain.mul_(vessel).mul_(inside)
+    path = path.clamp_(min=0).add_(bone)
     devices = metal(chest)
-    return path if devices is None else path + METAL * devices
+    return path if devices is None else path.add_(devices, alpha=METAL)
+
+
+def lung_air(chest: Chest) -> Float[Tensor, "n h w"]:
+    """Lung from front to back, mm: between the ribs, above the diaphragm, beside heart and great vessels."""
+    p, b = chest.p, chest.b
+    u = chest.ax * (1 / chest.costal)
+    depth = u.mul_(u).neg_().add_(1).clamp_(min=0).sqrt_()
+    depth.mul_((0.80 * p["depth_mm"] - 12) * curve("depth", b))
+    # the sulcus behind the dome holds some more below its edge, none of it near the spine
+    below = (chest.y * (1 / 62.0) - chest.dome * (1 / 62.0)).clamp_(0, 1)
+    spared = ((chest.straight.abs() - 35) * (1 / 45)).clamp(0, 1)  # (n, 1, w)
+    hidden = (below * 9).clamp_(max=1).mul_(1 - spared).neg_().add_(1)
+    depth.mul_(hidden)
+    depth.mul_((2 - below).mul_(below).sqrt_().mul_(-0.98).add_(1))
+    depth.mul_((chest.ax * (1 / 9.0) - chest.apex * (1 / 9.0)).clamp_(0, 1))
+    right, left = chest.silhouette
+    scale = 2 / (left + right)
+    across = chest.x * scale + (right * scale - 1)
+    middle = across.mul_(across).neg_().add_(1).clamp_(min=0).sqrt_()
+    depth.sub_(middle.mul_(curve("thick", b) * p["depth_mm"]))
+    spine = (1 - (chest.straight * (1 / 34.0)) ** 2).clamp(min=0)  # no lung before and behind it  # (n, 1, w)
+    return depth.sub_(0.36 * p["depth_mm"] * spine * spine).clamp_(min=0)
 
 
 def body(chest: Chest) -> Float[Tensor, "n h w"]:
     """Soft tissue from front to back, mm: trunk, neck, shoulders, breasts."""
     p, ax, y, b = chest.p, chest.ax, chest.y, chest.b
-    edge = chest.half * curve("trunk wall", b) + p["wall_mm"]
-    s = ax / edge
+    # above the armpit the chest widens into pectoral muscle and shoulder
+    edge = chest.half * curve("trunk wall", b) + p["wall_mm"] + 26 * ((0.55 - b) * (1 / 0.5)).clamp(0, 1)
+    s = ax * (1 / edge)
     s = s * s
-    rise = ((b + 0.30) * (1 / 0.42)).clamp(0, 1)
+    rise = ((b + 0.20) * (1 / 0.52)).clamp(0, 1)
     trunk = p["depth_mm"] * (0.50 + 0.50 * rise * rise * (3 - 2 * rise)) * (1 - s * s).clamp(min=0).sqrt()
-    # the upper outline: neck, the slope of the trapezius, the shoulder's end
+    # the upper outline: the neck flares into the slope of the trapezius, which ends at the shoulder
     slope = 0.36 + 0.10 * (p["scapula_mm"] * (1 / 30))
-    top = -46 + slope * (ax - 62) - 5.5 * (62 - ax).clamp(min=0) + 0.010 * (ax - 165).clamp(min=0) ** 2
-    over = ((y - top) * (1 / 70)).clamp(0, 1)
-    cover = (over * (2 - over)).sqrt()
+    end = (ax - 165).clamp(min=0)
+    over = ((y + 50 - slope * (ax - 62) - 0.010 * end * end) * (1 / 34)).clamp(0, 1)
+    down = (y + 95).clamp(min=0)
+    neck = ax * (1 / (54 + 0.16 * down + 0.012 * down * down))
+    neck = neck * neck
+    beside = ((ax - 35) * (1 / 65)).clamp(0, 1)
+    beside = beside * beside * (3 - 2 * beside)
+    cover = torch.maximum((over * (2 - over)).sqrt() * beside, (1 - neck * neck).clamp(min=0).sqrt())
     under = ((95 + 0.9 * (ax - edge) - y) * (1 / 40)).clamp(0, 1)
-    shoulder = 105 * (under * (2 - under)).sqrt()
+    shoulder = 108 * (under * (2 - under)).sqrt()
     tissue = torch.maximum(trunk, shoulder) * cover
     # the breast thickens down to its fold, which is a line; upwards it fades into the chest
     dx = (ax - 0.56 * chest.half) / (0.44 * chest.half + 8)
@@ -96,40 +111,38 @@ def gas(chest: Chest) -> Float[Tensor, "n h w"]:
     return 62 * size * q.sqrt() + 55 * bowel * (chest.x > -0.12 * chest.half)
 
 
-def vessel_layers(chest: Chest) -> tuple[Float[Tensor, "n h w"], Float[Tensor, "n h w"]]:
-    """Pulmonary vessels and airway, mm, bent onto each chest."""
-    variant = hashed(chest.patients, 41, 1)[:, 0] % VARIANTS["vessels"]
-    a = chest.x / chest.half
-    layers = sample("vessels", variant, a, chest.b, chest.size)
-    return layers[:, 0], layers[:, 1]
+def patterns(chest: Chest) -> tuple[Float[Tensor, "n h w"], Float[Tensor, "n h w"], Float[Tensor, "n h w"]]:
+    """Attenuation of bones, then mm of vessels and of airway, all bent onto each chest."""
+    p, size = chest.p, chest.size
+    # as much barrel shape as the lungs have
+    a, b = chest.x * (curve("costal", chest.b) / chest.costal), chest.b
+    which = hashed(chest.patients, 41, 1)[:, 0] % VARIANTS["vessels"]
+    at = place(a, b)
+    vessel, airway = sample("vessels", which, at, size).unbind(1)
+    b, gap = fractured(chest, a)
+    cage = sample("bones", where.bone_variants(chest), at if gap is None else place(a, b), size)[:, 0]
+    cage = cage if gap is None else cage * gap
+    which = hashed(chest.patients, 43, 1)[:, 0] % VARIANTS["shoulders"]
+    scale = (1 - (0.5 / R_MM) * p["scapula_mm"]) / chest.half
+    at = place((chest.x + 0.9 * p["rotation_degrees"]) * scale, chest.y * (1 / H_MM))
+    return cage.add_(sample("shoulders", which, at, size)[:, 0]).mul_(p["bone"] * BONE), vessel, airway
 
 
-def bones(chest: Chest) -> Float[Tensor, "n h w"]:
-    """Ribs, spine, clavicles and scapulae, mm of bone."""
-    p = chest.p
-    scale = chest.costal / (chest.half * curve("costal", chest.b))  # as much barrel as the lungs have
-    a, b, gap = chest.x / (chest.half * scale), chest.b, None
+def fractured(chest: Chest, a: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Where each pixel looks for its rib, and how much of it is there: fragments stand apart, a dark gap between."""
+    b, gap = chest.b, None
     for side in ("right", "left"):
         rows, found = chest.rows("rib fracture", side)
         if found:
-            b, gap = b.expand_as(a).clone() if gap is None else b, torch.ones_like(a) if gap is None else gap
-            disc = where.fracture(chest, rows, found, side)
-            x, _ = where.fracture_place(chest, rows, found, side)
-            dx = chest.x[rows] - x
-            # the fragments stand a rib's thickness apart, with a dark gap between them
-            step = 6.5 * (dx * (1 / 1.5)).clamp(-1, 1) * (3 * disc).clamp(max=1)
-            b.index_add_(0, rows, step / p["lung_mm"][rows])
-            between = line(chest, rows, dx.abs(), 1.2) * (3 * disc).clamp(max=1)
-            gap.index_copy_(0, rows, gap[rows] * (1 - 0.85 * between))
-    cage = sample("bones", where.bone_variants(chest), a, b, chest.size)[:, 0]
-    cage = cage if gap is None else cage * gap
-    which = hashed(chest.patients, 43, 1)[:, 0] % VARIANTS["shoulders"]
-    a = (chest.x + 0.9 * p["rotation_degrees"]) * (1 / chest.half) * (1 - 0.5 * p["scapula_mm"] / R_MM)
-    girdle = sample("shoulders", which, a, chest.y / H_MM, chest.size)[:, 0]
-    return (cage + girdle) * p["bone"]
+            b, gap = (b.expand_as(a).clone(), torch.ones_like(a)) if gap is None else (b, gap)
+            disc = (3 * where.fracture(chest, rows, found, side)).clamp(max=1)
+            dx = chest.x[rows] - where.fracture_place(chest, rows, found, side)[0]
+            b.index_add_(0, rows, 6.5 * (dx * (1 / 1.5)).clamp(-1, 1) * disc / chest.p["lung_mm"][rows])
+            gap.index_copy_(0, rows, gap[rows] * (1 - 0.85 * disc * line(chest, rows, dx.abs(), 1.2)))
+    return b, gap
 
 
-def add_findings(chest: Chest, air: Tensor, gain: Tensor, soft: Tensor) -> None:
+def add_findings(chest: Chest, air: Tensor, gain: Tensor, path: Tensor) -> None:
     """Diseases change, in place, how much air, how prominent the vessels and how much water each ray meets."""
     rows, found = chest.rows("pulmonary edema")
     if found:
@@ -151,7 +164,7 @@ def add_findings(chest: Chest, air: Tensor, gain: Tensor, soft: Tensor) -> None:
         if found:
             size = chest.column([f.measurement for f in found])
             ball = where.nodule(chest, rows, found, side)
-            soft.index_add_(0, rows, ball * (size * 0.9 + 5))
+            path.index_add_(0, rows, ball * ((size + 8) * SOFT))
         rows, found = chest.rows("pneumothorax", side)
         if found:
             distance = where.pneumothorax_line(chest, rows, found)
@@ -160,8 +173,8 @@ def add_findings(chest: Chest, air: Tensor, gain: Tensor, soft: Tensor) -> None:
             gain.index_copy_(0, rows, gain[rows] * (1 - free))
             air.index_copy_(0, rows, air[rows] * (1 + free * (1 / LUNG_AIR - 1) - 0.10 * (1 - free) * lung))
             thick = (1.25 * chest.pixel_mm[rows]).clamp(min=0.8)
-            line = (1 - (distance / thick) ** 2).clamp(min=0) * lung * (air[rows] * (1 / 40.0)).clamp(max=1)
-            soft.index_add_(0, rows, 9.0 * line)
+            pleura = (1 - (distance / thick) ** 2).clamp(min=0) * lung * (air[rows] * (1 / 40.0)).clamp(max=1)
+            path.index_add_(0, rows, 9.0 * SOFT * pleura)
         rows, found = chest.rows("pleural effusion", side)
         if found:
             fluid = where.effusion(chest, rows, found, side)

@@ -100,7 +100,7 @@ HOSPITALS = (
     (-0.4, 0.6, 0.8, 0.15, 0.05, 0.2, 0.5),
     (0.1, -0.2, 0.2, 0.9, 0.5, 0.9, 0.8),
 )
-SPREAD = (0.18, 0.2, 0.15, 0.1, 0.1, 0.12, 0.1)
+SPREAD = (0.24, 0.3, 0.22, 0.12, 0.12, 0.15, 0.1)
 MARKERS = ((0, 1, 1, 3), (2, 2, 2, 0), (1, 1, 3, 0), (2, 0, 0, 0))
 
 
@@ -135,7 +135,7 @@ def draw(seed: int, hospital: int, rng: np.random.Generator) -> ChestScene:
         pulmonary_trunk=float(u[11] * 0.8), left_dome=clip("left_dome", 0.045 + 0.022 * n[5]),
         breast=float(woman * (0.25 + 0.6 * u[12])), bone=clip("bone", 1.12 - 0.35 * old + 0.08 * n[6]),
         stomach_gas=float(u[13]), vessels=clip("vessels", 1.0 + 0.13 * n[7]),
-        fov_mm=clip("fov_mm", max(thorax + 2 * wall + 8 + 40 * u[14], 1.42 * lung)),
+        fov_mm=clip("fov_mm", max(thorax + 2 * wall + 26 * u[14] ** 2, 1.36 * lung)),
         shift_x_mm=clip("shift_x_mm", 5 * n[8]), shift_y_mm=clip("shift_y_mm", 7 * n[9]),
         tilt_degrees=clip("tilt_degrees", 4 * u[15] + 2 * u[16] - 3),
         rotation_degrees=clip("rotation_degrees", 2.2 * n[20]), scapula_mm=clip("scapula_mm", 6 + 8 * n[21]),

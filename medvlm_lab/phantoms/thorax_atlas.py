@@ -36,7 +36,9 @@ def _variant(kind: str, variant: int, rows: int) -> np.ndarray:
         return bones(variant, rows)[None]
     if kind == "shoulders":
         return shoulders(variant, rows)[None]
-    return np.stack([vessels(variant, rows), airway(rows)])  # (2, rows, columns)
+    blood = vessels(variant, rows)
+    # vessels that cross lie behind each other only in part
+    return np.stack([blood / (1 + blood / 22.0), airway(rows)])  # (2, rows, columns)
 
 
 @lru_cache(maxsize=12)
@@ -45,15 +47,20 @@ def _stack(kind: str, variants: tuple[int, ...], rows: int, device: str) -> Tens
     return torch.from_numpy(picked.astype(np.float32)).to(device)
 
 
+def place(a: Float[Tensor, "n h w"], b: Float[Tensor, "n h _"]) -> Float[Tensor, "n h w 2"]:
+    """Canonical coordinates as `sample` wants them; kept for every pattern that lies at the same place."""
+    at = torch.empty(*a.shape, 2, device=a.device)
+    at[..., 0] = a * (2 / (A_RANGE[1] - A_RANGE[0]))
+    at[..., 1] = (b - (B_RANGE[0] + B_RANGE[1]) / 2) * (2 / (B_RANGE[1] - B_RANGE[0]))
+    return at
+
+
 def sample(
-    kind: str, variant: Int[np.ndarray, " n"], a: Float[Tensor, "n h w"], b: Float[Tensor, "n h w"], size: int
+    kind: str, variant: Int[np.ndarray, " n"], at: Float[Tensor, "n h w 2"], size: int
 ) -> Float[Tensor, "n c h w"]:
-    """The pattern at canonical coordinates, each scene its own variant."""
+    """The pattern at these places, each scene its own variant."""
     rows = tier(size)
     # all variants where they are small: the stack then stays the same from batch to batch
     variants = tuple(range(VARIANTS[kind])) if rows == TIERS[0] else tuple(sorted(set(variant.tolist())))
-    place = torch.from_numpy(np.searchsorted(variants, variant)).to(a.device)
-    own = _stack(kind, variants, rows, str(a.device))[place]  # (n, c, rows, columns)
-    u = (a * (2 / (A_RANGE[1] - A_RANGE[0]))).expand(len(variant), *torch.broadcast_shapes(a.shape[1:], b.shape[1:]))
-    v = (b - (B_RANGE[0] + B_RANGE[1]) / 2) * (2 / (B_RANGE[1] - B_RANGE[0]))
-    return grid_sample(own, torch.stack([u, v.expand(u.shape)], -1), align_corners=False)
+    own = torch.from_numpy(np.searchsorted(variants, variant)).to(at.device)
+    return grid_sample(_stack(kind, variants, rows, str(at.device))[own], at, align_corners=False)

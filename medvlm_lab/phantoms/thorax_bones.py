@@ -53,7 +53,7 @@ def bones(variant: int, rows: int) -> np.ndarray:
             height = np.where(theta < 0.5, height * 0.85, height)
             taper = np.clip((end - theta) / 0.12, 0.35, 1)
             flat = np.interp(theta, [0, 1.4, 2.0, 3.1], [0.60, 0.55, 0.42, 0.36])  # cartilage is near in front
-            plate.tube(points, height * taper, flat=flat, shell=0.24, marrow=0.14)
+            plate.tube(points, height * taper, flat=1.2 * flat, shell=0.22, marrow=0.10)
     film = plate.picture(0.5)
     return film + spine(plate, heights, rng)
 
@@ -99,9 +99,9 @@ def shoulders(variant: int, rows: int) -> np.ndarray:
         t = np.linspace(0, 1, 160)
         a = 0.105 + (1.06 * out - 0.105) * t
         b = 0.185 - rise * t - 0.040 * np.sin(2 * np.pi * t) + rng.normal(0, 0.006)
-        radius = 5.4 + 3.0 * np.exp(-((t / 0.09) ** 2)) + 1.6 * t**3
+        radius = (5.2 + 3.0 * np.exp(-((t / 0.09) ** 2)) + 1.2 * t**3) * np.sqrt(np.clip((1.002 - t) / 0.05, 0, 1))
         points = np.stack([side * a * R_MM, b * H_MM, np.zeros_like(t)], 1)
-        plate.tube(points, radius, flat=0.9, shell=0.34, marrow=0.45)
+        plate.tube(points, radius, flat=0.9, shell=0.30, marrow=0.38)
         _scapula(plate, film, side, b[-1] * H_MM, a[-1] * R_MM, rng)
     return plate.picture(0.5) + film
 

@@ -66,7 +66,7 @@ CURVES: dict[str, tuple[list[float], list[float]]] = {
     "knob": ([-0.8, 0.17, 0.21, 0.27, 0.325, 0.385, 0.43, 2.2], [0, 0, 0.55, 1.0, 0.92, 0.40, 0, 0]),
     "trunk": ([-0.8, 0.38, 0.42, 0.47, 0.52, 0.60, 0.70, 2.2], [0, 0, 0.6, 1.0, 0.9, 0.45, 0, 0]),
     # thickness of the mediastinum from front to back, as a fraction of the chest's depth
-    "thick": ([-0.8, 0.0, 0.2, 0.4, 0.55, 0.8, 1.0, 1.2, 2.2], [0.5, 0.5, 0.52, 0.55, 0.66, 0.76, 0.74, 0.6, 0.6]),
+    "thick": ([-0.8, 0.0, 0.2, 0.4, 0.55, 0.8, 1.0, 1.2, 2.2], [0.48, 0.48, 0.48, 0.48, 0.52, 0.58, 0.58, 0.5, 0.5]),
     # diaphragm over |x| / half width: b of the right dome; flat lungs press it down
     "dome": (
         [-0.8, 0.0, 0.12, 0.3, 0.48, 0.66, 0.82, 0.93, 1.0, 1.06, 1.2, 2.2],
@@ -112,4 +112,14 @@ def curve(name: str, b: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 def curve_np(name: str, b: np.ndarray) -> np.ndarray:
     """`curve` for NumPy."""
-    return np.interp(b, np.linspace(_LOW, _HIGH, _KNOTS), table(name))
+    return np.interp(b, _heights(), table(name))
+
+
+def value_at(name: str, b: float) -> float:
+    """`curve` at one height, from the nearest table entry."""
+    return float(table(name)[min(max(int((b - _LOW) * ((_KNOTS - 1) / (_HIGH - _LOW)) + 0.5), 0), _KNOTS - 1)])
+
+
+@cache
+def _heights() -> np.ndarray:
+    return np.linspace(_LOW, _HIGH, _KNOTS)

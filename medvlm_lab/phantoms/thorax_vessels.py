@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from medvlm_lab.phantoms.splat import Plate
-from medvlm_lab.phantoms.thorax_shape import H_MM, R_MM, curve_np
+from medvlm_lab.phantoms.thorax_shape import H_MM, R_MM, value_at
 
 SMALLEST_MM = 0.42
 #: (direction in radians from straight down towards the side, radius in mm): the bases get the widest vessels
@@ -42,33 +44,35 @@ def vessels(variant: int, rows: int) -> np.ndarray:
     return plate.picture(0.35)
 
 
-def _inside(side: int, point: np.ndarray) -> bool:
-    a, b = side * point[0] / R_MM, point[1] / H_MM
-    return 0.10 < a < curve_np("costal", np.array(b)) - 0.025 and 0.015 < b < 1.30 and a > curve_np("apex", np.array(b))
+def _inside(side: int, x: float, y: float) -> bool:
+    a, b = side * x / R_MM, y / H_MM
+    if not (a > 0.10 and 0.015 < b < 1.30):
+        return False
+    return value_at("apex", b) < a < value_at("costal", b) - 0.025
 
 
 def _grow(
     plate: Plate, rng: np.random.Generator, side: int, start: np.ndarray, angle: float, radius: float, level: int
 ) -> None:
     """A branch that wanders, narrows and divides until it is too thin to see or reaches the pleura."""
-    point, points, radii = start.copy(), [start.copy()], [radius]
+    x, y = map(float, start)
+    points, radii = [(x, y)], [radius]
     step, turn = 4.0, rng.normal(0, 0.02)
     since = rng.uniform(2, 5)
     while radius > SMALLEST_MM:
-        angle += turn + rng.normal(0, 0.075)
-        point = point + step * np.array([side * np.sin(angle), np.cos(angle)])
-        if len(points) > 3 and not _inside(side, point):
+        angle += turn + 0.075 * rng.standard_normal()
+        x, y = x + step * side * math.sin(angle), y + step * math.cos(angle)
+        if len(points) > 3 and not _inside(side, x, y):
             break
         radius *= 0.975
         since -= 1
-        points.append(point.copy())
+        points.append((x, y))
         radii.append(radius)
         if since <= 0 and level < 5:
             # Murray (1926): the cubes of the daughters' radii add up to the mother's
-            share = rng.uniform(0.18, 0.5)
-            hand = rng.choice((-1, 1))
+            share, hand = rng.uniform(0.18, 0.5), 1 if rng.random() < 0.5 else -1
             child = radius * share ** (1 / 3)
-            _grow(plate, rng, side, point, angle + hand * rng.uniform(0.4, 0.95), child, level + 1)
+            _grow(plate, rng, side, np.array((x, y)), angle + hand * rng.uniform(0.4, 0.95), child, level + 1)
             radius *= (1 - share) ** (1 / 3)
             angle -= hand * 0.12
             since = rng.uniform(2.0, 5.0)

@@ -8,7 +8,9 @@ import torch
 
 from medvlm_lab.datasets import by_image, by_question, dataset, names
 from medvlm_lab.errors import MedVLMError, SceneError, UnknownNameError
+from medvlm_lab.models.base import Answer
 from medvlm_lab.phantoms.language import Grammar, forms
+from medvlm_lab.tasks.vqa import evaluate_vqa
 
 NAME = "phantom:chest-xray"
 
@@ -61,6 +63,23 @@ def test_batches_render_each_study_once():
         first = data.simulator.render([items[-1].scene], 48)[0]
         assert torch.equal(pixels[-1], first)
     assert seen == list(data)
+
+
+class Affirmer:
+    """Says yes to everything."""
+
+    name = "affirmer"
+
+    def answer_batch(self, images, questions):
+        assert all(image.simulated for image in images)
+        return [Answer("yes", 0.5, (("yes", 0.5),)) for _ in questions]
+
+
+def test_a_model_is_scored_on_it_as_on_any_other():
+    data = dataset(NAME, "test", n=8, size=64)
+    result = evaluate_vqa(Affirmer(), data, resamples=10, progress=False)
+    assert len(result.rows) == 48 and result.data == "phantom:chest-xray (test)"
+    assert all(row.correct == (row.reference == "yes") for row in result.rows)
 
 
 def test_memory_does_not_grow_with_n():
