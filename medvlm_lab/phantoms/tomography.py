@@ -115,15 +115,11 @@ class Scanner:
         space = torch.minimum(space, length - space)
         odd = torch.where(space % 2 == 1, -1 / (math.pi * space.clamp(min=1)) ** 2, 0.0)
         ramp = torch.fft.rfft(torch.where(space == 0, 0.25, odd)).real  # (length / 2 + 1)
-        frequency = torch.linspace(0, 0.5, len(ramp), device=self.device)
-        out = torch.empty_like(views)
-        for i, view in enumerate(views):  # one at a time: a batched FFT may round by its batch
-            response = ramp
-            if cutoff is not None:
-                zero = cutoff if isinstance(cutoff, float) else float(cutoff[i])
-                response = ramp * torch.cos((frequency / zero).clamp(max=1) * (math.pi / 2)) ** 2
-            out[i] = torch.fft.irfft(torch.fft.rfft(view, length) * response, length)[:, : self.bins]
-        return out
+        if cutoff is not None:
+            zero = torch.as_tensor(cutoff, device=self.device).reshape(-1, 1, 1)
+            frequency = torch.linspace(0, 0.5, len(ramp), device=self.device)
+            ramp = ramp * torch.cos((frequency / zero).clamp(max=1) * (math.pi / 2)) ** 2
+        return torch.fft.irfft(torch.fft.rfft(views, length) * ramp, length)[..., : self.bins]
 
     def reconstruct(
         self, views: Float[Tensor, "n angles bins"], cutoff: Float[Tensor, " n"] | float | None = None
