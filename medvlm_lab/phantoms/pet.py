@@ -11,7 +11,8 @@ import torch
 from torch.nn import functional as F
 
 from medvlm_lab.phantoms import pet_scene
-from medvlm_lab.phantoms.base import Phantom, check_hospital, check_size, rng_of
+from medvlm_lab.phantoms.base import Phantom, Question, check_hospital, check_size, rng_of
+from medvlm_lab.phantoms.language import Grammar
 from medvlm_lab.phantoms.pet_body import Anatomy, Solid
 from medvlm_lab.phantoms.pet_lesions import solids_of
 from medvlm_lab.phantoms.pet_scanner import acquire
@@ -105,6 +106,16 @@ class Pet(Phantom):
                 out[f"{name.replace(' ', '_')}_mm"] = torch.where(area > 0, 2 * (area / torch.pi).sqrt(), torch.nan)
         return out
 
+    def questions(
+        self, scene: PetScene, rng: np.random.Generator | int | None = None, wording: str = "usual"
+    ) -> list[Question]:
+        """As for every modality, and whether attenuation was corrected for."""
+        asked = super().questions(scene, rng, wording)
+        own = rng_of(scene.seed, 13) if rng is None or isinstance(rng, int) else rng
+        text = Grammar.of(self.name).say(("ask", "correction"), {}, own, wording)
+        asked.append(Question(text, ("no", "yes")[scene.corrected], True, "ATTRIB"))
+        return [asked[i] for i in own.permutation(len(asked))]
+
     def progress(self, scene: PetScene, rng: np.random.Generator) -> PetScene:
         return pet_scene.progress(scene, rng)
 
@@ -128,7 +139,7 @@ def _resampled(plane: Float[Tensor, "z x"], scene: PetScene, size: int) -> Float
     column, row = x / VOXEL_MM + (ACROSS - 1) / 2, (z + 12.0 + scene.shift_z_mm) / VOXEL_MM - 0.5
     scale = torch.tensor([2 / (plane.shape[1] - 1), 2 / (plane.shape[0] - 1)], device=plane.device)
     grid = torch.stack(torch.broadcast_tensors(column[None] * scale[0] - 1, row[:, None] * scale[1] - 1), -1)
-    return F.grid_sample(plane[None, None], grid[None], align_corners=True)[0, 0]
+    return F.grid_sample(plane[None, None], grid[None], mode="bicubic", align_corners=True)[0, 0].clamp(min=0)
 
 
 def _silhouette(mask: Bool[Tensor, "h w"], solid: Solid, x: Tensor, z: Tensor) -> None:

@@ -50,6 +50,18 @@ def tube(name: str, points: list[tuple[float, float, float]], r: float, suv: flo
     return [sphere(name, *map(float, p), r, suv) for p in xyz]
 
 
+def pelvis(suv: float) -> list[Solid]:
+    """Marrow of sacrum, iliac wings, sockets and the upper thigh bones."""
+    solids = [Solid("", 0, 68, 764, 30, 13, 24, suv), Solid("", 0, 74, 796, 17, 11, 24, 0.9 * suv)]
+    for sign in (-1, 1):
+        solids += [
+            Solid("", 74 * sign, 34, 744, 40, 14, 17, 0.9 * suv, -0.75 * sign), Solid("", 52 * sign, 52, 764, 22, 15, 30, suv, 0.25 * sign),
+            Solid("", 72 * sign, 24, 800, 17, 15, 26, 0.85 * suv, -0.5 * sign), Solid("", 82 * sign, 12, 838, 18, 18, 18, 0.75 * suv),
+            Solid("", 96 * sign, 14, 876, 13, 13, 28, 0.65 * suv, -0.1 * sign), Solid("", 50 * sign, 30, 862, 11, 12, 18, 0.7 * suv, 0.4 * sign),
+        ]
+    return solids
+
+
 class Anatomy:
     """One patient's solids, in drawing order, in true millimetres."""
 
@@ -80,12 +92,12 @@ class Anatomy:
         for sign in (-1, 1):
             solids += [
                 Solid("brain", 27 * sign, 0, 80, 19, 54, 30, white), Solid("brain", 13 * sign, 0, 92, 8, 14, 11, brain * 1.05),
-                Solid("brain", 30 * sign, 48, 138, 28, 26, 18, 0.85 * brain), Solid("", 52 * sign, -5, 178, 9, 12, 20, 1.9),
-                Solid("", 26 * sign, -40, 205, 8, 10, 9, 2.2), Solid("", 14 * sign, -20, 192, 6, 7, 8, 2.3),
-                Solid("", 32 * sign, -78, 126, 13, 12, 12, 1.2),
+                Solid("brain", 23 * sign, 48, 134, 26, 26, 17, 0.75 * brain), Solid("", 52 * sign, -5, 176, 9, 12, 20, 1.7),
+                Solid("", 24 * sign, -40, 206, 9, 10, 8, 1.7), Solid("", 12 * sign, -20, 190, 7, 7, 9, 1.9),
+                Solid("", 32 * sign, -78, 126, 13, 12, 12, 1.1),
             ]
         solids += [Solid("brain", 0, 0, 62, 2.5, 76, 26, 0.6 * brain), Solid("", 0, -72, 150, 14, 16, 22, 1.3)]
-        solids += [Solid("", 0, -46, 196, 20, 18, 6, 1.8), Solid("", 0, -40, 228, 6, 6, 8, 1.6)]
+        solids += [Solid("", 0, -46, 194, 18, 18, 7, 1.3), Solid("", 0, -40, 228, 6, 6, 8, 1.6)]
         return solids
 
     def _chest(self) -> list[Solid]:
@@ -93,7 +105,7 @@ class Anatomy:
         solids = [
             Solid("right lung", -76, 8, 385, 54, 78, 112, 0.42, 0.08), Solid("left lung", 76, 8, 385, 50, 78, 112, 0.42, -0.08),
             Solid("", 2, 5, 345, 26, 34, 70, 1.5), Solid("", 20, -14, 425, 52, 44, 48, 1.5, -0.3),
-            Solid("", 14, 34, 480, 10, 10, 150, 1.5),
+            Solid("", 14, 34, 480, 10, 10, 150, 1.5), Solid("", 18, 4, 322, 22, 34, 15, 1.5), Solid("", -20, -12, 352, 11, 14, 44, 1.5),
         ]
         # the left ventricle: a cup that opens to the upper right
         for r, suv in ((1.0, s.heart_suv), (0.64, 1.6)):
@@ -106,11 +118,10 @@ class Anatomy:
         """Marrow of the vertebrae, a little warmer than muscle."""
         marrow = 1.35
         solids = [
-            Solid("spine", 0, 62 - 26 * np.sin((z - 260) / 500 * np.pi), z, 13 + 0.012 * (z - 260), 14, 9 + 0.012 * (z - 260), marrow)
-            for z in np.concatenate([np.arange(215, 270, 15.0), np.arange(276, 560, 24.0), np.arange(562, 735, 32.0)])
+            Solid("spine", 0, 62 - 26 * np.sin((z - 260) / 500 * np.pi), z, 13 + 0.012 * (z - 260), 14, 0.44 * gap, marrow)
+            for first, last, gap in ((215, 270, 15.0), (276, 560, 24.0), (562, 735, 32.0)) for z in np.arange(first, last, gap)
         ]
-        solids += [Solid("", 62 * sign, 45, 765, 34, 22, 46, 0.95, 0.5 * sign) for sign in (-1, 1)]
-        solids.append(Solid("", 0, 68, 775, 36, 14, 44, 1.05))
+        solids += [replace(s, suv=0.9) for s in pelvis(1.0)]
         return solids
 
     def _belly(self) -> list[Solid]:
@@ -118,7 +129,7 @@ class Anatomy:
         liver, jitter = s.liver_suv, rng.uniform(-1, 1, 40)
         solids = [
             Solid("liver", -68, -2, 522, 76, 76, 62, liver, 0.35), Solid("liver", -88, 2, 556, 52, 64, 58, liver, 0.12),
-            Solid("liver", 6, -38, 506, 62, 36, 34, liver, -0.22),
+            Solid("liver", 6, -38, 506, 62, 36, 34, liver, -0.22), Solid("liver", -62, -4, 552, 58, 56, 44, liver, 0.5),
             Solid("spleen", 104, 44, 530, 24, 38, 44, 0.85 * liver, -0.25),
             Solid("", 62, -22, 528, 34, 36, 42, 1.3, 0.4), Solid("", 60, -22, 526, 24, 26, 32, 0.9, 0.4),
         ]
@@ -135,10 +146,11 @@ class Anatomy:
                 if jitter[5 + k + 4 * (sign > 0)] > 0.1:
                     at = 660 + 50 * k + 14 * jitter[15 + k]
                     solids.append(Solid("", (32 - 0.02 * at + 10) * sign, 34, at, 4, 4, 11, 0.55 * s.kidney_suv))
-        loops = rng.uniform(-1, 1, (34, 3))
-        for k, (a, b, c) in enumerate(loops):
-            suv = 0.9 + s.bowel * (1.2 + 2.6 * abs(jitter[k % 40]) ** 2)
-            solids.append(Solid("", 82 * a, -28 + 34 * c, 672 + 74 * b, 15, 14, 9 + 4 * c, suv, 1.5 * b))
+        for k, (a, b, c, d, e) in enumerate(rng.uniform(-1, 1, (16, 5))):
+            suv = 0.85 + s.bowel * (1.0 + 3.0 * jitter[k] ** 2)
+            x, y, z = 84 * a, -28 + 30 * c, 676 + 72 * b
+            bent = [(x - 20 * d, y, z - 16 * e), (x, y, z), (x + 16 * e, y, z + 20 * d)]
+            solids += tube("", bent, 9 + 2.5 * c, suv)
         return solids
 
     def _pelvis(self) -> list[Solid]:

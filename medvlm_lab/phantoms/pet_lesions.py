@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from medvlm_lab.phantoms.base import rng_of
-from medvlm_lab.phantoms.pet_body import Anatomy, Solid, sphere, tube
+from medvlm_lab.phantoms.pet_body import Anatomy, Solid, pelvis, sphere, tube
 from medvlm_lab.phantoms.scene import Finding
 
 #: node stations of the average adult, mm: centre and spread
@@ -84,8 +84,10 @@ def _bones(anatomy: Anatomy, f: Finding) -> list[Solid]:
     for k in order:
         r = 7 + 6 * sizes[k] * (0.5 + f.amount)
         flat = 0.8 if abs(BONES[k][0]) < 5 else 1.0
-        solid = Solid("", *map(float, BONES[k]), r * 1.1, r, r * flat, suv * (0.7 + 0.5 * sizes[k]))
-        found.append(anatomy.scaled(solid, keep_size=True))
+        x, y, z = map(float, BONES[k])
+        solid = Solid("", x, y, z, r * 1.1, r, r * flat, suv * (0.7 + 0.5 * sizes[k]))
+        beside = replace(solid, x=x + 0.8 * r * (sizes[k - 1] - 0.5), z=z + 0.9 * r, rx=0.8 * r, rz=0.6 * r, suv=0.8 * solid.suv)
+        found += [anatomy.scaled(s, keep_size=True) for s in (solid, beside)]
     return found
 
 
@@ -93,16 +95,13 @@ def _marrow(anatomy: Anatomy, f: Finding) -> list[Solid]:
     """All red marrow lights up: spine, pelvis, sternum, the upper ends of the long bones."""
     suv = 2.8 + 4.0 * f.amount
     spine = [replace(s, suv=suv) for s in anatomy.organs() if s.name == "spine"]
-    rest = [Solid("", 0, -88, 350, 12, 7, 52, 0.8 * suv), Solid("", 0, 66, 775, 34, 13, 42, 0.9 * suv)]
+    rest = [Solid("", 0, -88, 350, 12, 7, 52, 0.8 * suv), *pelvis(suv)]
     for sign in (-1, 1):
-        rest += [
-            Solid("", 66 * sign, 42, 762, 34, 16, 44, 0.9 * suv, 0.5 * sign), Solid("", 84 * sign, 14, 866, 15, 15, 24, 0.8 * suv),
-            Solid("", 150 * sign, 4, 292, 13, 13, 16, 0.7 * suv),
-        ]
-        for k in range(7):
-            z = 315 + 24 * k
-            out = 112 + 8 * np.sin(k / 6 * np.pi)
-            rest += [anatomy_rib for anatomy_rib in tube("", [(30 * sign, 62, z - 8), (out * sign, 40, z + 14)], 4.0, 0.45 * suv)]
+        rest.append(Solid("", 150 * sign, 4, 292, 13, 13, 16, 0.7 * suv))
+        for k in range(8):
+            z, out = 288 + 23 * k, 96 + 26 * np.sin((k + 1) / 8 * np.pi / 2)
+            arc = [(24 * sign, 60, z), (0.75 * out * sign, 66, z + 6), (out * sign, 16, z + 26), (0.86 * out * sign, -46, z + 48)]
+            rest += tube("", arc, 4.5, 0.42 * suv)
     return spine + [anatomy.scaled(s) for s in rest]
 
 
@@ -122,10 +121,14 @@ def _thyroid(anatomy: Anatomy, f: Finding) -> list[Solid]:
 
 def _bowel(anatomy: Anatomy, f: Finding) -> list[Solid]:
     rng = rng_of(anatomy.scene.patient, 63)
-    path = [(x + 6 * a, y, z + 8 * b) for (x, y, z), (a, b) in zip(COLON, rng.uniform(-1, 1, (len(COLON), 2)), strict=True)]
-    beads = tube("", path, 13.0, 3.0 + 5.0 * f.amount)
-    wave = rng.uniform(0.75, 1.15, len(beads))
-    return [anatomy.scaled(replace(s, suv=s.suv * w, rx=13 * w, rz=13 * w)) for s, w in zip(beads, wave, strict=True)]
+    fine = np.linspace(0, len(COLON) - 1, 6 * len(COLON))
+    corners = np.array(COLON, dtype=float) + rng.uniform(-1, 1, (len(COLON), 3)) * (8, 5, 10)
+    path = np.stack([np.interp(fine, np.arange(len(COLON)), corners[:, k]) for k in range(3)], 1)
+    for _ in range(3):  # no sharp corners
+        path[1:-1] = (path[:-2] + path[1:-1] + path[2:]) / 3
+    beads = tube("", [tuple(p) for p in path], 12.0, 2.4 + 4.4 * f.amount)
+    wave = 1 + 0.28 * np.convolve(rng.uniform(-1, 1, len(beads) + 2), [0.5, 0.7, 0.5], "valid")
+    return [anatomy.scaled(replace(s, suv=s.suv * (1.6 * w - 0.6), rx=12 * w, rz=12 * w)) for s, w in zip(beads, wave, strict=True)]
 
 
 def _brown_fat(anatomy: Anatomy, f: Finding) -> list[Solid]:

@@ -29,7 +29,7 @@ class PetScene(Scene):
     arms: float = number(1.0, 0.0, 1.0, "", "1: arms raised beside the head, 0: outside the picture")
     corrected: int = number(1, 0, 1, "", "attenuation correction: off, on")
     counts: float = number(1.0, 0.1, 4.0, "", "activity times scan time, relative to the usual")
-    resolution_mm: float = number(6.0, 4.0, 12.0, "mm", "width of a point's image (FWHM) after smoothing")
+    resolution_mm: float = number(7.0, 5.0, 14.0, "mm", "width of a point's image (FWHM) after smoothing")
     fov_mm: float = number(1000.0, 940.0, 1120.0, "mm", "side of the picture")
     shift_x_mm: float = number(0.0, -20.0, 20.0, "mm", "patient off centre")
     shift_z_mm: float = number(0.0, -15.0, 15.0, "mm", "patient off centre along the body")
@@ -52,7 +52,7 @@ class PetScene(Scene):
 
 
 # what differs between hospitals: counts, resolution, field of view, share without attenuation correction
-HOSPITALS = ((1.2, 6.0, 1000.0, 0.04), (0.35, 8.5, 1060.0, 0.10), (2.5, 5.0, 980.0, 0.0), (0.6, 10.0, 1030.0, 0.5))
+HOSPITALS = ((1.6, 7.5, 1000.0, 0.04), (0.35, 9.5, 1060.0, 0.10), (3.0, 6.0, 980.0, 0.0), (0.7, 11.0, 1030.0, 0.5))
 
 
 def clip(name: str, value: float) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from medvlm_lab.phantoms.pet_body import CHEST, CROTCH, OUTLINE, Anatomy, Solid
 from medvlm_lab.phantoms.pet_lesions import solids_of
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 VOXEL_MM = 5.0
 ACROSS = 96  # voxels: 480 mm
-MUSCLE, FAT = 0.62, 0.26
+MUSCLE, FAT = 0.58, 0.24
 WATER, LUNG, BONE = 0.0096, 0.0028, 0.0125  # attenuation of 511 keV photons, per mm
 
 
@@ -37,6 +38,7 @@ class Volume:
         for solid in anatomy.organs():
             self.put(self.uptake, solid, solid.suv)
         self._attenuation()
+        self._mottle()
         for finding in scene.findings:
             for solid in solids_of(anatomy, finding):
                 self.put(self.uptake, solid, solid.suv)
@@ -58,6 +60,18 @@ class Volume:
         depth = (1 - q) / (2 * slope + 0.02 / (solid.rx + solid.rz))
         part = volume[spans[0], spans[1], spans[2]]
         part += (depth / VOXEL_MM + 0.5).clamp(0, 1) * (value - part)
+
+    def _mottle(self) -> None:
+        """No organ is uniform, and none has an ellipsoid's outline: uptake varies by a tenth, outlines by 3 mm."""
+        rng = self.anatomy.rng
+        shape = self.uptake.shape
+        coarse = torch.from_numpy(rng.uniform(-1, 1, (1, 4, shape[0] // 5, 20, 20)).astype(np.float32)).to(self.device)
+        fields = F.interpolate(coarse, shape, mode="trilinear", align_corners=True)[0]
+        whole = [torch.linspace(-1, 1, n, device=self.device) for n in shape]
+        z, y, x = torch.meshgrid(*whole, indexing="ij")
+        step = [2 * 4.5 / VOXEL_MM / (n - 1) for n in shape]
+        grid = torch.stack([x + step[2] * fields[0], y + step[1] * fields[1], z + step[0] * fields[2]], -1)
+        self.uptake = F.grid_sample(self.uptake[None, None], grid[None], align_corners=True)[0, 0] * (1 + 0.16 * fields[3])
 
     def _span(self, axis: Tensor, middle: float, reach: float) -> slice:
         first = (middle - reach - float(axis[0])) / VOXEL_MM - 1
