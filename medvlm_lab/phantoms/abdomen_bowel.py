@@ -87,7 +87,7 @@ def colon(canvas: Canvas, organs: Organs) -> None:
 def small_bowel(canvas: Canvas, organs: Organs) -> None:
     """Loops of jejunum at the left front and middle, packed but not overlapping much."""
     body, z, p = canvas.abdomen, canvas.abdomen.z, canvas.abdomen.p
-    count = 13
+    count = 18
     points = organs.scatter(171, count)
     more = organs.scatter(172, count)
     for k in range(count):
@@ -96,8 +96,8 @@ def small_bowel(canvas: Canvas, organs: Organs) -> None:
         # a loose grid, shaken
         column, line = k % 5, k // 5
         cx = body.ca * (-0.22 + 0.225 * column + 0.055 * px + 0.10 * (line % 2))
-        cy = body.cb * (-0.62 + 0.25 * line + 0.07 * py)
-        shown = ((z - 0.30 - 0.38 * (column < 2) - 0.02 * k * (column > 1)) * 12).clamp(0, 1)
+        cy = body.cb * (-0.66 + 0.24 * line + 0.07 * py)
+        shown = ((z - 0.22 - 0.44 * (column < 2) - 0.02 * k * (column > 1)) * 12).clamp(0, 1)
         long, short = 16.0 + 5 * qx, 10.0 + 2 * qy
         cos = torch.cos(1.6 * px)
         sin = torch.sin(1.6 * px)

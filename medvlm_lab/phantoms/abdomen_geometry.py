@@ -46,8 +46,9 @@ class Abdomen:
         self.y = angle.cos() * row - angle.sin() * column
         self.a = p["trunk_mm"] / 2
         self.b = self.a * p["depth"]
-        self.wall_mm = 8.0 + 6.0 * p["muscle"]
-        self.ca, self.cb = self.a - self.wall_mm, self.b - self.wall_mm + 2  # half axes of the cavity
+        # thin between the ribs, three sheets of muscle below them; in front only the straight muscles
+        self.wall_mm = 5.5 + 5.0 * p["muscle"] + 3.5 * self.z
+        self.ca, self.cb = self.a - self.wall_mm, self.b - 4.5 - 3.5 * p["muscle"]  # half axes of the cavity
         self.spine_y = 0.36 * self.b  # middle of the vertebral body
 
     def noise(self, cells: int, purpose: int) -> Float[Tensor, "n h w"]:
@@ -88,7 +89,7 @@ class Abdomen:
         """Depth under the outer fascia: muscles and all they hold."""
         groove = 7 * (1 - (self.x * (1 / 22)).square()).clamp(min=0)  # over the spinous processes
         x, y = self.x + 3.0 * self.noise(5, 105), self.y + 3.0 * self.noise(5, 106)
-        return meet(_oval(x, y, self.a, self.b), 0.95 * self.b - groove - self.y, 14.0)
+        return meet(_oval(x, y, self.a, self.b), 0.945 * self.b - groove - self.y, 26.0)
 
     @cached_property
     def skin(self) -> Float[Tensor, "n h w"]:

@@ -32,9 +32,13 @@ def mask_fields(body: Abdomen) -> dict[str, Bool[Tensor, "n h w"]]:
 
     def put(kind: str, depth_of, side: str = "", within: Tensor | None = None) -> None:
         rows, found = body.rows(kind, side)
-        drawn = depth_of(rows, found) > 0 if found else nothing[:0]
-        if within is not None:
-            drawn = drawn & within[rows]
+        drawn = nothing[:0]
+        if found:
+            depth = depth_of(rows, found)
+            if within is not None:
+                depth = torch.where(within[rows], depth, -1e6)
+            # what is smaller than a pixel still has one: that in which it lies deepest
+            drawn = depth > depth.amax((1, 2), keepdim=True).clamp(max=1e-3) - 1e-3
         masks[f"{side} {kind}".strip()] = nothing.index_copy(0, rows, drawn)
 
     for kind, whole in (

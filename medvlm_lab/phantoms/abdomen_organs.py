@@ -88,7 +88,10 @@ class Organs:
         dx, dy = body.x - (px - nx * inset), body.y - (py - ny * inset)
         u, v = dy * nx - dx * ny, dx * nx + dy * ny
         w = u * 2 / long
-        return ellipse(u, v - bow * (1 - w * w), 0.0, 0.0, 0.5 * long, thick)
+        across = v - bow * (1 - w * w)
+        # the inner face is lobed; neither the tips nor the face on the wall are
+        lobes = (-across / thick).clamp(0, 1) * (1 - w * w).clamp(min=0)
+        return ellipse(u, across, 0.0, 0.0, 0.5 * long, thick) + 6.0 * lobes * (body.noise(15, 143) - 0.3)
 
     @cached_property
     def gallbladder(self) -> Depth:
@@ -115,7 +118,7 @@ class Organs:
         kidney = self.kidneys["right"]
         # more fat towards the hilum and behind than where liver and kidney touch
         loose = (0.5 + 0.45 * kidney.u / kidney.radius).clamp(0.1, 1.2)
-        fossa = kidney.depth + 1.0 + (3.0 + 15.0 * body.p["visceral_fat"]) * loose + 1.5 * body.noise(18, 154)
+        fossa = kidney.depth + 1.0 + (2.0 + 10.0 * body.p["visceral_fat"]) * loose + 1.5 * body.noise(18, 154)
         liver = meet(liver, -fossa, 6.0)
         spine = ellipse(x, y, 6.0, body.spine_y - 6.0, 34.0, 30.0)
         liver = meet(liver, -spine, 8.0)

@@ -102,7 +102,7 @@ def ribs(canvas: Canvas) -> None:
     """Ribs cut obliquely, each an oval lying along the wall; lower slices meet fewer, and cartilage in front."""
     body, p = canvas.abdomen, canvas.abdomen.p
     jitter = torch.from_numpy(hashed(body.patients, 124, 24) % 1001).to(body.device) * 0.001 - 0.5  # (n, 24)
-    middle_a, middle_b = body.a - 0.55 * body.wall_mm, body.b - 0.55 * body.wall_mm
+    middle_a, middle_b = body.a - 4.6, body.b - 4.6
     for k, (along, length) in enumerate(RIBS):
         for side, sign in SIGN.items():
             j = jitter[:, 2 * k + (side == "left"), None, None]
@@ -116,9 +116,9 @@ def ribs(canvas: Canvas) -> None:
             norm = (tx * tx + ty * ty).sqrt()
             # lower slices lie below the front ends of the ribs
             there = ((0.80 - 0.9 * body.z - (along - 0.25)) * 8).clamp(0, 1)
-            long = (length * (0.75 + 0.6 * (j + 0.5)) * 0.5).clamp(min=5.0)
-            part = canvas.patch(cx, cy, 18.0)
-            rib = ellipse(part.x, part.y, cx, cy, long, 4.6, tx / norm, ty / norm)
+            long = (length * (0.8 + 0.9 * (j + 0.5)) * 0.5).clamp(min=5.5)
+            part = canvas.patch(cx, cy, 20.0)
+            rib = ellipse(part.x, part.y, cx, cy, long, 4.1, tx / norm, ty / norm)
             cartilage = along > 0.7
             part.put(rib, 120.0 if cartilage else CORTEX * p["bone"] * 0.95, there, soft_mm=0.4)
             if not cartilage:

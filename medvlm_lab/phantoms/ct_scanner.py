@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WATER = 0.0195  # per mm, at the 70 keV that a 120 kV beam has on average
-PHOTONS = 7.0e4  # per mm of detector, per mGy, over half a turn's worth of 1,000 views
+PHOTONS = 9.0e4  # per mm of detector, per mGy, over half a turn's worth of 1,000 views
 ELECTRONIC = 24.0  # read-out noise, in photons
 AIR = -1024.0
-SMOOTH, SHARP = 0.62, 1.5  # cycles per mm at which the kernels 0 and 1 pass nothing any more
+SMOOTH, SHARP = 0.58, 1.4  # cycles per mm at which the kernels 0 and 1 pass nothing any more
 
 
 @lru_cache(maxsize=4)

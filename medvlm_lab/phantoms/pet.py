@@ -147,7 +147,8 @@ def _silhouette(mask: Bool[Tensor, "h w"], solid: Solid, x: Tensor, z: Tensor) -
     c, s = float(np.cos(solid.turn)), float(np.sin(solid.turn))
     dx, dz = x - solid.x, (z - solid.z)[:, None]
     u, v = (dx * c + dz * s) / solid.rx, (dz * c - dx * s) / solid.rz
-    mask |= u * u + v * v < 1
+    q = u * u + v * v
+    mask |= q < max(1.0, float(q.min()) + 1e-6)  # what is smaller than a pixel still has one
 
 
 PHANTOM = Pet()

@@ -45,8 +45,8 @@ def test_pixels_and_masks_do_not_depend_on_the_batch(size):
 
 
 def test_every_stated_finding_has_a_mask_and_none_unstated():
-    batch = CT.sample(21, 500)
-    masks = CT.masks(batch, 128)
+    batch = CT.sample(21, 420)
+    masks = CT.masks(batch, 112)
     there = {name: mask.flatten(1).any(1).tolist() for name, mask in masks.items() if name not in ANATOMY}
     for i, scene in enumerate(batch):
         stated = {f.mask_name for f in scene.all_findings}
@@ -55,7 +55,7 @@ def test_every_stated_finding_has_a_mask_and_none_unstated():
 
 
 def test_measurements_on_masks_agree_within_three_percent():
-    batch = [s for s in CT.sample(31, 160) if s.spleen_mm > 115 or any(f.measurement for f in s.all_findings)][:60]
+    batch = [s for s in CT.sample(31, 120) if s.spleen_mm > 115 or any(f.measurement for f in s.all_findings)][:24]
     measured = CT.measure(batch, CT.masks(batch, 512))
     seen = 0
     for i, scene in enumerate(batch):
@@ -66,7 +66,7 @@ def test_measurements_on_masks_agree_within_three_percent():
                 seen += 1
                 mm = measured[f"{f.mask_name.replace(' ', '_')}_mm"][i]
                 assert abs(mm / f.measurement - 1) < 0.03, (f, mm)
-    assert seen > 30
+    assert seen > 15
     assert measured["left_renal_cyst_mm"].isnan().any()
 
 
@@ -84,8 +84,8 @@ def test_anatomy_lies_where_it_belongs():
 
 
 def test_hounsfield_units_are_right():
-    batch = [s.with_(dose_mgy=25.0, findings=()) for s in CT.sample(6, 24)]
-    pixels, masks = CT.render(batch, 192)[:, 0], CT.masks(batch, 192)
+    batch = [s.with_(dose_mgy=25.0, findings=()) for s in CT.sample(6, 14)]
+    pixels, masks = CT.render(batch, 160)[:, 0], CT.masks(batch, 160)
     body = masks["body"]
     assert (pixels[:, 0, 0] < -950).all() and (pixels * body).sum() / body.sum() > -80
     for i, scene in enumerate(batch):

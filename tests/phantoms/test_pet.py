@@ -26,21 +26,21 @@ def scenes(draw):
 
 
 @given(scenes())
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_any_valid_scene_renders(scene):
     pixels = PET.render([scene], 64)
     assert pixels.shape == (1, 1, 64, 64) and torch.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() > 1
 
 
 def test_pixels_and_masks_do_not_depend_on_the_batch():
-    batch = PET.sample(8, 3)
+    batch = PET.sample(8, 2)
     together, masks = PET.render(batch, 75), PET.masks(batch, 75)
-    assert torch.equal(together[2:], PET.render(batch[2:], 75))
-    assert all(torch.equal(masks[name][2], mask[0]) for name, mask in PET.masks(batch[2:], 75).items())
+    assert torch.equal(together[1:], PET.render(batch[1:], 75))
+    assert all(torch.equal(masks[name][1], mask[0]) for name, mask in PET.masks(batch[1:], 75).items())
 
 
 def test_every_stated_finding_has_a_mask_and_none_unstated():
-    batch = PET.sample(21, 300)
+    batch = PET.sample(21, 160)
     masks = PET.masks(batch, 100)
     there = {name: mask.flatten(1).any(1).tolist() for name, mask in masks.items() if name not in ORGANS}
     for i, scene in enumerate(batch):
@@ -50,7 +50,7 @@ def test_every_stated_finding_has_a_mask_and_none_unstated():
 
 
 def test_measurements_on_masks_agree_within_three_percent():
-    batch = [s for s in PET.sample(31, 80) if any(f.measurement for f in s.findings)]
+    batch = [s for s in PET.sample(31, 60) if any(f.measurement for f in s.findings)]
     measured, seen = PET.measure(batch, PET.masks(batch, 640)), 0
     for i, scene in enumerate(batch):
         for f in scene.findings:
