@@ -7,7 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from medvlm_lab.phantoms.abdomen_scene import (
-    ANEURYSM_MM, LEFT_LOBE, LEVELS, LOBES, SIDES, SPLEEN_MM, AbdomenScene,
+    ANEURYSM_MM,
+    LEFT_LOBE,
+    LEVELS,
+    LOBES,
+    SIDES,
+    SPLEEN_MM,
+    AbdomenScene,
 )
 from medvlm_lab.phantoms.scene import Finding
 
@@ -39,22 +45,40 @@ def draw(seed: int, hospital: int, rng: np.random.Generator) -> AbdomenScene:
     findings = tuple(f for f in draw_findings(level, rng) if f.kind != "hypervascular liver lesion" or phase == 1)
     cirrhotic = any(f.kind == "cirrhosis" for f in findings)
     enlarged = u[3] < (0.55 if cirrhotic else 0.10)
-    spleen = SPLEEN_MM + CLEAR_MM + 52 * u[4] ** 1.3 if enlarged else 76 + (SPLEEN_MM - CLEAR_MM - 76) * (1 - level) * u[4]
+    spleen = (
+        SPLEEN_MM + CLEAR_MM + 52 * u[4] ** 1.3 if enlarged else 76 + (SPLEEN_MM - CLEAR_MM - 76) * (1 - level) * u[4]
+    )
     aneurysm = old > 0.55 and u[5] < 0.16
     aorta = ANEURYSM_MM + CLEAR_MM + 36 * u[6] ** 1.4 if aneurysm else 17 + 5 * old + 3.5 * u[6]
     trunk = clip("trunk_mm", 292 + 18 * n[2] + 10 * heavy)
     depth = clip("depth", 0.70 + 0.035 * n[3] + 0.02 * heavy)
     fat = clip("fat_mm", 17 * float(np.exp(0.45 * heavy + 0.2 * n[4])))
     return AbdomenScene(
-        seed=seed, patient=seed, hospital=hospital, findings=findings, level=level, phase=phase, trunk_mm=trunk,
-        depth=depth, fat_mm=fat, visceral_fat=clip("visceral_fat", 0.40 + 0.22 * heavy + 0.10 * n[5]),
-        muscle=clip("muscle", 0.75 - 0.45 * old + 0.15 * n[6]), bone=clip("bone", 1.12 - 0.3 * old + 0.06 * n[7]),
-        liver_size=clip("liver_size", 1 + 0.05 * n[8]), spleen_mm=float(spleen), aorta_mm=float(aorta),
-        kidney_mm=clip("kidney_mm", 58 + 4 * n[9]), stomach=float(u[8]), stomach_gas=float(0.1 + 0.6 * u[9]),
-        bowel_gas=float(u[10]), oral_contrast=float(0.4 + 0.6 * u[12]) if u[11] < oral else 0.0,
+        seed=seed,
+        patient=seed,
+        hospital=hospital,
+        findings=findings,
+        level=level,
+        phase=phase,
+        trunk_mm=trunk,
+        depth=depth,
+        fat_mm=fat,
+        visceral_fat=clip("visceral_fat", 0.40 + 0.22 * heavy + 0.10 * n[5]),
+        muscle=clip("muscle", 0.75 - 0.45 * old + 0.15 * n[6]),
+        bone=clip("bone", 1.12 - 0.3 * old + 0.06 * n[7]),
+        liver_size=clip("liver_size", 1 + 0.05 * n[8]),
+        spleen_mm=float(spleen),
+        aorta_mm=float(aorta),
+        kidney_mm=clip("kidney_mm", 58 + 4 * n[9]),
+        stomach=float(u[8]),
+        stomach_gas=float(0.1 + 0.6 * u[9]),
+        bowel_gas=float(u[10]),
+        oral_contrast=float(0.4 + 0.6 * u[12]) if u[11] < oral else 0.0,
         fov_mm=clip("fov_mm", trunk + 1.9 * fat + 14 + 34 * u[13] + wider * u[14]),
-        shift_x_mm=clip("shift_x_mm", 3 * n[10]), shift_y_mm=clip("shift_y_mm", 4 * n[11]),
-        turn_degrees=clip("turn_degrees", 1.6 * n[12]), dose_mgy=clip("dose_mgy", dose * float(np.exp(0.25 * n[13]))),
+        shift_x_mm=clip("shift_x_mm", 3 * n[10]),
+        shift_y_mm=clip("shift_y_mm", 4 * n[11]),
+        turn_degrees=clip("turn_degrees", 1.6 * n[12]),
+        dose_mgy=clip("dose_mgy", dose * float(np.exp(0.25 * n[13]))),
         kernel=clip("kernel", kernel + 0.08 * n[14]),
     )
 
@@ -128,7 +152,7 @@ def progress(scene: AbdomenScene, rng: np.random.Generator) -> AbdomenScene:
             kept.append(replace(f, measurement=float(np.clip(grown, kind.low, min(kind.high, 55)))))
     held = {f.mask_name for f in kept} | {f.side for f in kept if f.side} | {f.region for f in kept if f.region}
     for f in draw_findings(scene.level, rng):
-        new = f.mask_name not in held and not (f.side or f.region) in held
+        new = f.mask_name not in held and (f.side or f.region) not in held
         if new and rng.random() < 0.3 and (f.kind != "hypervascular liver lesion" or scene.phase == 1):
             kept.append(f)
     changes = {"aorta_mm": scene.aorta_mm, "spleen_mm": scene.spleen_mm}

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 #: (x, y) in half axes of the cavity; how far `at` moves a lesion
 LOBE_CENTERS = {"right lobe": (-0.56, -0.02, 0.30, 0.60), "left lobe": (0.0, -0.62, 0.24, 0.08)}
 NODES = (
-    (-0.5, -1.0), (24.0, 2.0), (-44.0, 4.0), (28.0, -14.0), (-12.0, -34.0), (20.0, -30.0), (-34.0, -22.0), (36.0, -36.0),
+    (-0.5, -1.0),
+    (24.0, 2.0),
+    (-44.0, 4.0),
+    (28.0, -14.0),
+    (-12.0, -34.0),
+    (20.0, -30.0),
+    (-34.0, -22.0),
+    (36.0, -36.0),
 )
 
 
@@ -167,11 +174,13 @@ def ascites(organs: Organs, rows: Tensor, found: list[Finding]) -> Depth:
     body = organs.body
     amount = body.column([f.amount for f in found])
     x, y = body.x[rows], body.y[rows]
-    sideways = (x.abs() / body.ca[rows])
+    sideways = x.abs() / body.ca[rows]
     behind = (y / body.cb[rows]).clamp(-1, 1)
     inside = body.cavity[rows]
     # from the wall inwards; it sinks to the back, but the retroperitoneum stays dry
-    depth = (5.0 + 38.0 * amount) * (0.08 + 0.92 * amount * 0.45 + 0.75 * sideways.square()) * (1 + 0.35 * behind) - inside
+    depth = (5.0 + 38.0 * amount) * (0.08 + 0.92 * amount * 0.45 + 0.75 * sideways.square()) * (
+        1 + 0.35 * behind
+    ) - inside
     dry = ellipse(x, y, 0.0, body.spine_y[rows] + 8.0, 0.80 * body.ca[rows], 44.0)
     edge = 2.5 * body.noise(18, 271)[rows]
     return meet(meet(depth + edge, inside - 0.3), -dry, 10.0)

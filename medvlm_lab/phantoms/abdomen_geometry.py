@@ -1,7 +1,7 @@
 """Coordinates and the large shapes of an abdominal slice: skin, trunk, peritoneal cavity, spine.
 
-x runs to the patient's left, y to the back, both in mm from the middle of the trunk. Soft organs live in `wx, wy`, which
-are bent a little per patient; what is measured lives in the straight `x, y`.
+x runs to the patient's left, y to the back, both in mm from the middle of the trunk. Soft organs live in `wx, wy`,
+which are bent a little per patient; what is measured lives in the straight `x, y`.
 """
 
 from __future__ import annotations

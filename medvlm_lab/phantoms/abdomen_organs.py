@@ -112,7 +112,9 @@ class Organs:
         reach = ca * (0.64 - 0.62 * z) * (1 + 0.10 * shrunk)
         left = ellipse(x, y, -0.05 * ca, -0.58 * cb, reach.clamp(min=1.0), cb * (0.34 - 0.20 * z), 0.985, -0.17)
         left = left - 60 * (z - 0.72).clamp(min=0)
-        caudate = ellipse(x, y, -0.20 * ca, 0.03 * cb, 17.0 + 8 * shrunk, 15.0 + 6 * shrunk) - 70 * (z - 0.30).clamp(min=0)
+        caudate = ellipse(x, y, -0.20 * ca, 0.03 * cb, 17.0 + 8 * shrunk, 15.0 + 6 * shrunk) - 70 * (z - 0.30).clamp(
+            min=0
+        )
         liver = join(join(right, left, 26.0), caudate, 8.0)
         # what presses into the liver's under surface
         kidney = self.kidneys["right"]
@@ -135,8 +137,14 @@ class Organs:
         """The fatty cleft where vessels and bile ducts enter."""
         body = self.body
         return capsule(
-            body.wx, body.wy, -0.06 * body.ca, -0.20 * body.cb, -0.30 * body.ca, -0.10 * body.cb,
-            8.0, 3.0 + 2 * body.p["visceral_fat"],
+            body.wx,
+            body.wy,
+            -0.06 * body.ca,
+            -0.20 * body.cb,
+            -0.30 * body.ca,
+            -0.10 * body.cb,
+            8.0,
+            3.0 + 2 * body.p["visceral_fat"],
         )
 
     @cached_property
@@ -169,10 +177,16 @@ class Organs:
         body, y0 = self.body, self.body.spine_y
         x, y = body.wx, body.wy
         low = 40 * (body.z - 0.22).clamp(min=0)
-        right = join(capsule(x, y, -27.0, y0 - 27.0, -38.0, y0 - 5.0, 2.3, 1.8),
-                     capsule(x, y, -27.0, y0 - 27.0, -30.0, y0 - 6.0, 2.3, 1.7), 2.0)
-        left = join(capsule(x, y, 37.0, y0 - 33.0, 50.0, y0 - 14.0, 2.6, 2.0),
-                    capsule(x, y, 37.0, y0 - 33.0, 33.0, y0 - 12.0, 2.6, 2.0), 2.0)
+        right = join(
+            capsule(x, y, -27.0, y0 - 27.0, -38.0, y0 - 5.0, 2.3, 1.8),
+            capsule(x, y, -27.0, y0 - 27.0, -30.0, y0 - 6.0, 2.3, 1.7),
+            2.0,
+        )
+        left = join(
+            capsule(x, y, 37.0, y0 - 33.0, 50.0, y0 - 14.0, 2.6, 2.0),
+            capsule(x, y, 37.0, y0 - 33.0, 33.0, y0 - 12.0, 2.6, 2.0),
+            2.0,
+        )
         return join(right, left) - low
 
     @cached_property

@@ -11,9 +11,9 @@ from medvlm_lab.phantoms.abdomen_bowel import duodenum, paint_gut
 from medvlm_lab.phantoms.abdomen_geometry import SIGN
 from medvlm_lab.phantoms.abdomen_organs import Organs
 from medvlm_lab.phantoms.abdomen_vessels import calcified, paint_aorta, paint_liver_vessels, paint_vessels
-from medvlm_lab.phantoms.abdomen_wall import VISCERAL_FAT, paint_bones, paint_wall
+from medvlm_lab.phantoms.abdomen_wall import paint_bones, paint_wall
 from medvlm_lab.phantoms.canvas import Canvas
-from medvlm_lab.phantoms.plane_shapes import cover, ellipse
+from medvlm_lab.phantoms.plane_shapes import ellipse
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -123,7 +123,8 @@ def _lesions(canvas: Canvas, organs: Organs) -> None:
             texture = 24 * body.noise(36, 344)[rows] + 14 * body.noise(70, 345)[rows]
             canvas.on(rows, mass, body.by_phase(36, 112, 92)[rows] + texture * body.by_phase(0.2, 1.3, 1)[rows])
             big = body.column([f.measurement for f in found])
-            canvas.on(rows, mass - 0.24 * big + 3 * body.noise(30, 346)[rows], body.by_phase(24, 42, 45)[rows], soft_mm=3)
+            dead = mass - 0.24 * big + 3 * body.noise(30, 346)[rows]
+            canvas.on(rows, dead, body.by_phase(24, 42, 45)[rows], soft_mm=3)
         rows, found = body.rows("renal cyst", side)
         if found:
             canvas.on(rows, where.kidney_lesion(organs, rows, found, side, "renal cyst"), 4.0)

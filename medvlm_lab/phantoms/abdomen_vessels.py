@@ -32,7 +32,9 @@ def paint_liver_vessels(canvas: Canvas, organs: Organs) -> None:
         canvas.blend(inside * cover(capsule(x, y, *hub, *tip, 4.6, 1.0), canvas.pixel_mm), hepatic, high)
     at_hilum = window(z, 0.14, 0.62, 0.08)
     gate = (-0.24 * ca, -0.13 * cb)
-    for k, (tx, ty, r) in enumerate(((-0.52, -0.02, 5.2), (-0.76, -0.28, 3.2), (-0.72, 0.34, 3.0), (-0.10, -0.46, 3.6))):
+    for k, (tx, ty, r) in enumerate(
+        ((-0.52, -0.02, 5.2), (-0.76, -0.28, 3.2), (-0.72, 0.34, 3.0), (-0.10, -0.46, 3.6))
+    ):
         px, py = points[k + 3, ..., 0], points[k + 3, ..., 1]
         start = gate if k in (0, 3) else (-0.50 * ca, -0.02 * cb)
         tip = (ca * (tx + 0.06 * px), cb * (ty + 0.07 * py))
@@ -62,7 +64,11 @@ def paint_vessels(canvas: Canvas, organs: Organs) -> None:
         target = body.spine_y - 24.0 if side == "right" else ay - 0.2 * ar
         shown = window(z, 0.40, 0.74, 0.08) if side == "left" else window(z, 0.46, 0.82, 0.08)
         put(capsule(x, y, *gate, inflow + 8.0 * sign, target, 3.8, 5.0), vein + 12, shown)
-        put(capsule(x, y, gate[0], gate[1] + 5, ax + 6 * sign, ay + 0.4 * ar, 1.9, 2.6), artery, window(z, 0.5, 0.72, 0.05))
+        put(
+            capsule(x, y, gate[0], gate[1] + 5, ax + 6 * sign, ay + 0.4 * ar, 1.9, 2.6),
+            artery,
+            window(z, 0.5, 0.72, 0.05),
+        )
     put(organs.cava, vein)
     # left renal vein in front of the aorta, under the mesenteric artery
     front = ay - ar - 3.0

@@ -14,10 +14,26 @@ from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.phantoms.pet_scene import PetScene
 
 #: z → half width and half depth of neck, trunk and hips
-OUTLINE = np.array([
-    (195, 58, 62), (235, 60, 64), (252, 78, 70), (268, 130, 80), (285, 172, 90), (310, 186, 98), (345, 174, 106), (400, 166, 112),
-    (480, 160, 112), (560, 152, 108), (640, 152, 106), (720, 168, 110), (790, 178, 114), (850, 178, 112), (885, 174, 104),
-], dtype=float)
+OUTLINE = np.array(
+    [
+        (195, 58, 62),
+        (235, 60, 64),
+        (252, 78, 70),
+        (268, 130, 80),
+        (285, 172, 90),
+        (310, 186, 98),
+        (345, 174, 106),
+        (400, 166, 112),
+        (480, 160, 112),
+        (560, 152, 108),
+        (640, 152, 106),
+        (720, 168, 110),
+        (790, 178, 114),
+        (850, 178, 112),
+        (885, 174, 104),
+    ],
+    dtype=float,
+)
 CROTCH = 868.0
 CHEST = 335.0  # width of the chest for which the numbers here hold
 
@@ -55,9 +71,12 @@ def pelvis(suv: float) -> list[Solid]:
     solids = [Solid("", 0, 68, 764, 30, 13, 24, suv), Solid("", 0, 74, 796, 17, 11, 24, 0.9 * suv)]
     for sign in (-1, 1):
         solids += [
-            Solid("", 74 * sign, 34, 744, 40, 14, 17, 0.9 * suv, -0.75 * sign), Solid("", 52 * sign, 52, 764, 22, 15, 30, suv, 0.25 * sign),
-            Solid("", 72 * sign, 24, 800, 17, 15, 26, 0.85 * suv, -0.5 * sign), Solid("", 82 * sign, 12, 838, 18, 18, 18, 0.75 * suv),
-            Solid("", 96 * sign, 14, 876, 13, 13, 28, 0.65 * suv, -0.1 * sign), Solid("", 50 * sign, 30, 862, 11, 12, 18, 0.7 * suv, 0.4 * sign),
+            Solid("", 74 * sign, 34, 744, 40, 14, 17, 0.9 * suv, -0.75 * sign),
+            Solid("", 52 * sign, 52, 764, 22, 15, 30, suv, 0.25 * sign),
+            Solid("", 72 * sign, 24, 800, 17, 15, 26, 0.85 * suv, -0.5 * sign),
+            Solid("", 82 * sign, 12, 838, 18, 18, 18, 0.75 * suv),
+            Solid("", 96 * sign, 14, 876, 13, 13, 28, 0.65 * suv, -0.1 * sign),
+            Solid("", 50 * sign, 30, 862, 11, 12, 18, 0.7 * suv, 0.4 * sign),
         ]
     return solids
 
@@ -77,8 +96,13 @@ class Anatomy:
         inside = 0.5 + 0.5 * self.wide  # organs grow less than the body's width
         radii = (1.0, 1.0, 1.0) if keep_size else (inside, inside, self.tall)
         return replace(
-            solid, x=solid.x * inside, y=solid.y * self.deep, z=solid.z * self.tall, rx=solid.rx * radii[0],
-            ry=solid.ry * radii[1], rz=solid.rz * radii[2],
+            solid,
+            x=solid.x * inside,
+            y=solid.y * self.deep,
+            z=solid.z * self.tall,
+            rx=solid.rx * radii[0],
+            ry=solid.ry * radii[1],
+            rz=solid.rz * radii[2],
         )
 
     def organs(self) -> list[Solid]:
@@ -91,9 +115,12 @@ class Anatomy:
         solids = [Solid("brain", 0, 0, 84, 65, 82, 58, brain)]
         for sign in (-1, 1):
             solids += [
-                Solid("brain", 27 * sign, 0, 80, 19, 54, 30, white), Solid("brain", 13 * sign, 0, 92, 8, 14, 11, brain * 1.05),
-                Solid("brain", 23 * sign, 48, 134, 26, 26, 17, 0.75 * brain), Solid("", 52 * sign, -5, 176, 9, 12, 20, 1.7),
-                Solid("", 24 * sign, -40, 206, 9, 10, 8, 1.7), Solid("", 12 * sign, -20, 190, 7, 7, 9, 1.9),
+                Solid("brain", 27 * sign, 0, 80, 19, 54, 30, white),
+                Solid("brain", 13 * sign, 0, 92, 8, 14, 11, brain * 1.05),
+                Solid("brain", 23 * sign, 48, 134, 26, 26, 17, 0.75 * brain),
+                Solid("", 52 * sign, -5, 176, 9, 12, 20, 1.7),
+                Solid("", 24 * sign, -40, 206, 9, 10, 8, 1.7),
+                Solid("", 12 * sign, -20, 190, 7, 7, 9, 1.9),
                 Solid("", 32 * sign, -78, 126, 13, 12, 12, 1.1),
             ]
         solids += [Solid("brain", 0, 0, 62, 2.5, 76, 26, 0.6 * brain), Solid("", 0, -72, 150, 14, 16, 22, 1.3)]
@@ -103,9 +130,13 @@ class Anatomy:
     def _chest(self) -> list[Solid]:
         s = self.scene
         solids = [
-            Solid("right lung", -76, 8, 385, 54, 78, 112, 0.42, 0.08), Solid("left lung", 76, 8, 385, 50, 78, 112, 0.42, -0.08),
-            Solid("", 2, 5, 345, 26, 34, 70, 1.5), Solid("", 20, -14, 425, 52, 44, 48, 1.5, -0.3),
-            Solid("", 14, 34, 480, 10, 10, 150, 1.5), Solid("", 18, 4, 322, 22, 34, 15, 1.5), Solid("", -20, -12, 352, 11, 14, 44, 1.5),
+            Solid("right lung", -76, 8, 385, 54, 78, 112, 0.42, 0.08),
+            Solid("left lung", 76, 8, 385, 50, 78, 112, 0.42, -0.08),
+            Solid("", 2, 5, 345, 26, 34, 70, 1.5),
+            Solid("", 20, -14, 425, 52, 44, 48, 1.5, -0.3),
+            Solid("", 14, 34, 480, 10, 10, 150, 1.5),
+            Solid("", 18, 4, 322, 22, 34, 15, 1.5),
+            Solid("", -20, -12, 352, 11, 14, 44, 1.5),
         ]
         # the left ventricle: a cup that opens to the upper right
         for r, suv in ((1.0, s.heart_suv), (0.64, 1.6)):
@@ -118,8 +149,11 @@ class Anatomy:
         """Marrow of the vertebrae, a little warmer than muscle."""
         marrow = 1.35
         solids = [
-            Solid("spine", 0, 62 - 26 * np.sin((z - 260) / 500 * np.pi), z, 13 + 0.012 * (z - 260), 14, 0.44 * gap, marrow)
-            for first, last, gap in ((215, 270, 15.0), (276, 560, 24.0), (562, 735, 32.0)) for z in np.arange(first, last, gap)
+            Solid(
+                "spine", 0, 62 - 26 * np.sin((z - 260) / 500 * np.pi), z, 13 + 0.012 * (z - 260), 14, 0.44 * gap, marrow
+            )
+            for first, last, gap in ((215, 270, 15.0), (276, 560, 24.0), (562, 735, 32.0))
+            for z in np.arange(first, last, gap)
         ]
         solids += [replace(s, suv=0.9) for s in pelvis(1.0)]
         return solids
@@ -128,10 +162,13 @@ class Anatomy:
         s, rng = self.scene, self.rng
         liver, jitter = s.liver_suv, rng.uniform(-1, 1, 40)
         solids = [
-            Solid("liver", -68, -2, 522, 76, 76, 62, liver, 0.35), Solid("liver", -88, 2, 556, 52, 64, 58, liver, 0.12),
-            Solid("liver", 6, -38, 506, 62, 36, 34, liver, -0.22), Solid("liver", -62, -4, 552, 58, 56, 44, liver, 0.5),
+            Solid("liver", -68, -2, 522, 76, 76, 62, liver, 0.35),
+            Solid("liver", -88, 2, 556, 52, 64, 58, liver, 0.12),
+            Solid("liver", 6, -38, 506, 62, 36, 34, liver, -0.22),
+            Solid("liver", -62, -4, 552, 58, 56, 44, liver, 0.5),
             Solid("spleen", 104, 44, 530, 24, 38, 44, 0.85 * liver, -0.25),
-            Solid("", 62, -22, 528, 34, 36, 42, 1.3, 0.4), Solid("", 60, -22, 526, 24, 26, 32, 0.9, 0.4),
+            Solid("", 62, -22, 528, 34, 36, 42, 1.3, 0.4),
+            Solid("", 60, -22, 526, 24, 26, 32, 0.9, 0.4),
         ]
         for sign, low in ((-1, 8.0), (1, -6.0)):
             name = "right kidney" if sign < 0 else "left kidney"

@@ -21,12 +21,35 @@ STATIONS = {
 LUNG = {"upper lobe": (-0.55, 330.0), "lower lobe": (0.62, 418.0)}
 LIVER = {"right lobe": (-86.0, 6.0, 530.0), "left lobe": (14.0, -40.0, 506.0)}
 BONES = (
-    (0, 50, 600), (-78, 42, 752), (0, 52, 440), (84, 20, 862), (-112, 60, 372), (72, 44, 770), (0, 60, 330), (118, 50, 430),
-    (-150, 4, 290), (0, -88, 352), (-84, 22, 884), (0, 48, 692), (98, 62, 340), (-120, 40, 470), (150, 4, 292), (4, 58, 512),
+    (0, 50, 600),
+    (-78, 42, 752),
+    (0, 52, 440),
+    (84, 20, 862),
+    (-112, 60, 372),
+    (72, 44, 770),
+    (0, 60, 330),
+    (118, 50, 430),
+    (-150, 4, 290),
+    (0, -88, 352),
+    (-84, 22, 884),
+    (0, 48, 692),
+    (98, 62, 340),
+    (-120, 40, 470),
+    (150, 4, 292),
+    (4, 58, 512),
 )
 COLON = [
-    (-104, -10, 712), (-112, -8, 640), (-104, -18, 588), (-60, -52, 606), (0, -62, 622), (60, -52, 602), (104, -10, 566),
-    (112, 6, 640), (104, 0, 716), (70, -10, 752), (30, 0, 772),
+    (-104, -10, 712),
+    (-112, -8, 640),
+    (-104, -18, 588),
+    (-60, -52, 606),
+    (0, -62, 622),
+    (60, -52, 602),
+    (104, -10, 566),
+    (112, 6, 640),
+    (104, 0, 716),
+    (70, -10, 752),
+    (30, 0, 772),
 ]
 
 
@@ -68,7 +91,9 @@ def _nodes(anatomy: Anatomy, f: Finding) -> list[Solid]:
         dx, dy, dz = moves[k] * spread
         if abs(x) < 1:  # beside the midline, where spine and great vessels are
             dx = (10 + abs(dx)) * (1 if k % 2 else -1)
-        solid = Solid("", x * sign + dx, y + dy, z + dz, r, r, 1.25 * r, anatomy.scene.lesion_suv * (0.75 + 0.4 * sizes[k]))
+        solid = Solid(
+            "", x * sign + dx, y + dy, z + dz, r, r, 1.25 * r, anatomy.scene.lesion_suv * (0.75 + 0.4 * sizes[k])
+        )
         nodes.append(anatomy.scaled(solid, keep_size=True))
     return nodes
 
@@ -86,7 +111,9 @@ def _bones(anatomy: Anatomy, f: Finding) -> list[Solid]:
         flat = 0.8 if abs(BONES[k][0]) < 5 else 1.0
         x, y, z = map(float, BONES[k])
         solid = Solid("", x, y, z, r * 1.1, r, r * flat, suv * (0.7 + 0.5 * sizes[k]))
-        beside = replace(solid, x=x + 0.8 * r * (sizes[k - 1] - 0.5), z=z + 0.9 * r, rx=0.8 * r, rz=0.6 * r, suv=0.8 * solid.suv)
+        beside = replace(
+            solid, x=x + 0.8 * r * (sizes[k - 1] - 0.5), z=z + 0.9 * r, rx=0.8 * r, rz=0.6 * r, suv=0.8 * solid.suv
+        )
         found += [anatomy.scaled(s, keep_size=True) for s in (solid, beside)]
     return found
 
@@ -100,7 +127,12 @@ def _marrow(anatomy: Anatomy, f: Finding) -> list[Solid]:
         rest.append(Solid("", 150 * sign, 4, 292, 13, 13, 16, 0.7 * suv))
         for k in range(8):
             z, out = 288 + 23 * k, 96 + 26 * np.sin((k + 1) / 8 * np.pi / 2)
-            arc = [(24 * sign, 60, z), (0.75 * out * sign, 66, z + 6), (out * sign, 16, z + 26), (0.86 * out * sign, -46, z + 48)]
+            arc = [
+                (24 * sign, 60, z),
+                (0.75 * out * sign, 66, z + 6),
+                (out * sign, 16, z + 26),
+                (0.86 * out * sign, -46, z + 48),
+            ]
             rest += tube("", arc, 4.5, 0.42 * suv)
     return spine + [anatomy.scaled(s) for s in rest]
 
@@ -108,8 +140,11 @@ def _marrow(anatomy: Anatomy, f: Finding) -> list[Solid]:
 def _spleen(anatomy: Anatomy, f: Finding) -> list[Solid]:
     grown = 1 + 0.25 * f.amount
     return [
-        replace(s, suv=anatomy.scene.liver_suv + 1.5 + 4.5 * f.amount, rx=s.rx * grown, ry=s.ry * grown, rz=s.rz * grown)
-        for s in anatomy.organs() if s.name == "spleen"
+        replace(
+            s, suv=anatomy.scene.liver_suv + 1.5 + 4.5 * f.amount, rx=s.rx * grown, ry=s.ry * grown, rz=s.rz * grown
+        )
+        for s in anatomy.organs()
+        if s.name == "spleen"
     ]
 
 
@@ -128,7 +163,10 @@ def _bowel(anatomy: Anatomy, f: Finding) -> list[Solid]:
         path[1:-1] = (path[:-2] + path[1:-1] + path[2:]) / 3
     beads = tube("", [tuple(p) for p in path], 12.0, 2.4 + 4.4 * f.amount)
     wave = 1 + 0.28 * np.convolve(rng.uniform(-1, 1, len(beads) + 2), [0.5, 0.7, 0.5], "valid")
-    return [anatomy.scaled(replace(s, suv=s.suv * (1.6 * w - 0.6), rx=12 * w, rz=12 * w)) for s, w in zip(beads, wave, strict=True)]
+    return [
+        anatomy.scaled(replace(s, suv=s.suv * (1.6 * w - 0.6), rx=12 * w, rz=12 * w))
+        for s, w in zip(beads, wave, strict=True)
+    ]
 
 
 def _brown_fat(anatomy: Anatomy, f: Finding) -> list[Solid]:
@@ -136,7 +174,9 @@ def _brown_fat(anatomy: Anatomy, f: Finding) -> list[Solid]:
     rng, suv = rng_of(anatomy.scene.patient, 64), 4.0 + 8.0 * f.amount
     found: list[Solid] = []
     for sign in (-1, 1):
-        found += tube("", [(42 * sign, 8, 214), (52 * sign, 4, 240), (80 * sign, -2, 262), (118 * sign, 0, 276)], 7.0, suv)
+        found += tube(
+            "", [(42 * sign, 8, 214), (52 * sign, 4, 240), (80 * sign, -2, 262), (118 * sign, 0, 276)], 7.0, suv
+        )
         if f.amount > 0.35:
             found += [
                 sphere("", sign * (24 + 3 * a), 58, 296 + 24 * k, 4.5 + 2 * f.amount, suv * (0.6 + 0.3 * a))
@@ -146,7 +186,13 @@ def _brown_fat(anatomy: Anatomy, f: Finding) -> list[Solid]:
 
 
 _RULES = {
-    "hypermetabolic lung lesion": _lung, "hypermetabolic liver lesion": _liver, "bone metastases": _bones,
-    "diffuse marrow uptake": _marrow, "diffuse splenic uptake": _spleen, "diffuse thyroid uptake": _thyroid,
-    "diffuse bowel uptake": _bowel, "brown fat uptake": _brown_fat, **dict.fromkeys(STATIONS, _nodes),
+    "hypermetabolic lung lesion": _lung,
+    "hypermetabolic liver lesion": _liver,
+    "bone metastases": _bones,
+    "diffuse marrow uptake": _marrow,
+    "diffuse splenic uptake": _spleen,
+    "diffuse thyroid uptake": _thyroid,
+    "diffuse bowel uptake": _bowel,
+    "brown fat uptake": _brown_fat,
+    **dict.fromkeys(STATIONS, _nodes),
 }

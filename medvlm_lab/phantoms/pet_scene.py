@@ -35,7 +35,9 @@ class PetScene(Scene):
     shift_z_mm: float = number(0.0, -15.0, 15.0, "mm", "patient off centre along the body")
 
     kinds: ClassVar[dict[str, Kind]] = {
-        "hypermetabolic lung lesion": Kind(sides=SIDES, regions=("upper lobe", "lower lobe"), unit="mm", low=12, high=70),
+        "hypermetabolic lung lesion": Kind(
+            sides=SIDES, regions=("upper lobe", "lower lobe"), unit="mm", low=12, high=70
+        ),
         "hypermetabolic liver lesion": Kind(regions=("right lobe", "left lobe"), unit="mm", low=14, high=70),
         "cervical lymphadenopathy": Kind(sides=SIDES, graded=True),
         "axillary lymphadenopathy": Kind(sides=SIDES, graded=True),
@@ -67,23 +69,34 @@ def draw(seed: int, hospital: int, rng: np.random.Generator) -> PetScene:
     counts, resolution, fov, uncorrected = HOSPITALS[hospital]
     stature = clip("stature", 1 + 0.035 * n[0])
     return PetScene(
-        seed=seed, patient=seed, hospital=hospital, findings=draw_findings(rng), stature=stature,
-        width_mm=clip("width_mm", 335 + 26 * n[1]), brain_suv=clip("brain_suv", 9 + 1.6 * n[2]),
+        seed=seed,
+        patient=seed,
+        hospital=hospital,
+        findings=draw_findings(rng),
+        stature=stature,
+        width_mm=clip("width_mm", 335 + 26 * n[1]),
+        brain_suv=clip("brain_suv", 9 + 1.6 * n[2]),
         # half of the patients have fasted long enough for a dark heart
         heart_suv=clip("heart_suv", 1.6 + 0.4 * n[3] if u[0] < 0.5 else 4 + 8 * u[1]),
-        liver_suv=clip("liver_suv", 2.3 + 0.3 * n[4]), kidney_suv=clip("kidney_suv", 9 + 3 * n[5]),
-        bladder_suv=clip("bladder_suv", 22 * float(np.exp(0.4 * n[6]))), bladder_fill=float(u[2]),
-        bowel=float(0.1 + 0.5 * u[3] ** 2), lesion_suv=clip("lesion_suv", 9.5 + 3 * n[7]), arms=float(u[4] < 0.75),
-        corrected=int(u[5] >= uncorrected), counts=clip("counts", counts * float(np.exp(0.25 * n[8]))),
-        resolution_mm=clip("resolution_mm", resolution + 0.6 * n[9]), fov_mm=clip("fov_mm", fov * stature + 6 * n[10]),
-        shift_x_mm=clip("shift_x_mm", 5 * n[11]), shift_z_mm=clip("shift_z_mm", 4 * n[12]),
+        liver_suv=clip("liver_suv", 2.3 + 0.3 * n[4]),
+        kidney_suv=clip("kidney_suv", 9 + 3 * n[5]),
+        bladder_suv=clip("bladder_suv", 22 * float(np.exp(0.4 * n[6]))),
+        bladder_fill=float(u[2]),
+        bowel=float(0.1 + 0.5 * u[3] ** 2),
+        lesion_suv=clip("lesion_suv", 9.5 + 3 * n[7]),
+        arms=float(u[4] < 0.75),
+        corrected=int(u[5] >= uncorrected),
+        counts=clip("counts", counts * float(np.exp(0.25 * n[8]))),
+        resolution_mm=clip("resolution_mm", resolution + 0.6 * n[9]),
+        fov_mm=clip("fov_mm", fov * stature + 6 * n[10]),
+        shift_x_mm=clip("shift_x_mm", 5 * n[11]),
+        shift_z_mm=clip("shift_z_mm", 4 * n[12]),
     )
 
 
 def draw_findings(rng: np.random.Generator) -> tuple[Finding, ...]:
     """Explicit findings, none of which hides another."""
     u = iter(rng.random(80).tolist())
-    side = lambda: SIDES[next(u) < 0.5]  # noqa: E731
     amount = lambda: 0.14 + 0.86 * next(u)  # noqa: E731
     at = lambda: (next(u), next(u))  # noqa: E731
     found: list[Finding] = []
@@ -100,8 +113,11 @@ def draw_findings(rng: np.random.Generator) -> tuple[Finding, ...]:
             if next(u) < chance:
                 found.append(Finding(f"{kind} lymphadenopathy", s, amount=amount()))
     for kind, chance in (
-        ("mediastinal lymphadenopathy", 0.18), ("retroperitoneal lymphadenopathy", 0.12), ("diffuse splenic uptake", 0.08),
-        ("diffuse thyroid uptake", 0.09), ("diffuse bowel uptake", 0.10),
+        ("mediastinal lymphadenopathy", 0.18),
+        ("retroperitoneal lymphadenopathy", 0.12),
+        ("diffuse splenic uptake", 0.08),
+        ("diffuse thyroid uptake", 0.09),
+        ("diffuse bowel uptake", 0.10),
     ):
         if next(u) < chance:
             found.append(Finding(kind, amount=amount()))
@@ -127,12 +143,17 @@ def progress(scene: PetScene, rng: np.random.Generator) -> PetScene:
             kept.append(replace(f, measurement=float(min(round(f.measurement * change**0.5), 60))))
     held = {f.mask_name for f in kept} | {f.kind for f in kept}
     new = () if responds else draw_findings(rng)
-    cleared = {"bone metastases", "diffuse marrow uptake"} if held & {"bone metastases", "diffuse marrow uptake"} else set()
+    cleared = (
+        {"bone metastases", "diffuse marrow uptake"} if held & {"bone metastases", "diffuse marrow uptake"} else set()
+    )
     if held & {"cervical lymphadenopathy", "brown fat uptake"}:
         cleared |= {"cervical lymphadenopathy", "brown fat uptake"}
     kept += [f for f in new if f.kind not in held | cleared and rng.random() < 0.4]
     return scene.with_(
-        findings=tuple(kept), bladder_fill=float(rng.random()), bladder_suv=clip("bladder_suv", 22 * np.exp(0.4 * rng.normal())),
+        findings=tuple(kept),
+        bladder_fill=float(rng.random()),
+        bladder_suv=clip("bladder_suv", 22 * np.exp(0.4 * rng.normal())),
         heart_suv=clip("heart_suv", 1.6 if rng.random() < 0.5 else 4 + 8 * rng.random()),
-        shift_x_mm=clip("shift_x_mm", 5 * rng.normal()), shift_z_mm=clip("shift_z_mm", 4 * rng.normal()),
+        shift_x_mm=clip("shift_x_mm", 5 * rng.normal()),
+        shift_z_mm=clip("shift_z_mm", 4 * rng.normal()),
     )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from medvlm_lab.phantoms.pet_body import CHEST, CROTCH, OUTLINE, Anatomy, Solid
+from medvlm_lab.phantoms.pet_body import CROTCH, OUTLINE, Anatomy, Solid
 from medvlm_lab.phantoms.pet_lesions import solids_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ class Volume:
             self._span(axis, middle, r) for axis, middle, r in
             zip((self.z, self.y, self.x), (solid.z, solid.y, solid.x), (reach[0], reach[1], reach[2]), strict=True)
         ]
-        z, y, x = (axis[s] - m for axis, s, m in zip((self.z, self.y, self.x), spans, (solid.z, solid.y, solid.x), strict=True))
+        z, y, x = (
+            axis[s] - m for axis, s, m in zip((self.z, self.y, self.x), spans, (solid.z, solid.y, solid.x), strict=True)
+        )
         x, y, z = x[None, None], y[None, :, None], z[:, None, None]
         c, s = float(np.cos(solid.turn)), float(np.sin(solid.turn))
         u, v = (x * c + z * s) / solid.rx, (z * c - x * s) / solid.rz
@@ -71,7 +73,9 @@ class Volume:
         z, y, x = torch.meshgrid(*whole, indexing="ij")
         step = [2 * 4.5 / VOXEL_MM / (n - 1) for n in shape]
         grid = torch.stack([x + step[2] * fields[0], y + step[1] * fields[1], z + step[0] * fields[2]], -1)
-        self.uptake = F.grid_sample(self.uptake[None, None], grid[None], align_corners=True)[0, 0] * (1 + 0.16 * fields[3])
+        self.uptake = F.grid_sample(self.uptake[None, None], grid[None], align_corners=True)[0, 0] * (
+            1 + 0.16 * fields[3]
+        )
 
     def _span(self, axis: Tensor, middle: float, reach: float) -> slice:
         first = (middle - reach - float(axis[0])) / VOXEL_MM - 1
@@ -87,7 +91,9 @@ class Volume:
         grown = torch.from_numpy(np.interp(z, [240, 310], [1.0, a.wide])).float().to(self.device)
         rx, ry = (t[:, None, None] * g[:, None, None] for t, g in zip(table, (grown, 0.4 + 0.6 * grown), strict=True))
         x, y = self.x[None, None], self.y[None, :, None]
-        trunk = ((torch.from_numpy(z).to(self.device) > 195) & (torch.from_numpy(z).to(self.device) < CROTCH))[:, None, None]
+        trunk = ((torch.from_numpy(z).to(self.device) > 195) & (torch.from_numpy(z).to(self.device) < CROTCH))[
+            :, None, None
+        ]
         inside = (1 - ((x / rx).square() + (y / ry).square()).sqrt()) * torch.minimum(rx, ry)
         body = torch.where(trunk, inside, -99.0)
         low = (torch.from_numpy(z).float().to(self.device) - CROTCH)[:, None, None]
@@ -105,7 +111,7 @@ class Volume:
             for sign in (-1, 1):
                 for k in range(15):
                     t = k / 14
-                    limbs.append(Solid("", sign * (162 + 14 * t) , 8, 290 - 300 * t, 40 - 10 * t, 40 - 10 * t, 34, 0.5))
+                    limbs.append(Solid("", sign * (162 + 14 * t), 8, 290 - 300 * t, 40 - 10 * t, 40 - 10 * t, 34, 0.5))
         for limb in limbs:
             limb = a.scaled(limb)
             self.put(self.uptake, limb, limb.suv)

@@ -1,7 +1,7 @@
 """Shapes in a plane as depth in mm: positive inside, negative outside, exact at the outline.
 
-Depths compose: the smaller of two is their intersection, the larger their union; the smooth kinds round the corner where
-two meet, as organs do. Arithmetic and square roots only, so that a pixel's value never depends on its batch.
+Depths compose: the smaller of two is their intersection, the larger their union; the smooth kinds round the corner
+where two meet, as organs do. Arithmetic and square roots only, so that a pixel's value never depends on its batch.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     f(x, y) = ∫ (p ⊛ ramp)(angle, x cos(angle) + y sin(angle)) d(angle)      filtered back-projection
 
 Both directions are the same sum: every output reads two neighbours per row or per angle, linearly interpolated
-(Joseph, 1982). Where to read does not depend on the image, so it is worked out once per block of angles and shared by the
-batch, whose images lie side by side: one read fetches all of them. Only an eighth of a turn is worked out at all; the
-rest are the same rays through mirrored pictures. Lengths are in pixels.
+(Joseph, 1982). Where to read does not depend on the image, so it is worked out once per block of angles and shared by
+the batch, whose images lie side by side: one read fetches all of them. Only an eighth of a turn is worked out at all;
+the rest are the same rays through mirrored pictures. Lengths are in pixels.
 """
 
 from __future__ import annotations

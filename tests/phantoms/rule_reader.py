@@ -42,7 +42,9 @@ class Rules:
         for pattern, kinds in self.summaries:
             if re.search(pattern, text):
                 return [Claim(kind, False) for kind in kinds]
-        text = text.replace("free air", "pneumoperitoneum").replace("free fluid", "ascites").replace("no change", "stable")
+        text = (
+            text.replace("free air", "pneumoperitoneum").replace("free fluid", "ascites").replace("no change", "stable")
+        )
         present = not re.search(DENIALS, text) or bool(re.search(STILL_THERE, text))
         sides = [s for s in ("left", "right") if re.search(rf"\b{s}\b(?! lobe)", text)]
         if re.search(self.both, text):
@@ -51,7 +53,8 @@ class Rules:
         region, value = re.search(self.regions, text), re.search(self.value, text)
         return [
             Claim(kind, present, side, severity, region[0] if region else "", float(value[1]) if value else None)
-            for kind, pattern in self.kinds.items() if re.search(pattern, text)
+            for kind, pattern in self.kinds.items()
+            if re.search(pattern, text)
             for side in (sides if sides else [""])
         ]
 
@@ -70,8 +73,10 @@ def disagreement(claim: Claim, scene) -> str:
     if not claim.present:
         return "it is there" if found else ""
     fitting = [
-        f for f in found
-        if claim.severity in ("", f.severity) and claim.region in ("", f.region)
+        f
+        for f in found
+        if claim.severity in ("", f.severity)
+        and claim.region in ("", f.region)
         and (claim.value is None or f.measurement is None or abs(claim.value - f.measurement) < 0.051)
     ]
     return "" if fitting else f"there is {found or 'none'}"

@@ -17,7 +17,7 @@ KINDS = {
     "hypervascular liver lesion": r"hypervascular",
     "liver metastases": r"metastas",
     "gallstones": r"gallstone",
-    "splenomegaly": r"splenomegaly|spleen (is|dimensions|enlarged)|\benlarged spleen|splenic length|spleen \(|is the spleen|this spleen",
+    "splenomegaly": r"splenomegaly|spleen (is|dimensions|\()|enlarged spleen|splenic length|(is the|this) spleen",
     "hydronephrosis": r"hydronephrosis|collecting systems are",
     "kidney stone": r"kidney stone",
     "renal cyst": r"renal cyst",
@@ -33,12 +33,19 @@ VESSELS, PERITONEUM = ("aortic aneurysm", "aortic calcification"), ("lymphadenop
 RULES = Rules(
     KINDS,
     (
-        (r"the liver is (unremarkable|normal|homogeneous)|no focal liver|hepatic parenchyma|found in the liver", tuple(LIVER)),
+        (
+            r"the liver is (unremarkable|normal|homogeneous)|no focal liver|hepatic parenchyma|found in the liver",
+            tuple(LIVER),
+        ),
         (r"the spleen is (unremarkable|normal)\.|^(normal|unremarkable) spleen|found in the spleen", ("splenomegaly",)),
         (r"kidneys (are (unremarkable|normal|symm)|lie)|in either kidney|renal parenchyma", KIDNEYS),
         (r"aorta is (unremarkable|normal)\.|^(normal|unremarkable) abdominal aorta|found in the aorta", VESSELS),
         (r"no free fluid, free air|(peritoneum|cavity\)?) and retro|peritoneum or retro", PERITONEUM),
-        (r"no acute (abdominal )?(abnormality|process)|^(normal|unremarkable) .*(ct|abdomen)|without patho|nothing abnormal in", tuple(KINDS)),
+        (
+            r"no acute (abdominal )?(abnormality|process)|^(normal|unremarkable) .*(ct|abdomen)|without patho|"
+            r"nothing abnormal in",
+            tuple(KINDS),
+        ),
     ),
     regions=r"(right|left) lobe",
 )
@@ -70,7 +77,9 @@ def test_lengths_in_sentences_are_the_scene_s():
 def test_contrast_questions_tell_the_phase():
     for scene in SCENES[:50]:
         answers = [q.answer for q in CT.questions(scene) if q.question_type == "ATTRIB" and not q.mask_name]
-        assert sorted(answers) == sorted([("no", "yes", "yes")[scene.phase], ("plain", "arterial", "portal venous")[scene.phase]])
+        assert sorted(answers) == sorted(
+            [("no", "yes", "yes")[scene.phase], ("plain", "arterial", "portal venous")[scene.phase]]
+        )
 
 
 def test_number_of_sentence_forms():

@@ -73,7 +73,10 @@ def test_anatomy_lies_where_it_belongs():
 
 
 PLAIN = PetScene(seed=5, patient=5, counts=4.0, heart_suv=1.5)
-EXTRA = {"hypermetabolic lung lesion": {"region": "upper lobe"}, "hypermetabolic liver lesion": {"region": "right lobe"}}
+EXTRA = {
+    "hypermetabolic lung lesion": {"region": "upper lobe"},
+    "hypermetabolic liver lesion": {"region": "right lobe"},
+}
 
 
 @pytest.fixture(scope="module")

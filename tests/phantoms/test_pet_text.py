@@ -27,11 +27,14 @@ CLEAN = r"(no abnormal \w*\s?uptake in|nothing abnormal is found in|^) ?the {0}(
 RULES = Rules(
     KINDS,
     (
-        (CLEAN.format("neck"), NECK), (CLEAN.format("chest"), CHEST), (CLEAN.format("abdomen"), BELLY),
+        (CLEAN.format("neck"), NECK),
+        (CLEAN.format("chest"), CHEST),
+        (CLEAN.format("abdomen"), BELLY),
         (CLEAN.format("skeleton"), ("bone metastases", "diffuse marrow uptake")),
         (
-            r"no abnormal (fdg )?uptake( is|\.)|no evidence of hypermetabolic disease|^(normal|unremarkable) .*pet|without patho|"
-            r"nothing abnormal on", tuple(KINDS),
+            r"no abnormal (fdg )?uptake( is|\.)|no evidence of hypermetabolic disease|^(normal|unremarkable) .*pet|"
+            r"without patho|nothing abnormal on",
+            tuple(KINDS),
         ),
         (r"evenly in the liver|liver uptake is", ("hypermetabolic liver lesion",)),
     ),

@@ -28,7 +28,9 @@ def test_a_disc_casts_the_shadow_that_theory_says(cx, cy, r):
     t = torch.arange(SCANNER.bins) - (SCANNER.bins - 1) / 2
     center = cx * SCANNER.theta.cos() + cy * SCANNER.theta.sin()
     chord = 2 * (r * r - (t - center[:, None]) ** 2).clamp(min=0).sqrt()
-    assert (views - chord).abs().mean() < 0.15 and (views.sum(1) - torch.pi * r * r).abs().max() < 0.02 * torch.pi * r * r
+    assert (views - chord).abs().mean() < 0.15 and (
+        views.sum(1) - torch.pi * r * r
+    ).abs().max() < 0.02 * torch.pi * r * r
 
 
 def test_reconstruction_returns_the_picture():
@@ -46,7 +48,9 @@ def test_as_exact_as_scikit_image():
     transform = pytest.importorskip("skimage.transform")
     picture = discs((0, 0, 26, 1.0), (8, 5, 6, 0.5))
     degrees = np.rad2deg(SCANNER.theta.numpy())
-    theirs = transform.iradon(transform.radon(picture.numpy(), degrees, circle=False), degrees, circle=False, output_size=64)
+    theirs = transform.iradon(
+        transform.radon(picture.numpy(), degrees, circle=False), degrees, circle=False, output_size=64
+    )
     ours = SCANNER.reconstruct(SCANNER.project(picture[None]))[0]
     assert (ours - picture).square().mean().sqrt() <= 1.02 * np.sqrt(np.square(theirs - picture.numpy()).mean())
 
