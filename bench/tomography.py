@@ -38,9 +38,8 @@ def main(threads: int = 1) -> int:
         theirs.append(process_time() - started)
     error = [float(np.sqrt(np.square(np.asarray(x) - truth[0].numpy()).mean())) for x in (made[0], other)]
     ratio = min(theirs) / min(ours)
-    print(
-        f"{SIZE} px, {ANGLES} angles, CPU time per slice: {min(ours) * 1000:.1f} ms, scikit-image {min(theirs) * 1000:.0f} ms"
-    )
+    times = f"{min(ours) * 1000:.1f} ms of CPU per slice, scikit-image {min(theirs) * 1000:.0f} ms"
+    print(f"{SIZE} px, {ANGLES} angles: {times}")
     print(f"{ratio:.1f} times as fast; root mean square error {error[0]:.4f}, scikit-image {error[1]:.4f}")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = process_time()
