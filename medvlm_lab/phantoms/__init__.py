@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: name → module in this package; the module's `PHANTOM` is the one instance
 MODULES = {
     "chest-xray": "chest_xray",
+    "echocardiogram": "echocardiogram",
 }
 
 
