@@ -1,7 +1,7 @@
 """The beating heart in an apical view, as distances in mm from every point of a picture to the heart's surfaces.
 
-`u` runs across the long axis to the patient's left, `d` along it from the apex of the left ventricle's cavity to the base. Tissue
-keeps its volume: at full ventricle (index `_d`) a point lies where
+`u` runs across the long axis to the patient's left, `d` along it from the apex of the left ventricle's cavity to the
+base. Tissue keeps its volume: at full ventricle (index `_d`) a point lies where
 
     r_d^2 = (r^2 - w^2) L / L_d + w_d^2,    d_d = d L_d / L
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from medvlm_lab.phantoms.echo_cycle import AREA_LENGTH, CENTER, Beat, beat
+from medvlm_lab.phantoms.echo_cycle import AREA_LENGTH, CENTER, beat
 from medvlm_lab.phantoms.echo_scene import EchoScene
 
 if TYPE_CHECKING:
@@ -153,9 +153,10 @@ class Heart:
         one = torch.ones(1, 1, 1).to(self.x) * lay.length
         la = self._atrium(lay.la_center, lay.la_half, one, lay.bottom) - ATRIAL_WALL
         ra = self._atrium(lay.ra_center, lay.ra_half, one - TRICUSPID_MM, lay.bottom - 3.0) - ATRIAL_WALL
-        ventricles = torch.minimum(v["epi"], torch.maximum(v["rv"], v["s"] * 0 - 99) - RV_WALL)
         low = (v["s"] - 1) * lay.length
-        heart = torch.minimum(torch.maximum(ventricles, low - 6), torch.minimum(torch.maximum(la, -low - 12), torch.maximum(ra, -low - 18)))
+        heart = torch.maximum(torch.minimum(v["epi"], v["rv"] - RV_WALL), low - 6)
+        for atrium, above in ((la, 12), (ra, 18)):
+            heart = torch.minimum(heart, torch.maximum(atrium, -low - above))
         s, left = v["s"], (self.u < -0.6 * lay.half)
         # thickest beside the lateral wall and the right heart, thin at the apex, gone behind the left atrium
         share = torch.where(left, 0.85 - 0.25 * (s - 0.9).abs(), 1.0 - 1.1 * (s - 0.6).abs())

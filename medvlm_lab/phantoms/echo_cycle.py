@@ -1,6 +1,7 @@
 """The heart's beat: how full the left ventricle is and which valves stand open, at each frame of a cine.
 
-Systole lasts 546 - 2.1 x rate milliseconds (Weissler et al. 1968); the ventricle fills early (E) and with the atrial kick (A).
+Systole lasts 546 - 2.1 x rate milliseconds (Weissler et al. 1968); the ventricle fills early (E) and with the atrial
+kick (A).
 """
 
 from __future__ import annotations

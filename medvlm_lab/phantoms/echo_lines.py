@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from medvlm_lab.phantoms.echo_anatomy import BASE, ROOT_MM, RV_APEX, TRICUSPID_MM, Layout
+from medvlm_lab.phantoms.echo_anatomy import ROOT_MM, RV_APEX, TRICUSPID_MM, Layout
 from medvlm_lab.phantoms.echo_cycle import CENTER
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Lines:
         return self.layout.center(s) + side * self.beat.half_width * level
 
     def mitral(self) -> dict[str, Points]:
-        """Anterior leaflet from the septum (in a five-chamber view from the aortic root), posterior one from the left."""
+        """Anterior leaflet from the septum (or the aortic root), posterior one from the free wall."""
         b, clip = self.beat, self.layout.scene.find("MitraClip")
         left, right = self.border(1.0, -1), self.border(1.0, 1)
         if self.layout.five:
@@ -43,8 +43,8 @@ class Lines:
         meet = (left + 0.60 * wide, b.length - 3.5)
         if clip:
             meet = (meet[0] - 0.05 * wide, b.length - 5.0)
-        open_front = (left + 0.13 * wide, b.length - 0.66 * wide)
-        open_back = (right - 0.06 * wide, b.length - 0.40 * wide)
+        open_front = (left + 0.13 * wide, b.length - 0.78 * wide)
+        open_back = (right - 0.06 * wide, b.length - 0.46 * wide)
         if clip:  # held together: the leaflets only belly
             open_front = open_back = (meet[0], meet[1] - 3.0)
         return {
@@ -60,9 +60,11 @@ class Lines:
         left = right - 0.92 * lay.rv_width
         wide = right - left
         meet = (right - 0.42 * wide, plane - 3.0)
+        septal = (right - 0.08 * wide, plane - 0.40 * wide)
+        free = (left + 0.12 * wide, plane - 0.55 * wide)
         return {
-            "septal": _leaflet((right, plane), meet, (right - 0.08 * wide, plane - 0.40 * wide), b.mitral, -0.06 * wide),
-            "free": _leaflet((left, plane), meet, (left + 0.12 * wide, plane - 0.55 * wide), b.mitral, 0.08 * wide),
+            "septal": _leaflet((right, plane), meet, septal, b.mitral, -0.06 * wide),
+            "free": _leaflet((left, plane), meet, free, b.mitral, 0.08 * wide),
         }
 
     def aortic(self) -> dict[str, Points]:
@@ -100,14 +102,10 @@ class Lines:
         return [(meet[0], meet[1] + 2.0), (meet[0] - 1.0, meet[1] - 7.0)]
 
     def stent(self) -> list[Points]:
-        """The two sides of an aortic prosthesis' frame, and the struts between them at both ends."""
-        out = []
-        corners = {}
-        for side in (-1, 1):
-            top, low = self._root(-7.0), self._root(13.0)
-            corners[side] = [(top[0] + side * 0.98 * ROOT_MM, top[1]), (low[0] + side * 0.86 * ROOT_MM, low[1])]
-            out.append(corners[side])
-        return out
+        """The two sides of an aortic prosthesis' frame."""
+        top, low = self._root(-7.0), self._root(13.0)
+        ends = ((top, 0.98 * ROOT_MM), (low, 0.86 * ROOT_MM))
+        return [[(u + side * wide, d) for (u, d), wide in ends] for side in (-1, 1)]
 
     def place(self, points: Points) -> Float[np.ndarray, "f k 2"]:
         """(x, y) in the picture's millimetres."""

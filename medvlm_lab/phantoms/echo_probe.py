@@ -2,8 +2,8 @@
 
     echo = |(scatterers x echogenicity + reflectors) * point-spread function|,  picture = log(echo)
 
-in the probe's own coordinates, depth along each beam. The beam has a constant angle, so that its width in millimetres grows with
-depth, and it is narrowest in its focus. Interference of many scatterers in one such spot is what makes speckle.
+in the probe's own coordinates, depth along each beam. The beam has a constant angle, so that its width in millimetres
+grows with depth, and it is narrowest in its focus. Interference of many scatterers in one such spot makes speckle.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class Probe:
         shift = torch.from_numpy(hashed(self.seeds, purpose, 2)[0] % 60).to(u)
         at = torch.stack([u / mm + shift[0] - 30, d / mm + shift[1] - 30], -1) * (1 / 64)
         flat = at.reshape(1, -1, self.beams, 2)
-        return F.grid_sample(_rough(str(self.device)), flat, padding_mode="reflection", align_corners=False).reshape(u.shape)
+        pattern = _rough(str(self.device))
+        return F.grid_sample(pattern, flat, padding_mode="reflection", align_corners=False).reshape(u.shape)
 
     def still_noise(self, purpose: int, frames: int) -> Float[Tensor, "f R B"]:
         """White noise, new in each frame, the same for the same scene."""
@@ -103,7 +104,7 @@ class Probe:
         decibel = (envelope + 1e-5).log() * (20 / math.log(10)) + 4.5 * scene.gain
         grey = (decibel * (1 / span) + 1.0).clamp(0, 1.1)
         grey = grey * grey * (0.5 + 0.5 * grey)  # the scanner's own grey curve: dark blood
-        return _blur(_blur(grey, 2, -1), 1, -2).clamp(0, 1)  # and its speckle reduction
+        return _blur(_blur(grey, 3, -1), 2, -2).clamp(0, 1)  # and its speckle reduction
 
     def scan_convert(self, polar: Float[Tensor, "f R B"], fov_mm: float, size: int) -> Float[Tensor, "f h w"]:
         """From beams to a picture, black outside the sector."""
@@ -112,7 +113,10 @@ class Probe:
         row = (radius - FIRST_MM) * (2 / (self.step * (self.rows - 1))) - 1
         at = torch.stack([angle * (1 / self.half), row], -1)[None]
         picture = F.grid_sample(polar[None], at, mode="bilinear", align_corners=True)[0]
-        return picture * sector(x, y, self.depth_mm, self.half)
+        picture = picture * sector(x, y, self.depth_mm, self.half)
+        # the probe's marker stands on the patient's left
+        dot = 2.2 - ((x - 0.13 * self.depth_mm) ** 2 + (y - 4.0) ** 2).sqrt()
+        return torch.maximum(picture, 0.55 * (dot * (size / fov_mm)).clamp(0, 1))
 
 
 def pixel_mm_grid(fov_mm: float, depth_mm: float, size: int, device) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # amplitude of the echo: 1 is the brightest, blood a hundredth
 BLOOD, MUSCLE, THIN, FAT, AROUND = 0.0035, 0.13, 0.075, 0.05, 0.022
-LEAFLET_MM, LEAD_MM, CLIP_MM, STENT_MM = 0.8, 0.8, 2.0, 1.2  # half thickness
+LEAFLET_MM, LEAD_MM, CLIP_MM, STENT_MM = 0.6, 0.8, 2.0, 1.2  # half thickness
 
 
 def soft(mm: Tensor, width: float = 1.4) -> Tensor:
@@ -43,7 +43,7 @@ def cine(scene: EchoScene, size: int, device: torch.device) -> Float[Tensor, "f 
     through = transmission(probe) * shade
     mirror = mirror * (0.75 + 0.3 * one)  # rough at the scale of the wave
     envelope = probe.receive((one * echo + mirror) * through, (two * (echo + 0.3 * mirror)) * through)
-    envelope = envelope + clutter(probe, envelope)
+    envelope = envelope + clutter(probe)
     picture = probe.scan_convert(probe.compress(envelope), layout.fov_mm, size)
     return picture.mul_(255).round_().mul_(1 / 255)
 
@@ -54,7 +54,8 @@ def tissue_place(heart: Heart) -> tuple[Tensor, Tensor]:
     full, low = lay.length, heart.d - heart.length
     # between the moving valve plane and the resting roof of the atria, tissue is stretched evenly
     atrial = full + low * ((lay.bottom - full) / (lay.bottom - heart.length))
-    along = torch.where(heart.d < 0, heart.d, torch.where(low < 0, v["along"], torch.where(heart.d < lay.bottom, atrial, heart.d)))
+    below = torch.where(heart.d < lay.bottom, atrial, heart.d)
+    along = torch.where(heart.d < 0, heart.d, torch.where(low < 0, v["along"], below))
     return v["place"], along
 
 
@@ -81,16 +82,19 @@ def tissue(heart: Heart, probe: Probe) -> Float[Tensor, "f R B"]:
     # walls along the beam send less back than walls across it
     patch = probe.patches(v["place"], v["along"], 11.0, 74)
     lost = probe.patches(x, y * 0.3, 15.0, 75)
-    weak = (1 - lay.scene.dropout * (0.55 + 1.1 * lost).clamp(0, 1.15)).clamp(min=0.1)
+    weak = (1 - lay.scene.dropout * (0.6 + 1.5 * lost).clamp(0, 1.25)).clamp(min=0.1)
     septal = soft(-heart.u - 0.2 * lay.half, 25.0) * soft(heart.d - 0.15 * lay.length, 30.0)
-    muscle = MUSCLE * (1 + 0.55 * patch) * (0.55 + 0.9 * septal + 0.35 * right) * torch.maximum(weak, 0.8 * septal)
+    fine = probe.patches(v["place"], v["along"] * 0.6, 4.5, 76)
+    muscle = MUSCLE * (1 + 0.6 * patch + 0.5 * fine).clamp(min=0.12)
+    muscle = muscle * (0.35 + 1.1 * septal + 0.3 * right) * torch.maximum(weak, 0.8 * septal)
     thin = THIN * (1 + 0.5 * patch) * weak
     echo = paint(echo, thin, soft(RV_WALL - v["rv"]) * upper * soft(v["epi"]))
     wall = torch.minimum(a["la"], a["ra"])
     echo = paint(echo, 1.5 * thin, soft(ATRIAL_WALL - wall) * lower * soft(v["epi"] + 2.0))
     echo = paint(echo, 1.6 * thin, soft(2.4 - a["root"]) * soft(low + 4))
     echo = paint(echo, BLOOD, soft(-v["rv"]) * soft(-low - TRICUSPID_MM) * soft(v["epi"]))
-    echo = paint(echo, BLOOD, soft(-a["ra"]) * soft(low + TRICUSPID_MM) * soft(a["la"] - ATRIAL_WALL) * soft(a["root"] - 2.0))
+    right_atrium = soft(-a["ra"]) * soft(low + TRICUSPID_MM) * soft(a["la"] - ATRIAL_WALL) * soft(a["root"] - 2.0)
+    echo = paint(echo, BLOOD, right_atrium)
     echo = paint(echo, muscle, soft(-v["epi"]) * soft(-low + 1.0, 3.0))
     groove = soft(6.5 - ((heart.u - lay.hinge + 4) ** 2 + low * low * 0.7).sqrt(), 6.0)  # the fibrous crux
     echo = torch.maximum(echo, 0.42 * groove)
@@ -101,21 +105,20 @@ def tissue(heart: Heart, probe: Probe) -> Float[Tensor, "f R B"]:
 
 
 def papillary(heart: Heart, echo: Tensor) -> Tensor:
-    """The anterolateral papillary muscle along the free wall, and trabeculae at the apex."""
+    """The anterolateral papillary muscle along the free wall."""
     v = heart.ventricles
     s = v["s"]
     wide = 0.11 * heart.half * (1 - ((s - 0.46) * 5.5) ** 2).clamp(min=0)
-    echo = paint(echo, 0.6 * MUSCLE, soft(v["endo"] + wide + 0.6) * soft(-v["endo"]) * (heart.u > 0) * soft(wide))
-    return echo
+    return paint(echo, 0.6 * MUSCLE, soft(v["endo"] + wide + 0.6) * soft(-v["endo"]) * (heart.u > 0) * soft(wide))
 
 
 def add_lines(layout: Layout, probe: Probe, mirror: Tensor) -> Tensor | float:
     """Adds what reflects like a mirror to `mirror`, and returns what passes through it."""
     lines, scene = Lines(layout), layout.scene
     for points in (*lines.mitral().values(), *lines.aortic().values()):
-        _add(lines, points, probe, mirror, LEAFLET_MM, 0.19)
+        _add(lines, points, probe, mirror, LEAFLET_MM, 0.24)
     for points in lines.tricuspid().values():
-        _add(lines, points, probe, mirror, LEAFLET_MM, 0.10)
+        _add(lines, points, probe, mirror, LEAFLET_MM, 0.12)
     metal = []
     if scene.find("pacemaker lead"):
         metal.append((lines.lead(), LEAD_MM, 0.5))
@@ -135,7 +138,7 @@ def add_lines(layout: Layout, probe: Probe, mirror: Tensor) -> Tensor | float:
 
 def _add(lines: Lines, points, probe: Probe, onto: Tensor, thick: float, bright: float) -> None:
     rows, columns, mm = distance(lines.place(points), probe.x, probe.y)
-    drawn = bright * soft(thick - mm, 1.2)
+    drawn = bright * soft(thick - mm, 1.0)
     onto[:, rows, columns] = torch.maximum(onto[:, rows, columns], drawn)
 
 
@@ -152,10 +155,11 @@ def transmission(probe: Probe) -> Float[Tensor, "1 R B"]:
     return (tgc * (1 + 1.2 * beams) * torch.exp(-3.2 * (dark + 0.8 * other)))[None]
 
 
-def clutter(probe: Probe, envelope: Tensor) -> Tensor:
-    """Reverberation near the probe, haze of side lobes in the chambers, and noise that compensation lifts in the depth."""
+def clutter(probe: Probe) -> Tensor:
+    """Reverberation near the probe, haze of side lobes, and noise that compensation lifts in the depth."""
     scene, r = probe.scene, probe.radius[None]
-    near = (0.05 + 0.28 * scene.haze) * torch.exp(-(r - 4.0) * (1 / 8.5)) + 0.16 * torch.exp(-((r - 5.5) * 0.55) ** 2)
+    near = (0.05 + 0.20 * scene.haze) * torch.exp(-(r - 4.0) * (1 / (8.0 + 10.0 * scene.haze)))
+    near = near + 0.16 * torch.exp(-(((r - 5.5) * 0.55) ** 2))
     rings = 0.7 + 0.3 * torch.cos(r * 1.9)
     one, two = (probe.still_noise(p, 1) for p in (91, 94))
     fixed = probe.receive(one, two) * near * rings + near * 0.3

@@ -22,7 +22,7 @@ class EchoScene(Scene):
     """A two-dimensional apical cine of 32 frames. Volumes by area-length, at end-diastole unless named otherwise."""
 
     heart_rate_bpm: float = number(70.0, 50.0, 140.0, "bpm", "beats per minute")
-    ejection_fraction_percent: float = number(62.0, 10.0, 80.0, "percent", "share of its blood the left ventricle ejects")
+    ejection_fraction_percent: float = number(62.0, 10.0, 80.0, "percent", "share of the blood that is ejected")
     ventricle_ml: float = number(110.0, 50.0, 320.0, "ml", "left ventricle at end-diastole")
     sphericity: float = number(0.4, 0.0, 1.0, "", "0 a slim left ventricle, 1 a round one")
     wall_mm: float = number(9.0, 6.0, 20.0, "mm", "septum and free wall at end-diastole")
@@ -119,7 +119,8 @@ def draw(seed: int, hospital: int, rng: np.random.Generator) -> EchoScene:
         ejection_fraction_percent=float(round(ejection)), ventricle_ml=float(np.clip(ventricle, 60, 310)),
         sphericity=clip("sphericity", 0.3 + 0.12 * n[4] + 0.35 * failing), wall_mm=float(round(wall, 1)),
         atrium_ml=float(62 + 62 * u[10] ** 1.4 if wide else np.clip(32 + 16 * big + 4 * n[5], 24, 54)),
-        right_ventricle=clip("right_ventricle", 0.4 + 0.16 * n[6]), right_atrium=clip("right_atrium", 0.4 + 0.16 * n[7]),
+        right_ventricle=clip("right_ventricle", 0.4 + 0.16 * n[6]),
+        right_atrium=clip("right_atrium", 0.4 + 0.16 * n[7]),
         five_chamber=int(u[11] < 0.1), apex_mm=clip("apex_mm", 22 + 4 * n[8]),
         margin_mm=clip("margin_mm", 12 + 12 * u[12]), shift_mm=clip("shift_mm", 7 + 4 * n[9]),
         axis_degrees=clip("axis_degrees", 1 + 4.5 * n[17]), sector_degrees=clip("sector_degrees", 78 + 4 * n[18]),
