@@ -23,6 +23,7 @@ MODULES = {
     "chest-xray": "chest_xray",
     "abdominal-ct": "abdominal_ct",
     "pet": "pet",
+    "echocardiogram": "echocardiogram",
 }
 
 

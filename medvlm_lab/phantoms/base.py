@@ -83,6 +83,7 @@ class Phantom(ABC):
     channels: ClassVar[int] = 1  # of `render`: 1 grey, 3 colour; a cine or a volume: its frames or slices
     units: ClassVar[str] = ""
     window: ClassVar[tuple[float, float]] = (0.5, 1.0)  # (center, width) to display what `render` returns
+    fps: ClassVar[float | None] = None  # of a cine; its masks have the frames as their second axis
 
     @abstractmethod
     def draw(self, seed: int, hospital: int = 0) -> Scene:
@@ -97,12 +98,12 @@ class Phantom(ABC):
     @abstractmethod
     def masks(
         self, scenes: Sequence[Scene], size: int = 224, device: str | torch.device | None = None
-    ) -> dict[str, Bool[Tensor, "n h w"]]:
+    ) -> dict[str, Bool[Tensor, "n *frames h w"]]:
         """Anatomy by name, and every finding that there is under its `mask_name`; empty where a scene lacks it."""
 
     @abstractmethod
     def measure(
-        self, scenes: Sequence[Scene], masks: dict[str, Bool[Tensor, "n h w"]]
+        self, scenes: Sequence[Scene], masks: dict[str, Bool[Tensor, "n *frames h w"]]
     ) -> dict[str, Float[Tensor, " n"]]:
         """Measurements read off the masks, with the unit in each name; NaN where a scene lacks what is measured."""
 
@@ -162,7 +163,7 @@ class Phantom(ABC):
         mm = self.pixel_mm(scene, size)
         return MedicalImage(
             pixels, self.modality, spacing_mm=mm and (mm, mm), window=None if self.channels == 3 else self.window,
-            units=self.units, source=f"simulated by medvlm_lab.phantoms ({self.name}, seed {scene.seed})",
+            units=self.units, fps=self.fps, source=f"simulated by medvlm_lab.phantoms ({self.name}, seed {scene.seed})",
             name=f"{self.name}-{scene.seed:013x}", anatomy=self.anatomy, simulated=True,
         )
 

@@ -138,8 +138,7 @@ class Export:
                 for key, mask in masks.items():
                     if bool(mask[row].any()):
                         files[key] = str(Path("masks", name, key.replace(" ", "-") + ".png"))
-                        picture = mask[row].numpy()[None].astype(np.float32)
-                        write_whole(self.out / files[key], png(picture, simulator, scene, self.size))
+                        write_whole(self.out / files[key], mask_png(mask[row].numpy(), simulator, scene))
             numbers_read = {k: round(float(v[row]), 4) for k, v in measured.items() if not np.isnan(float(v[row]))}
             yield json.dumps(self._line(simulator, scene, image, files, numbers_read), ensure_ascii=False) + "\n"
 
@@ -190,7 +189,7 @@ def export_scene(simulator: Phantom, scene: Scene, out: str | Path, size: int = 
     try:
         write_whole(folder / "image.png", png(pixels[0], simulator, scene, size))
         for name, mask in present.items():
-            write_whole(folder / study["masks"][name], png(mask[None].astype(np.float32), simulator, scene, size))
+            write_whole(folder / study["masks"][name], mask_png(mask, simulator, scene))
         write_whole(folder / "study.json", (json.dumps(study, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise MedVLMError(f"Cannot write to {out} ({error.strerror or error}); name another folder.") from error
@@ -205,16 +204,27 @@ def write_whole(path: Path, content: bytes) -> None:
     os.replace(part, path)
 
 
+def mask_png(mask: np.ndarray, simulator: Phantom, scene: Scene) -> bytes:
+    """PNG of a mask (h, w), of a cine's (f, h, w): 255 where it is true."""
+    return _png(255 * mask.astype(np.uint8).reshape(-1, *mask.shape[-2:]), simulator, scene)
+
+
 def png(pixels: np.ndarray, simulator: Phantom, scene: Scene, size: int) -> bytes:
-    """8-bit PNG of one picture (c, h, w) in its window, saying that it is simulated."""
+    """8-bit PNG of one picture (c, h, w) in its window, saying that it is simulated; animated if it is a cine."""
+    center, width = simulator.window if pixels.shape[0] != 3 else (0.5, 1.0)
+    eight = np.clip(np.rint((pixels - (center - width / 2)) / width * 255), 0, 255).astype(np.uint8)
+    return _png(eight.transpose(1, 2, 0)[None] if pixels.shape[0] == 3 else eight, simulator, scene)
+
+
+def _png(frames: np.ndarray, simulator: Phantom, scene: Scene) -> bytes:
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    center, width = simulator.window if pixels.shape[0] != 3 else (0.5, 1.0)
-    eight = np.clip(np.rint((pixels - (center - width / 2)) / width * 255), 0, 255).astype(np.uint8)
     note, buffer = PngInfo(), io.BytesIO()
     note.add_text("Comment", f"{SIMULATED_NOTE} ({simulator.name}, seed {scene.seed}). Not for clinical use.")
-    Image.fromarray(eight.transpose(1, 2, 0).squeeze()).save(buffer, "PNG", pnginfo=note)
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    cine = {"save_all": True, "append_images": others, "duration": 1000 / (simulator.fps or 10)} if others else {}
+    first.save(buffer, "PNG", pnginfo=note, **cine)
     return buffer.getvalue()
 
 

@@ -51,6 +51,8 @@ def encode(pixels: Float[np.ndarray, "c h w"], simulator: Phantom, scene: Scene,
     frames, data.Rows, data.Columns = grey.shape
     if frames > 1:
         data.NumberOfFrames = frames
+        if simulator.fps:
+            data.FrameTime = f"{1000 / simulator.fps:g}"
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
     data.RescaleSlope, data.RescaleIntercept = f"{slope:.10g}", f"{intercept:.10g}"

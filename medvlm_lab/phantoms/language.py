@@ -78,19 +78,23 @@ def forms(pattern: str) -> Iterator[str]:
     yield from dict.fromkeys(walk(parse(pattern)))
 
 
-def fill(form: str, facts: Mapping[str, str]) -> str:
-    """A form as a sentence: slots filled, blanks tidied, "a" before a vowel made "an", first letter upper case.
-
-    Raises MedVLMError for a slot that has no fact.
-    """
+def insert(form: str, facts: Mapping[str, str]) -> str:
+    """A form with its slots filled. Raises MedVLMError for a slot that has no fact."""
 
     def fact(match: re.Match) -> str:
         if match[1] not in facts:
             raise MedVLMError(f"Sentence {form!r} needs <{match[1]}>; known: {', '.join(sorted(facts))}.")
         return facts[match[1]]
 
-    text = re.sub(r"<([^>]+)>", fact, form)
-    text = re.sub(r"\s+", " ", text).strip()
+    return re.sub(r"<([^>]+)>", fact, form)
+
+
+def fill(form: str, facts: Mapping[str, str]) -> str:
+    """A form as a sentence: slots filled, blanks tidied, "a" before a vowel made "an", first letter upper case.
+
+    Raises MedVLMError for a slot that has no fact.
+    """
+    text = re.sub(r"\s+", " ", insert(form, facts)).strip()
     text = re.sub(r"\s+([.,?;])", r"\1", text)
     text = re.sub(r"\b([Aa]) (?=[aeiou]|8|11\b|18\b)", r"\1n ", text)
     return text[:1].upper() + text[1:]

@@ -1,7 +1,8 @@
 """From a scene to questions with answers: presence, side, severity, place, size, and what the picture is.
 
 A modality's `wording/NAME.toml` has the branch `ask`: `presence`, `side`, `choice`, `severity`, `grade`, `region`,
-`measurement`, `normal`, `only`, and under `general` questions whose answer never changes.
+`measurement`, `normal`, `only`, and under `general` questions whose answer never changes
+or is one of the scene's facts ("<rate> bpm"), with the `mask` that justifies it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from medvlm_lab.phantoms.base import Phantom, Question
-from medvlm_lab.phantoms.language import Grammar
+from medvlm_lab.phantoms.language import Grammar, insert
 from medvlm_lab.phantoms.report_writer import facts_of
 from medvlm_lab.phantoms.scene import Finding, Scene
 
@@ -35,9 +36,10 @@ def write_questions(phantom: Phantom, scene: Scene, rng: np.random.Generator, wo
     if len(diseases) == 1:
         text, f = grammar.say(("ask", "only"), {}, rng, wording), diseases[0]
         asked.append(Question(text, f.mask_name, False, "ABN", f.mask_name))
+    numbers = phantom.facts(scene)
     for name, fixed in grammar.data["ask"]["general"].items():
         text = grammar.say(("ask", "general", name), {}, rng, wording)
-        asked.append(Question(text, fixed["answer"], False, fixed["type"]))
+        asked.append(Question(text, insert(fixed["answer"], numbers), False, fixed["type"], fixed.get("mask", "")))
     return [asked[i] for i in rng.permutation(len(asked))]
 
 
