@@ -84,7 +84,7 @@ class Organs:
         nx, ny = cos / body.ca, sin / body.cb
         norm = (nx * nx + ny * ny).sqrt()
         nx, ny = nx / norm, ny / norm
-        inset = bow + thick + 1.5 + 0.45 * self.fluid_gap
+        inset = bow + thick + 1.5 + 0.45 * self.fluid_gap + 0.08 * (long - 105).clamp(min=0)
         dx, dy = body.x - (px - nx * inset), body.y - (py - ny * inset)
         u, v = dy * nx - dx * ny, dx * nx + dy * ny
         w = u * 2 / long

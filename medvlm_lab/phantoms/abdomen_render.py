@@ -79,7 +79,7 @@ def _kidney(canvas: Canvas, organs: Organs, side: str) -> None:
     for k in range(7):
         angle = torch.as_tensor(1.05 + 0.70 * k, device=body.device) + 0.08 * body.drift(321 + k)
         c, s = angle.cos(), angle.sin()
-        pyramid = ellipse(u, v, 0.10 * r + 0.52 * r * c, 0.52 * r * s, 0.24 * r, 0.17 * r, c, s)
+        pyramid = ellipse(u, v, 0.10 * r + 0.52 * r * c, 0.52 * r * s, 0.27 * r, 0.20 * r, c, s)
         part.put(torch.minimum(pyramid, deep), medulla, soft_mm=1.0)
     part.finish()
     u, v = kidney.u, kidney.v
