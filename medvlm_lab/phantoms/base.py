@@ -83,6 +83,7 @@ class Phantom(ABC):
     channels: ClassVar[int] = 1  # of `render`: 1 grey, 3 colour; a cine or a volume: its frames or slices
     units: ClassVar[str] = ""
     window: ClassVar[tuple[float, float]] = (0.5, 1.0)  # (center, width) to display what `render` returns
+    inverted: ClassVar[bool] = False  # low values shown bright
     fps: ClassVar[float | None] = None  # of a cine; its masks have the frames as their second axis
 
     @abstractmethod
@@ -164,7 +165,7 @@ class Phantom(ABC):
         return MedicalImage(
             pixels, self.modality, spacing_mm=mm and (mm, mm), window=None if self.channels == 3 else self.window,
             units=self.units, fps=self.fps, source=f"simulated by medvlm_lab.phantoms ({self.name}, seed {scene.seed})",
-            name=f"{self.name}-{scene.seed:013x}", anatomy=self.anatomy, simulated=True,
+            name=f"{self.name}-{scene.seed:013x}", anatomy=self.anatomy, simulated=True, inverted=self.inverted,
         )
 
 

@@ -213,6 +213,8 @@ def png(pixels: np.ndarray, simulator: Phantom, scene: Scene, size: int) -> byte
     """8-bit PNG of one picture (c, h, w) in its window, saying that it is simulated; animated if it is a cine."""
     center, width = simulator.window if pixels.shape[0] != 3 else (0.5, 1.0)
     eight = np.clip(np.rint((pixels - (center - width / 2)) / width * 255), 0, 255).astype(np.uint8)
+    if simulator.inverted:
+        eight = 255 - eight
     return _png(eight.transpose(1, 2, 0)[None] if pixels.shape[0] == 3 else eight, simulator, scene)
 
 

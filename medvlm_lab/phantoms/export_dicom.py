@@ -53,7 +53,7 @@ def encode(pixels: Float[np.ndarray, "c h w"], simulator: Phantom, scene: Scene,
         data.NumberOfFrames = frames
         if simulator.fps:
             data.FrameTime = f"{1000 / simulator.fps:g}"
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME1" if simulator.inverted else "MONOCHROME2"
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
     data.RescaleSlope, data.RescaleIntercept = f"{slope:.10g}", f"{intercept:.10g}"
     data.WindowCenter, data.WindowWidth = f"{center:g}", f"{width:g}"

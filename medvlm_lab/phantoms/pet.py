@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
 
-    from medvlm_lab.image import MedicalImage
 
 ORGANS = ("brain", "heart", "right lung", "left lung", "liver", "spleen", "right kidney", "left kidney", "bladder")
 
@@ -121,10 +119,6 @@ class Pet(Phantom):
 
     def pixel_mm(self, scene: PetScene, size: int) -> float:
         return scene.fov_mm / size
-
-    def image(self, scene: PetScene, size: int = 512) -> MedicalImage:
-        """The picture of one scene, dark on white, marked as simulated."""
-        return dataclasses.replace(super().image(scene, size), inverted=self.inverted)
 
 
 def _axes(scene: PetScene, size: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -64,6 +64,20 @@ def test_outline_is_the_masks_border():
     assert line[5, 5] and line[6, 10] and not line[10, 10] and not line[4, 10] and not (line & ~mask).any()
 
 
+@pytest.mark.parametrize("name", lab.phantoms.names())
+def test_every_phantom_can_be_built_by_hand(name):
+    state = logic.start(name, seed=3)
+    assert logic.controls(state.scene) and logic.places(state.scene)
+    names = logic.mask_names(state)
+    outlined = logic.replace(state, shown=tuple(names))
+    assert logic.picture(outlined).size == logic.picture(state).size
+    assert logic.report_html(state) and "<td>" in logic.questions_html(state)
+    for place in logic.places(state.scene):  # each may be refused by this scene, but only with a sentence
+        region = place.regions[0] if place.regions else ""
+        tried = logic.put(state, place, True, region, 0.6, (place.low + min(place.high, 1e6)) / 2)
+        assert tried.error or tried.scene.find(place.kind, place.side) is not None
+
+
 def test_shell_follows_and_exports(tmp_path):
     studio = lab.widgets.phantom_studio("chest-xray", seed=1)
     before = studio.view.value
