@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MODULES = {
     "chest-xray": "chest_xray",
     "echocardiogram": "echocardiogram",
+    "heart-sounds": "heart_sounds",
 }
 
 

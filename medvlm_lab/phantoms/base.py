@@ -83,6 +83,7 @@ class Phantom(ABC):
     channels: ClassVar[int] = 1  # of `render`: 1 grey, 3 colour; a cine or a volume: its frames or slices
     units: ClassVar[str] = ""
     window: ClassVar[tuple[float, float]] = (0.5, 1.0)  # (center, width) to display what `render` returns
+    sampling_hz: ClassVar[int | None] = None  # of what `audio` returns, where a modality can be heard
     fps: ClassVar[float | None] = None  # of a cine; its masks have the frames as their second axis
 
     @abstractmethod
