@@ -66,6 +66,27 @@ EXERCISES: dict[str, Exercise] = {
         hint="How many of its 200 answers are right?",
         mistakes={0: "That is its sensitivity: it finds none of the sick.", 5: "That is its error."},
     ),
+    "02.1": Exercise(
+        question="A nodule spans 30 columns of an image whose pixels are 0.4 mm apart. How wide is it, in mm?",
+        answer=12,
+        why="30 · 0.4 mm = 12 mm. Without the spacing in the header, no size can be told from pixels.",
+        hint="Columns times the distance between columns.",
+        mistakes={75: "That divides by the spacing; each column is 0.4 mm wide.", 30: "That is in pixels."},
+    ),
+    "02.2": Exercise(
+        question="A CT window has center 50 HU and width 400 HU. From which value downwards is everything black?",
+        answer=-150,
+        why="center − width / 2 = 50 − 200 = −150 HU; from 250 HU upwards everything is white.",
+        hint="The window reaches half its width to both sides of its center.",
+        mistakes={250: "From there upwards everything is white.", -350: "That takes the whole width downwards."},
+    ),
+    "02.3": Exercise(
+        question="A region of a bone scan has 400 counts. By how many percent does such a count scatter?",
+        answer=5,
+        why="√400 = 20 counts, and 20 / 400 = 5 %. With a quarter of the dose it would be 10 %.",
+        hint="n counts scatter by √n.",
+        mistakes={20: "That is the scatter in counts; as a share of 400?", 0.05: "As a share, yes; in percent?"},
+    ),
     "12.1": Exercise(
         question="A ViT cuts a 224 × 224 image into patches of 32 × 32. How many image tokens, without a class token?",
         answer=49,

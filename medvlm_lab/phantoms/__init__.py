@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: name → module in this package; the module's `PHANTOM` is the one instance
 MODULES = {
     "chest-xray": "chest_xray",
+    "abdominal-ct": "abdominal_ct",
+    "pet": "pet",
     "echocardiogram": "echocardiogram",
     "heart-sounds": "heart_sounds",
 }

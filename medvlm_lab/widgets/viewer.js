@@ -84,6 +84,7 @@ function render({ model, el }) {
     const whole = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength); // aligned for its type
     const values = new ARRAYS[about.type](whole);
     asked.delete(about.frame);
+    if (!frames.size) readout.textContent = "";
     frames.set(about.frame, { ...about, values });
     keptBytes += values.byteLength;
     for (const [index, old] of frames) {
@@ -136,7 +137,10 @@ function render({ model, el }) {
       frameSlider.value.textContent = `${index + 1} / ${facts.frames}`;
     }
     showWindow();
-    if (!frame) return request(index);
+    if (!frame) {
+      if (!frames.size) readout.textContent = "Run this cell to bring the picture here."; // a saved notebook, no kernel
+      return request(index);
+    }
     request(index + 1); // the next one is most likely wanted next
     const { rows, columns, values } = frame;
     image.width = columns;

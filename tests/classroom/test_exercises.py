@@ -45,7 +45,7 @@ def test_rounding_is_accepted():
 
 def test_unknown_exercise_suggests_the_nearest():
     with pytest.raises(UnknownNameError, match="00.1"):
-        check("0.1", 3)
+        check("00.11", 3)
 
 
 def test_verdict_is_shown_escaped_and_announced():

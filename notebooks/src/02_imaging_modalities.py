@@ -1,0 +1,269 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   medvlm:
+#     timeout: 90
+# ---
+
+# %% [markdown]
+# # 02 · Imaging modalities
+#
+# **What does each machine measure, and what does that make easy or impossible to see?**
+#
+# Time: 30 minutes to read, under a minute to run. *Not for clinical use.*
+
+# %%
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from skimage import color, transform
+
+import medvlm_lab as lab
+
+lab.style.apply()
+lab.samples()
+
+# %% [markdown]
+# All of these are real. A model that reads images has to cope with every one of them, and each came about in its own
+# way.
+#
+# **Predict.** Which kinds of imaging send ionising radiation through the patient? Choose several with Ctrl or Cmd.
+
+# %%
+kinds = ["X-ray", "CT", "MR", "ultrasound", "nuclear medicine"]
+mine = ipywidgets.SelectMultiple(options=kinds, rows=5, description="Ionising:")
+mine
+
+# %%
+print("X-ray, CT and nuclear medicine.", f"You: {', '.join(mine.value) or 'no answer'}.")
+
+
+# %%
+def row(pictures, width=11, height=3.2):
+    """Pictures side by side under their titles; of grey ones, the brightest 0.5 % are plain white."""
+    figure, axes = plt.subplots(1, len(pictures), figsize=(width, height))
+    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
+        axis.imshow(picture, vmax=None if picture.ndim == 3 else np.percentile(picture, 99.5))
+        axis.set_title(title)
+        axis.axis("off")
+    plt.tight_layout()
+    plt.show()
+
+
+# %% [markdown]
+# ## X-ray: a shadow
+#
+# Rays are weakened on their way: $I = I_0\,e^{-\int \mu\,dx}$ (Beer and Lambert), with $\mu$ large in bone, middling in
+# water and muscle, next to nothing in air. The picture is a *sum along the ray*: depth is lost, and a nodule may hide
+# behind a rib. Made for bones and lungs; fast and cheap.
+
+# %%
+xray = lab.phantom("chest-xray")
+thickness_cm = np.linspace(0, 25, 100)
+figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
+for name, per_cm in (("lung", 0.05), ("muscle", 0.2), ("bone", 0.5)):
+    axes[0].semilogy(thickness_cm, np.exp(-per_cm * thickness_cm), label=f"{name}, μ = {per_cm} / cm")
+axes[0].set(xlabel="thickness, cm", title="share of rays that come through", ylim=(1e-4, 1.2))
+axes[0].legend()
+for axis, title, picture in (
+    (axes[1], "real", lab.sample("chest-xray-nodules").display()),
+    (axes[2], "simulated", xray.image(xray.draw(10)).display()),
+):
+    axis.imshow(picture)
+    axis.set_title(title)
+    axis.axis("off")
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# In the studio below, change *exposure*, *noise* and *scatter* under "Anatomy", then put in a nodule and make it small.
+# When do you lose it?
+
+# %%
+lab.widgets.phantom_studio("chest-xray", seed=10)
+
+# %% [markdown]
+# ## CT: the inside from many shadows
+#
+# CT takes the shadow from hundreds of directions and computes what must lie inside. Each row of the *sinogram* is one
+# shadow; *filtered back-projection* smears every shadow back over the slice.
+#
+# **Predict.** How many directions does a slice of 128 × 128 pixels need before you recognise the organs?
+
+# %%
+directions = ipywidgets.SelectionSlider(options=[4, 12, 40, 180], description="Enough:")
+directions
+
+# %%
+ct = lab.sample("abdomen-ct")
+slice_hu = transform.resize(ct.pixels[0].astype(float), (128, 128), anti_aliasing=True)
+attenuation = np.clip(slice_hu, -1000, 1500) / 1000 + 1  # water is 1, air 0
+pictures = {}
+for count in (4, 12, 40, 180):
+    angles = np.linspace(0, 180, count, endpoint=False)
+    sinogram = transform.radon(attenuation, angles, circle=False)
+    rebuilt = transform.iradon(sinogram, angles, circle=False, output_size=128)
+    pictures[f"{count} directions"] = np.clip(rebuilt, 0.8, 1.25)
+row({"sinogram, 180 directions": sinogram.T} | pictures, 13, 2.8)
+
+# %% [markdown]
+# Values are Hounsfield units: air −1000, water 0, bone from 300 up. A screen shows 256 greys, so a **window** chooses
+# which values they stand for. The same slice, three windows:
+
+# %%
+row({f"{name} window": ct.display(window=name) for name in ("abdomen", "bone", "lung")}, 11, 3.8)
+
+# %% [markdown]
+# The dose decides the noise. A simulated patient can be scanned as often as we like: the same slice at a usual dose and
+# at a thirtieth of it, beside the real one (which lies face down).
+
+# %%
+abdomen = lab.phantom("abdominal-ct")
+belly = abdomen.draw(3)
+row(
+    {
+        "real": ct.display(window="abdomen"),
+        "simulated, 30 mGy": abdomen.image(belly.with_(dose_mgy=30.0)).display(window="abdomen"),
+        "simulated, 1 mGy": abdomen.image(belly.with_(dose_mgy=1.0)).display(window="abdomen"),
+    },
+    11,
+    3.9,
+)
+
+# %% [markdown]
+# ## MR: a map of frequencies
+#
+# MR has no rays. Hydrogen in a strong magnet answers radio waves, and the machine measures the *Fourier transform* of
+# the slice, called k-space: its middle holds contrast, its rim the edges. Contrast depends on how soon the signal
+# fades (T2) or comes back (T1), so one anatomy can look in many ways. Made for soft tissue; slow, and there are no
+# fixed units.
+#
+# **Predict.** Only the middle of k-space is kept, 1 % of it. What is left of the brain?
+
+# %%
+brain = lab.sample("brain-mr-volume").pixels[95].astype(float)
+k_space = np.fft.fftshift(np.fft.fft2(brain))
+radius = np.hypot(*(np.indices(brain.shape) - np.array(brain.shape)[:, None, None] // 2))
+small = radius < np.sqrt(0.01 * brain.size / np.pi)
+row(
+    {
+        "slice": brain,
+        "k-space (logarithm)": np.log1p(np.abs(k_space)),
+        "the middle 1 %": np.abs(np.fft.ifft2(np.fft.ifftshift(k_space * small))),
+        "all but the middle 1 %": np.abs(np.fft.ifft2(np.fft.ifftshift(k_space * ~small))),
+    },
+    12,
+)
+
+# %% [markdown]
+# ## Ultrasound: echoes
+#
+# A pulse of sound comes back from every border between tissues; the time it took tells the depth. Fine grain,
+# *speckle*, is not tissue but interference. Sound fades with depth and does not pass bone or air. No radiation, live,
+# cheap: the heart is seen beating.
+
+# %%
+echo = lab.phantom("echocardiogram")
+heart = echo.draw(2).with_(findings=(), five_chamber=0, ejection_fraction_percent=62.0, start=0.0)
+beating = echo.image(heart)
+cavity = echo.masks([heart], 128)["left ventricle"][0].float().mean((-2, -1)).numpy()  # (frames,)
+widest, narrowest = int(cavity.argmax()), int(cavity.argmin())
+figure, axes = plt.subplots(1, 4, figsize=(12, 3.2))
+shown = {
+    "real": lab.sample("echo-cine").display(),
+    "simulated, filled": beating.display(widest),
+    "simulated, emptied": beating.display(narrowest),
+}
+for axis, (title, picture) in zip(axes, shown.items(), strict=False):
+    axis.imshow(picture)
+    axis.set_title(title)
+    axis.axis("off")
+axes[3].plot(np.arange(len(cavity)) / beating.fps, 100 * cavity)
+axes[3].set(xlabel="seconds", title="left ventricle, % of the picture")
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# The share of its blood that the ventricle throws out is the *ejection fraction*; you see
+# it in the curve. Play a real one: is the valve's leaflet ever hidden by speckle?
+
+# %%
+lab.widgets.viewer("echo-cine-short")
+
+# %% [markdown]
+# ## Nuclear medicine: counting
+#
+# A tracer goes where metabolism is, and a camera counts its decays: function, not form. Counting has a law of its own:
+# $n$ counts scatter by $\sqrt n$. Half the activity is half the dose, and a noisier picture.
+
+# %%
+pet = lab.phantom("pet")
+body = pet.draw(8)
+row(
+    {
+        "real bone scan": lab.sample("bone-scan").display(),
+        "simulated PET": pet.image(body.with_(counts=4.0)).display(),
+        "a fortieth of the counts": pet.image(body.with_(counts=0.1)).display(),
+        "attenuation not corrected": pet.image(body.with_(counts=4.0, corrected=0)).display(),
+    },
+    12,
+    4.6,
+)
+
+# %% [markdown]
+# **Explain.** The brain burns sugar and the bladder collects the tracer: bright is not always ill. In the last picture
+# the body's own absorption is left in: skin and lungs look too bright, because little lies between them and the camera.
+
+# %% [markdown]
+# ## Histology: stained light
+#
+# A slice thinner than a cell, stained, under a microscope. Each stain takes its colours out of white light by the same
+# law as X-rays in the body, so that it can be computed backwards: here the nuclei's blue and the antibody's brown,
+# unmixed.
+
+# %%
+tissue = lab.sample("colon-ihc").display()
+stains = color.rgb2hed(tissue)  # (h, w, 3): haematoxylin, eosin, DAB
+row({"as photographed": tissue, "nuclei (haematoxylin)": stains[..., 0], "antibody (DAB)": stains[..., 2]}, 11, 3.8)
+
+# %% [markdown]
+# ## What the file says besides
+#
+# A DICOM file carries a header: machine, position, spacing, and who the patient is. On reading, this book keeps a short
+# list of tags and drops the rest, names and dates among them. Without the spacing no size can be measured; without the
+# inversion flag black and white may be swapped.
+
+# %%
+names = ["chest-xray-nodules", "abdomen-ct", "liver-mr", "power-doppler", "echo-cine", "bone-scan", "retina"]
+facts = {}
+for name in names:
+    image = lab.sample(name)
+    size = f"{image.frames} × {image.height} × {image.width}"
+    spacing = f"{image.spacing_mm[0]:.2f} mm" if image.spacing_mm else "–"
+    facts[name] = [image.modality, size, spacing, image.units or "–", "yes" if image.inverted else "", len(image.tags)]
+columns = ["modality", "frames × rows × columns", "spacing", "units", "inverted", "tags kept"]
+pd.DataFrame.from_dict(facts, orient="index", columns=columns)
+
+# %% [markdown]
+# ## Exercises
+
+# %%
+lab.check("02.1", None)
+
+# %%
+lab.check("02.2", None)
+
+# %%
+lab.check("02.3", None)
+
+# %% [markdown]
+# **You can now** say what each modality measures, why a window, a dose and a spacing matter, and which artefact
+# belongs to which machine. Back to [01](01_medical_image_analysis.ipynb), on to [12](12_vit_bert_vqa.ipynb).
