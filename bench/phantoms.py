@@ -40,6 +40,7 @@ def main(threads: int = 2) -> int:
         errors.append((measured[f"{side}_nodule_mm"] / sizes - 1).abs().nan_to_num().max().item())
     print(f"largest error of cardiothoracic ratio {errors[0]:.2%}, of nodule diameter {max(errors[1:]):.2%}")
     points = echocardiogram()
+    heart_sounds()
     return int(max(rates) < 500 or max(errors) > 0.03 or points > 1.5)
 
 
@@ -57,6 +58,19 @@ def echocardiogram(count: int = 24) -> float:
     print(f"echocardiograms, {SIZE} px x 32 frames: {rate:.1f} cines/s, per second of one core {work:.1f}; ", end="")
     print(f"largest error of the ejection fraction {worst:.2f} points")
     return worst
+
+
+def heart_sounds(count: int = 128) -> None:
+    """Waveforms of 3 s, and their pictures, per second."""
+    sounds = lab.phantom("heart-sounds")
+    scenes = sounds.sample(0, count)
+    sounds.render(scenes[:4], SIZE)
+    started = perf_counter()
+    sounds.audio(scenes)
+    heard = perf_counter()
+    sounds.render(scenes, SIZE)
+    spent = (heard - started, perf_counter() - heard)
+    print(f"heart sounds, 3 s: {count / spent[0]:,.0f} recordings/s, {count / spent[1]:,.0f} pictures/s at {SIZE} px")
 
 
 if __name__ == "__main__":

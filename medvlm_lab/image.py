@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from jaxtyping import Shaped, UInt8
     from PIL import Image
 
-MODALITIES = ("X-ray", "CT", "MR", "ultrasound", "echo", "nuclear medicine", "fundus", "histology", "unknown")
+MODALITIES = (
+    "X-ray", "CT", "MR", "ultrasound", "echo", "nuclear medicine", "fundus", "histology", "heart sounds", "unknown",
+)
 
 #: (center, width) in the image's own units; Hounsfield units for CT.
 WINDOW_PRESETS: dict[str, dict[str, tuple[float, float]]] = {

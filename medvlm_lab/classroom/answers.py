@@ -87,6 +87,28 @@ EXERCISES: dict[str, Exercise] = {
         hint="n counts scatter by √n.",
         mistakes={20: "That is the scatter in counts; as a share of 400?", 0.05: "As a share, yes; in percent?"},
     ),
+    "03.1": Exercise(
+        question="A batch holds 64 pairs. How many wrong sentences is each picture pushed away from?",
+        answer=63,
+        why="All other sentences of the batch: 64 − 1. A larger batch makes the task harder and the space finer.",
+        hint="Every sentence of the batch but its own.",
+        mistakes={64: "One of them is its own.", 4032: "That is for the whole batch; per picture?"},
+    ),
+    "03.2": Exercise(
+        question="200 reports, ranked at random. What is the expected mean rank of the right one?",
+        answer=100.5,
+        why="(1 + 200) / 2 = 100.5: ranks begin at 1.",
+        hint="The mean of the ranks 1 to 200.",
+        mistakes={100: "Nearly: ranks begin at 1, not at 0."},
+        tolerance=1e-6,
+    ),
+    "03.3": Exercise(
+        question="Three queries find their partner at ranks 1, 2 and 9. What is the recall at 5, in percent?",
+        answer=66.67,
+        why="Two of three ranks are 5 or better.",
+        hint="The share of queries whose partner is among the first five.",
+        mistakes={33.33: "That is the recall at 1.", 4: "That is the mean rank."},
+    ),
     "12.1": Exercise(
         question="A ViT cuts a 224 × 224 image into patches of 32 × 32. How many image tokens, without a class token?",
         answer=49,

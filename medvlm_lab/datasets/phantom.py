@@ -36,8 +36,8 @@ class PhantomItem(VQAItem):
         """The picture, rendered now."""
         return phantoms.phantom(self.phantom).image(self.scene, self.size)
 
-    def mask(self) -> Bool[Tensor, "h w"] | None:
-        """What in the picture justifies the answer; None where nothing does, as for an absent finding."""
+    def mask(self) -> Bool[Tensor, "*frames h w"] | None:
+        """What in the picture, or in a cine's frames, justifies the answer; None where nothing does."""
         if not self.mask_name:
             return None
         return phantoms.phantom(self.phantom).masks([self.scene], self.size)[self.mask_name][0]

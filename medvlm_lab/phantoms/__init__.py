@@ -24,6 +24,7 @@ MODULES = {
     "abdominal-ct": "abdominal_ct",
     "pet": "pet",
     "echocardiogram": "echocardiogram",
+    "heart-sounds": "heart_sounds",
 }
 
 

@@ -84,6 +84,7 @@ class Phantom(ABC):
     units: ClassVar[str] = ""
     window: ClassVar[tuple[float, float]] = (0.5, 1.0)  # (center, width) to display what `render` returns
     inverted: ClassVar[bool] = False  # low values shown bright
+    sampling_hz: ClassVar[int | None] = None  # of what `audio` returns, where a modality can be heard
     fps: ClassVar[float | None] = None  # of a cine; its masks have the frames as their second axis
 
     @abstractmethod

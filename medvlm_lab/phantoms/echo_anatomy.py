@@ -157,10 +157,11 @@ class Heart:
         heart = torch.maximum(torch.minimum(v["epi"], v["rv"] - RV_WALL), low - 6)
         for atrium, above in ((la, 12), (ra, 18)):
             heart = torch.minimum(heart, torch.maximum(atrium, -low - above))
-        s, left = v["s"], (self.u < -0.6 * lay.half)
+        s, left = v["s"], (0.5 - (self.u + 0.9 * lay.half) * 0.05).clamp(0, 1)
         # thickest beside the lateral wall and the right heart, thin at the apex, gone behind the left atrium
-        share = torch.where(left, 0.85 - 0.25 * (s - 0.9).abs(), 1.0 - 1.1 * (s - 0.6).abs())
-        share = share.clamp(0.16, 1) * (1 - (s - 1.05) * torch.where(left, 1.1, 6.0)).clamp(0, 1)
+        right_heart = (0.85 - 0.25 * (s - 0.9).abs()).clamp(0.16, 1) * (1 - (s - 1.1) * 1.8).clamp(0, 1)
+        free_wall = (1.0 - 1.1 * (s - 0.6).abs()).clamp(0.16, 1) * (1 - (s - 1.02) * 5.0).clamp(0, 1)
+        share = free_wall + (right_heart - free_wall) * left
         fluid = lay.effusion_mm() * share
         return heart - 1.5 - fluid, fluid
 

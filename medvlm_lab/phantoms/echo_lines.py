@@ -90,11 +90,11 @@ class Lines:
         still = 0 * b.length
         apical = RV_APEX + 0.14 + 0.1 * a
         tip = (self.border(apical, -1) - lay.wall - 3.0, apical * b.length)
-        middle = (self.border(0.62, -1) - lay.wall - (0.36 + 0.2 * c) * lay.rv_width, 0.64 * b.length)
-        valve = (self.border(1.0, -1) - lay.wall - 0.5 * lay.rv_width, b.length - TRICUSPID_MM)
+        middle = (self.border(0.62, -1) - lay.wall - (0.26 + 0.2 * c) * lay.rv_width, 0.64 * b.length)
+        valve = (self.border(1.0, -1) - lay.wall - 0.44 * lay.rv_width, b.length - TRICUSPID_MM)
         deep = (lay.ra_center + (0.3 * c - 0.1) * lay.ra_half + still, 0.55 * b.length + 0.45 * lay.bottom)
         end = (lay.ra_center - (0.55 - 0.3 * c) * lay.ra_half + still, lay.bottom - 6.0 + still)
-        return _curve([tip, middle, valve, deep, end], 9)
+        return _curve([tip, middle, valve, deep, end], 13)
 
     def clip(self) -> Points:
         """A MitraClip at the leaflets' tips, pointing to the apex."""

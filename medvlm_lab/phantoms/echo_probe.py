@@ -101,7 +101,7 @@ class Probe:
         """Logarithm to grey values from 0 to 1."""
         scene = self.scene
         span = DYNAMIC_DB * (1 - 0.22 * scene.contrast)
-        decibel = (envelope + 1e-5).log() * (20 / math.log(10)) + 4.5 * scene.gain
+        decibel = (envelope + 1e-5).log() * (20 / math.log(10)) + 1.5 + 4.5 * scene.gain
         grey = (decibel * (1 / span) + 1.0).clamp(0, 1.1)
         grey = grey * grey * (0.5 + 0.5 * grey)  # the scanner's own grey curve: dark blood
         return _blur(_blur(grey, 3, -1), 2, -2).clamp(0, 1)  # and its speckle reduction

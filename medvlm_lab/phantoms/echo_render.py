@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 # amplitude of the echo: 1 is the brightest, blood a hundredth
 BLOOD, MUSCLE, THIN, FAT, AROUND = 0.0035, 0.13, 0.075, 0.05, 0.022
-LEAFLET_MM, LEAD_MM, CLIP_MM, STENT_MM = 0.6, 0.8, 2.0, 1.2  # half thickness
+LEAFLET_MM, LEAD_MM, CLIP_MM, STENT_MM = 0.6, 0.6, 2.0, 1.2  # half thickness
 
 
 def soft(mm: Tensor, width: float = 1.4) -> Tensor:
     """0 outside, 1 inside, over a border of `width`."""
-    return (mm * (1 / width) + 0.5).clamp(0, 1)
+    return (mm * (1 / width)).add_(0.5).clamp_(0, 1)
 
 
 def paint(amount: Tensor, value: Tensor | float, cover: Tensor) -> Tensor:
+    """`amount` with `value` over it as far as `cover` reaches."""
     return amount + (value - amount) * cover
 
 
@@ -41,7 +42,8 @@ def cine(scene: EchoScene, size: int, device: torch.device) -> Float[Tensor, "f 
     u, d = tissue_place(heart)
     one, two = probe.speckle(u, d)
     through = transmission(probe) * shade
-    mirror = mirror * (0.75 + 0.3 * one)  # rough at the scale of the wave
+    # rough at the scale of the wave, and here and there seen from the side
+    mirror = mirror * (0.75 + 0.3 * one) * (0.85 + 0.75 * probe.patches(u, d, 8.0, 77)).clamp(0.3, 1.3)
     envelope = probe.receive((one * echo + mirror) * through, (two * (echo + 0.3 * mirror)) * through)
     envelope = envelope + clutter(probe)
     picture = probe.scan_convert(probe.compress(envelope), layout.fov_mm, size)
@@ -125,7 +127,7 @@ def add_lines(layout: Layout, probe: Probe, mirror: Tensor) -> Tensor | float:
     if scene.find("MitraClip"):
         metal.append((lines.clip(), CLIP_MM, 1.6))
     if scene.find("TAVR valve"):
-        metal += [(side, STENT_MM, 0.8) for side in lines.stent()]
+        metal += [(side, STENT_MM, 1.3) for side in lines.stent()]
     if not metal:
         return 1.0
     solid = torch.zeros_like(mirror)

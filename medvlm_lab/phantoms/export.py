@@ -1,4 +1,4 @@
-"""Simulated studies as files: PNG or DICOM, masks, one JSON line per study, and a question file.
+"""Simulated studies as files: PNG or DICOM, masks, sound, one JSON line per study, and a question file.
 
 A study's line is written after its files, so that an interrupted export goes on after the last whole line and ends with
 the very bytes that an uninterrupted one writes.
@@ -19,6 +19,7 @@ import numpy as np
 from medvlm_lab import phantoms
 from medvlm_lab.errors import MedVLMError, UnknownNameError
 from medvlm_lab.image import SIMULATED_NOTE
+from medvlm_lab.phantoms import export_audio
 from medvlm_lab.phantoms.base import Phantom, check_count, check_hospital, check_size
 from medvlm_lab.phantoms.scene import Scene, scene_seed
 
@@ -139,12 +140,15 @@ class Export:
                     if bool(mask[row].any()):
                         files[key] = str(Path("masks", name, key.replace(" ", "-") + ".png"))
                         write_whole(self.out / files[key], mask_png(mask[row].numpy(), simulator, scene))
+            if simulator.sampling_hz:
+                write_whole(self.out / "audio" / f"{name}.wav", export_audio.encode(simulator, scene))
             numbers_read = {k: round(float(v[row]), 4) for k, v in measured.items() if not np.isnan(float(v[row]))}
             yield json.dumps(self._line(simulator, scene, image, files, numbers_read), ensure_ascii=False) + "\n"
 
     def _line(self, simulator: Phantom, scene: Scene, image: Path, files: dict, measured: dict) -> dict[str, Any]:
         wording = "held-out" if self.split == "test" else "usual"
-        return {
+        heard = {"audio": str(Path("audio", image.stem + ".wav"))} if simulator.sampling_hz else {}
+        return heard | {
             "image": str(image), "simulated": True, "report": asdict(simulator.report(scene, wording=wording)),
             "findings": [asdict(f) | {"severity": f.severity, "mask": f.mask_name} for f in scene.all_findings],
             "questions": [asdict(q) for q in simulator.questions(scene, wording=wording)],
@@ -187,6 +191,8 @@ def export_scene(simulator: Phantom, scene: Scene, out: str | Path, size: int = 
         "masks": {name: f"masks/{name.replace(' ', '-')}.png" for name in present},
     }
     try:
+        if simulator.sampling_hz:
+            write_whole(folder / "audio.wav", export_audio.encode(simulator, scene))
         write_whole(folder / "image.png", png(pixels[0], simulator, scene, size))
         for name, mask in present.items():
             write_whole(folder / study["masks"][name], mask_png(mask, simulator, scene))

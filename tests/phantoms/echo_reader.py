@@ -13,8 +13,8 @@ KINDS = {
     "left ventricular hypertrophy": r"hypertrophy|thick",
     "reduced ejection fraction": r"ejection fraction|lvef|systolic|contract|ejects",
     "dilated left ventricle": r"(ventricle|lv|ventricular cavity) is (\w+ly )?(dilated|"
-    r"enlarged|not dilated|normal in size|of normal size)|(ventricular|lv) (size|volume|enlargement|dilatation)|dilatation of the left ventricle|"
-    r"dilated left ventricle|size of the left ventricle|end-diastolic",
+    r"enlarged|not dilated|normal in size|of normal size)|(ventricular|lv) (size|volume|enlargement|dilatation)|"
+    r"dilatation of the left ventricle|dilated left ventricle|size of the left ventricle|end-diastolic",
 }
 EVERYTHING = tuple(k for k in KINDS if k not in DEVICES)
 SEVERITIES = {

@@ -2,10 +2,12 @@
 
 import json
 import stat
+import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import medvlm_lab as lab
 from medvlm_lab.errors import MedVLMError, SceneError, UnknownNameError
@@ -122,3 +124,15 @@ def test_unwritable_folder(tmp_path):
     except OSError:
         with pytest.raises(MedVLMError, match="Cannot write to .*--out"):
             run(locked / "out")
+
+
+def test_cines_and_recordings_are_exported_whole(tmp_path):
+    cine = Export("echocardiogram", 1, tmp_path / "echo", size=48).run(False)
+    with Image.open(cine / "images" / "0000000.png") as picture:
+        assert picture.n_frames == 32
+    dicom = Export("echocardiogram", 1, tmp_path / "dcm", "dicom", 48).run(False)
+    assert lab.read(dicom / "images" / "0000000.dcm").fps == 25
+    sound = Export("heart-sounds", 1, tmp_path / "sound", size=48).run(False)
+    study = json.loads((sound / "studies.jsonl").read_text())
+    with wave.open(str(sound / study["audio"])) as file:
+        assert file.getframerate() == 2000 and file.getnframes() == 6000
