@@ -24,6 +24,7 @@ from medvlm_lab.text.tokenizer import Tokenizer
 LONGEST_QUESTION = 1000  # characters
 LEARNED = ("X-ray", "CT", "MR", "histology")  # what VQA-RAD and PathVQA hold; "unknown" is let through
 BEAMS = 5
+SOFTENED = 4.0  # temperature of the alternatives
 
 
 def checked(question: str) -> str:
@@ -147,10 +148,11 @@ class VQAAnswerer:
         (text, best), *others = ranked.items()
         a, b = self.calibration
         confidence = 1 / (1 + math.exp(-(a * math.log(max(best, 1e-12)) + b)))
-        rest = sum(p for _, p in others)
-        # what the answer's own confidence leaves is shared among the others as the model ranks them
-        left = min(1 - confidence, confidence * rest / best) if others else 0.0
-        alternatives = [(text, confidence), *((t, left * p / rest) for t, p in others)]
+        # The network's own odds are as over-confident between answers as about the first one, so they are softened too;
+        # together the others get no more than the answer leaves.
+        shares = [confidence * (p / best) ** (1 / SOFTENED) for _, p in others]
+        scale = min(1.0, (1 - confidence) / sum(shares)) if others else 0.0
+        alternatives = [(text, confidence), *((t, scale * x) for (t, _), x in zip(others, shares, strict=True))]
         tokens = [t for t in ids[0].tolist()[1:] if t not in (self.tokenizer.pad, self.tokenizer.end)]
         return Answer(
             text=text,

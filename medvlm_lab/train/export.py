@@ -43,8 +43,8 @@ and were used to train and measure only. No image is part of this checkpoint.
 
 Held-out questions that no training step saw, fraction {fraction}, seed {seed}; percent with a 95 % bootstrap interval.
 
-| data | split | exact match, closed | exact match, open | calibration error (ECE) |
-|---|---|---|---|---|
+| data | split | epochs | exact match, closed | exact match, open | calibration error (ECE) |
+|---|---|---|---|---|---|
 {scores}
 
 `by_question` imitates VQA-RAD's official test: an image's other questions stay in training, and so do template wordings
@@ -86,7 +86,7 @@ def scored(loop: Loop) -> list[tuple[dict, Table, np.ndarray, np.ndarray]]:
     return found
 
 
-def score_rows(split: str, answers: list, calibration: tuple[float, float]) -> list[str]:
+def score_rows(split: str, epochs: int, answers: list, calibration: tuple[float, float]) -> list[str]:
     """The card's table rows of one split."""
     rows = []
     for spec, table, logs, right in answers:
@@ -97,7 +97,7 @@ def score_rows(split: str, answers: list, calibration: tuple[float, float]) -> l
             value, low, high = (100 * v for v in bootstrap_interval(right[chosen].astype(float)))
             cells.append(f"{value:.1f} ({low:.1f} to {high:.1f}), n = {chosen.sum()}")
         error = 100 * expected_calibration_error(confidence, right)
-        rows.append(f"| {spec['name']} | `{split}` | {cells[0]} | {cells[1]} | {error:.1f} |")
+        rows.append(f"| {spec['name']} | `{split}` | {epochs} | {cells[0]} | {cells[1]} | {error:.1f} |")
     return rows
 
 
@@ -128,6 +128,10 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         ),
         split=split,
         fraction=recipe["validation_fraction"],
-        scores="\n".join(row for name, found in answers.items() for row in score_rows(name, found, calibration)),
+        scores="\n".join(
+            row
+            for name, found in answers.items()
+            for row in score_rows(name, loops[name].epoch, found, calibration)
+        ),
     )
     (out / "README.md").write_text(card, encoding="utf-8")

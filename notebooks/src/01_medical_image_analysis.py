@@ -273,4 +273,4 @@ lab.check("01.3", None)
 # %% [markdown]
 # **You can now** name the steps from image to diagnosis, segment by a threshold and say where it fails, and compare
 # classifiers fairly: on patients that none of them has seen, with an interval, at more than one hospital.
-# Back to [the start](00_start_here.ipynb), on to [chapter 12](12_vit_bert_vqa.ipynb).
+# Back to [the start](00_start_here.ipynb), on to [02](02_imaging_modalities.ipynb).

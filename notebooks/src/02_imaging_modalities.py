@@ -266,4 +266,4 @@ lab.check("02.3", None)
 
 # %% [markdown]
 # **You can now** say what each modality measures, why a window, a dose and a spacing matter, and which artefact
-# belongs to which machine. Back to [01](01_medical_image_analysis.ipynb), on to [12](12_vit_bert_vqa.ipynb).
+# belongs to which machine. Back to [01](01_medical_image_analysis.ipynb), on to [03](03_multimodal_models.ipynb).
