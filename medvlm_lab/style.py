@@ -61,3 +61,26 @@ def apply() -> None:
     import matplotlib
 
     matplotlib.rcParams.update(rc())
+
+
+def show(pictures: dict, columns: int = 6, side: float = 2.6, vmax: float | None = None) -> None:
+    """Pictures in rows of `columns` under their titles, each `side` inches wide.
+
+    Args:
+        pictures: title → `MedicalImage`, or array `(h, w)` or `(h, w, 3)`.
+        vmax: the grey value shown white; by default, of each picture the value that 0.5 % of its pixels exceed.
+    """
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(side * columns, (side + 0.3) * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
+        array = picture.display() if hasattr(picture, "display") else np.asarray(picture)
+        axis.imshow(array, vmin=None if vmax is None else 0, vmax=vmax or np.percentile(array, 99.5))
+        axis.set_title(title)
+    plt.tight_layout()
+    plt.show()

@@ -1,10 +1,12 @@
 """Scores with their uncertainty: every number that the project reports comes from here."""
 
 from medvlm_lab.metrics.bootstrap import Interval, bootstrap_interval
+from medvlm_lab.metrics.ranking import auc
 from medvlm_lab.metrics.vqa import bleu1, exact_match, expected_calibration_error, normalize_answer, sentence_bleu1
 
 __all__ = [
     "Interval",
+    "auc",
     "bleu1",
     "bootstrap_interval",
     "exact_match",

@@ -155,4 +155,5 @@ lab.check("00.3", None)
 
 # %% [markdown]
 # **You can now** open an image, ask a model about it, and read its confidence with suspicion.
-# Next: [chapter 12](12_vit_bert_vqa.ipynb) takes this model apart.
+# Next: [chapter 01](01_medical_image_analysis.ipynb), how a picture becomes a diagnosis; or straight to
+# [chapter 12](12_vit_bert_vqa.ipynb), which takes this model apart.

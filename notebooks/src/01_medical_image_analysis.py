@@ -30,16 +30,9 @@ from skimage import exposure, filters, measure
 import medvlm_lab as lab
 
 lab.style.apply()
-real = lab.sample("chest-xray-nodules")
 xray = lab.phantom("chest-xray")
 patient = xray.draw(seed=10)
-simulated = xray.image(patient)
-figure, axes = plt.subplots(1, 2, figsize=(8, 4))
-for axis, picture, title in zip(axes, (real, simulated), ("real", "simulated"), strict=True):
-    axis.imshow(picture.display(), aspect="equal")
-    axis.set_title(title)
-    axis.axis("off")
-plt.show()
+lab.style.show({"real": lab.sample("chest-xray-nodules"), "simulated": xray.image(patient)}, side=4)
 
 # %% [markdown]
 # *Medical imaging* makes pictures of the inside of the body. *Medical image analysis* gets information out of them:
@@ -67,12 +60,7 @@ with_fluid = [s for s in scenes if s.find("pleural effusion") and s.find("pleura
 without = [s for s in scenes if not s.all_findings][:3]
 reading = [with_fluid[0], without[0], without[1], with_fluid[1], without[2], with_fluid[2]]
 pixels = xray.render(reading, 256)[:, 0].numpy()
-figure, axes = plt.subplots(2, 3, figsize=(8, 5.4))
-for number, (axis, picture) in enumerate(zip(axes.flat, pixels, strict=True), start=1):
-    axis.imshow(picture, vmin=0, vmax=1)
-    axis.set_title(f"patient {number}")
-    axis.axis("off")
-plt.show()
+lab.style.show({f"patient {k}": picture for k, picture in enumerate(pixels, start=1)}, columns=3, vmax=1)
 mine = ipywidgets.SelectMultiple(options=[f"patient {k}" for k in range(1, 7)], rows=6, description="Fluid in:")
 mine
 
@@ -91,19 +79,13 @@ print(f"Fluid is in {', '.join(truth)}. You were right about {right} of 6.")
 # contrast shows the lungs better and makes every rib look important.
 
 # %%
-picture = pixels[3]
 tools = {
-    "as it is": picture,
-    "smoothed (Gaussian)": filters.gaussian(picture, 2),
-    "sharpened": filters.unsharp_mask(picture, 3, 1.5),
-    "local contrast (CLAHE)": exposure.equalize_adapthist(picture, clip_limit=0.02),
+    "as it is": pixels[3],
+    "smoothed (Gaussian)": filters.gaussian(pixels[3], 2),
+    "sharpened": filters.unsharp_mask(pixels[3], 3, 1.5),
+    "local contrast (CLAHE)": exposure.equalize_adapthist(pixels[3], clip_limit=0.02),
 }
-figure, axes = plt.subplots(1, 4, figsize=(11, 3))
-for axis, (title, changed) in zip(axes, tools.items(), strict=True):
-    axis.imshow(changed, vmin=0, vmax=1)
-    axis.set_title(title)
-    axis.axis("off")
-plt.show()
+lab.style.show(tools, vmax=1)
 
 # %% [markdown]
 # ## Segmentation by a threshold
@@ -131,10 +113,12 @@ def lungs_by_threshold(picture):
     return np.isin(pieces, [r.label for r in largest])
 
 
+# %%
 def sick(scene):
     return bool(scene.find("pleural effusion") or scene.find("consolidation"))
 
 
+# %%
 cases = {}
 for title, hospital, wanted in (("healthy", 0, False), ("other hospital", 1, False), ("sick lung", 0, True)):
     group = [s for s in xray.sample(seed=4, n=200, hospital=hospital) if sick(s) == wanted][:24]
@@ -156,7 +140,6 @@ for axis, (title, (_, (image, found, lungs))) in zip(axes, cases.items(), strict
     axis.axis("off")
 axes[3].boxplot([scores for scores, _ in cases.values()], tick_labels=cases)
 axes[3].set(ylabel="Dice", ylim=(0, 1), title=f"You: {hold.value}")
-plt.tight_layout()
 plt.show()
 
 # %% [markdown]
@@ -186,6 +169,7 @@ def cohort(seed, n, hospital=0, size=64):
     return xray.render(group, size), np.array(labels)
 
 
+# %%
 def features(images):
     """Mean, spread and edge strength in each field of an 8 x 8 grid, scaled per image."""
     flat = images[:, 0] - images.mean((1, 2, 3))[:, None, None]
@@ -195,17 +179,15 @@ def features(images):
     return torch.nn.functional.avg_pool2d(stack, images.shape[-1] // 8).flatten(1).numpy()
 
 
+# %%
 train_images, train_labels = cohort(5, 2500)
 chosen = np.concatenate([np.flatnonzero(train_labels)[:350], np.flatnonzero(~train_labels)[:350]])  # half and half
 train_images, train_labels = train_images[chosen], train_labels[chosen]
 tests = {"same hospital": cohort(6, 500), "hospital 1": cohort(6, 500, 1), "hospital 3": cohort(6, 500, 3)}
 
 # %%
-from sklearn.metrics import roc_auc_score
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn import neighbors, pipeline, preprocessing
+from sklearn import svm as machines
 from torch import nn
 
 torch.manual_seed(0)
@@ -223,28 +205,19 @@ for _ in range(10):
         loss.backward()
         optimizer.step()
 cnn.eval()
-knn = make_pipeline(StandardScaler(), KNeighborsClassifier(15)).fit(features(train_images), train_labels)
-svm = make_pipeline(StandardScaler(), SVC()).fit(features(train_images), train_labels)
+known, rows = (features(train_images), train_labels), {}
+knn = pipeline.make_pipeline(preprocessing.StandardScaler(), neighbors.KNeighborsClassifier(15)).fit(*known)
+svm = pipeline.make_pipeline(preprocessing.StandardScaler(), machines.SVC()).fit(*known)
 
-
-def auc(answers, labels):
-    """Area under the ROC curve with a 95 % bootstrap interval."""
-    pairs = np.stack([answers, labels], 1)
-    rank = lambda sets: np.array([roc_auc_score(x[:, 1], x[:, 0]) for x in sets])  # noqa: E731
-    value, low, high = lab.metrics.bootstrap_interval(pairs, 200, statistic=rank)
-    return f"{value:.2f} ({low:.2f} to {high:.2f})"
-
-
-rows = {}
 with torch.inference_mode():
     for place, (images, labels) in tests.items():
         rows[place] = {
-            "KNN": auc(knn.predict_proba(features(images))[:, 1], labels),
-            "SVM": auc(svm.decision_function(features(images)), labels),
-            "CNN": auc(cnn(images)[:, 0].numpy(), labels),
+            "KNN": lab.metrics.auc(knn.predict_proba(features(images))[:, 1], labels),
+            "SVM": lab.metrics.auc(svm.decision_function(features(images)), labels),
+            "CNN": lab.metrics.auc(cnn(images)[:, 0].numpy(), labels),
         }
-print(f"You: {winner.value}")
-pd.DataFrame(rows).rename_axis("AUC, 500 simulated patients each")
+table = pd.DataFrame(rows).map(lambda x: f"{x.value:.2f} ({x.low:.2f} to {x.high:.2f})")
+table.rename_axis(f"AUC, 500 patients each; you: {winner.value}")
 
 # %% [markdown]
 # **Explain.** All three see the same pixels. The hand-made features throw away what nobody thought of; the network

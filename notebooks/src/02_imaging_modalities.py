@@ -45,19 +45,6 @@ mine
 # %%
 print("X-ray, CT and nuclear medicine.", f"You: {', '.join(mine.value) or 'no answer'}.")
 
-
-# %%
-def row(pictures, width=11, height=3.2):
-    """Pictures side by side under their titles; of grey ones, the brightest 0.5 % are plain white."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(width, height))
-    for axis, (title, picture) in zip(axes, pictures.items(), strict=True):
-        axis.imshow(picture, vmax=None if picture.ndim == 3 else np.percentile(picture, 99.5))
-        axis.set_title(title)
-        axis.axis("off")
-    plt.tight_layout()
-    plt.show()
-
-
 # %% [markdown]
 # ## X-ray: a shadow
 #
@@ -112,14 +99,14 @@ for count in (4, 12, 40, 180):
     sinogram = transform.radon(attenuation, angles, circle=False)
     rebuilt = transform.iradon(sinogram, angles, circle=False, output_size=128)
     pictures[f"{count} directions"] = np.clip(rebuilt, 0.8, 1.25)
-row({"sinogram, 180 directions": sinogram.T} | pictures, 13, 2.8)
+lab.style.show({"sinogram, 180 directions": sinogram.T} | pictures)
 
 # %% [markdown]
 # Values are Hounsfield units: air −1000, water 0, bone from 300 up. A screen shows 256 greys, so a **window** chooses
 # which values they stand for. The same slice, three windows:
 
 # %%
-row({f"{name} window": ct.display(window=name) for name in ("abdomen", "bone", "lung")}, 11, 3.8)
+lab.style.show({f"{name} window": ct.display(window=name) for name in ("abdomen", "bone", "lung")}, side=3.6)
 
 # %% [markdown]
 # The dose decides the noise. A simulated patient can be scanned as often as we like: the same slice at a usual dose and
@@ -128,14 +115,13 @@ row({f"{name} window": ct.display(window=name) for name in ("abdomen", "bone", "
 # %%
 abdomen = lab.phantom("abdominal-ct")
 belly = abdomen.draw(3)
-row(
+lab.style.show(
     {
         "real": ct.display(window="abdomen"),
         "simulated, 30 mGy": abdomen.image(belly.with_(dose_mgy=30.0)).display(window="abdomen"),
         "simulated, 1 mGy": abdomen.image(belly.with_(dose_mgy=1.0)).display(window="abdomen"),
     },
-    11,
-    3.9,
+    side=3.6,
 )
 
 # %% [markdown]
@@ -153,14 +139,14 @@ brain = lab.sample("brain-mr-volume").pixels[95].astype(float)
 k_space = np.fft.fftshift(np.fft.fft2(brain))
 radius = np.hypot(*(np.indices(brain.shape) - np.array(brain.shape)[:, None, None] // 2))
 small = radius < np.sqrt(0.01 * brain.size / np.pi)
-row(
+lab.style.show(
     {
         "slice": brain,
         "k-space (logarithm)": np.log1p(np.abs(k_space)),
         "the middle 1 %": np.abs(np.fft.ifft2(np.fft.ifftshift(k_space * small))),
         "all but the middle 1 %": np.abs(np.fft.ifft2(np.fft.ifftshift(k_space * ~small))),
     },
-    12,
+    side=3,
 )
 
 # %% [markdown]
@@ -207,15 +193,14 @@ lab.widgets.viewer("echo-cine-short")
 # %%
 pet = lab.phantom("pet")
 body = pet.draw(8)
-row(
+lab.style.show(
     {
         "real bone scan": lab.sample("bone-scan").display(),
         "simulated PET": pet.image(body.with_(counts=4.0)).display(),
         "a fortieth of the counts": pet.image(body.with_(counts=0.1)).display(),
         "attenuation not corrected": pet.image(body.with_(counts=4.0, corrected=0)).display(),
     },
-    12,
-    4.6,
+    side=3,
 )
 
 # %% [markdown]
@@ -232,7 +217,8 @@ row(
 # %%
 tissue = lab.sample("colon-ihc").display()
 stains = color.rgb2hed(tissue)  # (h, w, 3): haematoxylin, eosin, DAB
-row({"as photographed": tissue, "nuclei (haematoxylin)": stains[..., 0], "antibody (DAB)": stains[..., 2]}, 11, 3.8)
+shown = {"as photographed": tissue, "nuclei (haematoxylin)": stains[..., 0], "antibody (DAB)": stains[..., 2]}
+lab.style.show(shown, side=3.6)
 
 # %% [markdown]
 # ## What the file says besides

@@ -24,7 +24,6 @@ import re
 import zlib
 
 import ipywidgets
-import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from IPython.display import Audio
@@ -37,12 +36,8 @@ import medvlm_lab as lab
 lab.style.apply()
 xray, sounds, echo = (lab.phantom(name) for name in ("chest-xray", "heart-sounds", "echocardiogram"))
 patient = {"image": xray.draw(4), "sound": sounds.draw(6), "film": echo.draw(5)}
-figure, axes = plt.subplots(1, 3, figsize=(11, 3.6))
-for axis, simulator, (kind, scene) in zip(axes, (xray, sounds, echo), patient.items(), strict=True):
-    axis.imshow(simulator.image(scene, 256).display())
-    axis.set_title(f"{kind} (simulated)")
-    axis.axis("off")
-plt.show()
+shown = {"image": xray, "sound": sounds, "film": echo}
+lab.style.show({f"{kind} (simulated)": s.image(patient[kind], 256) for kind, s in shown.items()}, side=3.5)
 
 # %% [markdown]
 # A **multimodal model** processes data of several kinds and brings them together. The talk names four types; here each
@@ -60,7 +55,7 @@ Audio(sounds.audio(patient["sound"])[0].numpy(), rate=sounds.sampling_hz)
 
 # %%
 pd.DataFrame(
-    [(kind, s.report(patient[kind]).findings) for kind, s in (("image", xray), ("sound", sounds), ("film", echo))],
+    [(kind, s.report(patient[kind]).findings) for kind, s in shown.items()],
     columns=["kind", "what was written"],
 ).style.set_properties(**{"text-align": "left", "white-space": "normal"}).hide()
 
@@ -92,6 +87,7 @@ class SeeingTower(nn.Module):
         return F.normalize(each.view(n, frames, -1).mean(1), dim=-1)
 
 
+# %%
 class ReadingTower(nn.Module):
     """Word numbers (n, t) → unit vectors (n, 64): words, their neighbours, and the strongest response over the text."""
 
@@ -106,6 +102,7 @@ class ReadingTower(nn.Module):
         return F.normalize(self.out(x), dim=-1)
 
 
+# %%
 def numbers(texts, limit=96):
     """Words as numbers by a hash, padded with 0."""
     out = torch.zeros(len(texts), limit, dtype=torch.long)
@@ -115,6 +112,7 @@ def numbers(texts, limit=96):
     return out
 
 
+# %%
 def train(seen, texts, epochs, batch=64):
     """Both towers, trained with the symmetric contrastive loss."""
     torch.manual_seed(0)
@@ -152,7 +150,8 @@ def cohort(simulator, seed, n):
     return pixels, [simulator.report(scene).findings for scene in scenes]
 
 
-plan = {"image": (xray, 1200, 9), "sound": (sounds, 900, 12), "film": (echo, 300, 14)}
+# %%
+plan = {"image": (xray, 1000, 9), "sound": (sounds, 600, 12), "film": (echo, 240, 14)}
 towers, tests, curves = {}, {}, {}
 for kind, (simulator, n, epochs) in plan.items():
     seen, texts = cohort(simulator, 1, n)
@@ -169,15 +168,12 @@ for kind, (see, read) in towers.items():
         score = see(seen) @ read(numbers(texts)).T  # (100, 100)
     own = score.diag()
     to_text, to_seen = 1 + (score > own[:, None]).sum(1), 1 + (score > own[None]).sum(0)
-    rows[kind] = {
-        f"{kind} → text, right one in the first 5": f"{100 * (to_text <= 5).float().mean():.0f} %",
-        "text → seen, right one in the first 5": f"{100 * (to_seen <= 5).float().mean():.0f} %",
-        "mean rank of 100 (MCMRR)": f"{((to_text.float().mean() + to_seen.float().mean()) / 2):.1f}",
-    }
-    rows[kind] = {label.replace(f"{kind} →", "seen →"): value for label, value in rows[kind].items()}
-rows["chance"] = dict(zip(rows["image"], ("5 %", "5 %", "50.5"), strict=True))
+    first_five = [f"{100 * (rank <= 5).float().mean():.0f} %" for rank in (to_text, to_seen)]
+    rows[kind] = [*first_five, f"{(to_text.float().mean() + to_seen.float().mean()) / 2:.1f}"]
+rows["chance"] = ["5 %", "5 %", "50.5"]
 print(f"You: {best.value}")
-pd.DataFrame(rows).T
+columns = ["seen → text, right one in the first 5", "text → seen, right one in the first 5", "mean rank of 100 (MCMRR)"]
+pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 # %% [markdown]
 # **Explain.** None of the towers was told what an effusion or a murmur is: they only learnt which sentence came with
@@ -197,12 +193,7 @@ see, read = towers["image"]
 normal, pixels, texts = tests["image"]
 with torch.inference_mode():
     order = (see(normal) @ read(numbers([question])).T)[:, 0].argsort(descending=True)[:5]
-figure, axes = plt.subplots(1, 5, figsize=(12, 2.8))
-for axis, i in zip(axes, order, strict=True):
-    axis.imshow(pixels[i, 0], vmin=0, vmax=1)
-    axis.set_title(f"patient {int(i)}")
-    axis.axis("off")
-plt.show()
+lab.style.show({f"patient {int(i)}": pixels[i, 0] for i in order}, vmax=1)
 pd.DataFrame({"patient": order.tolist(), "report": [texts[i] for i in order]}).style.hide()
 
 # %% [markdown]

@@ -178,10 +178,11 @@ pd.DataFrame(table, columns=["source", "closed %", "open %", "BLEU-1 %"]).set_in
 # ## A new question, or a new patient?
 #
 # **Predict.** In the split above, as in the official test, other questions about the *same image* were in training, and
-# for six in ten even the same question in a template's words. How much is left when whole images are held out?
+# for six in ten even the same question in a template's words. How much of the open score is left
+# when whole images are held out?
 
 # %%
-drop = ipywidgets.ToggleButtons(options=["all of it", "most", "about half"], description="My guess:")
+drop = ipywidgets.ToggleButtons(options=["nearly all", "about half", "a fifth"], description="My guess:")
 drop
 
 # %%
