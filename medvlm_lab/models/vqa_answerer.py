@@ -91,7 +91,8 @@ class VQAAnswerer:
         if untrained:
             torch.manual_seed(0)
             return cls(ViTBertVQA(config, tokenizer.pad), tokenizer, tuple(settings["calibration"]), device)
-        with torch.device("meta"):  # no time spent on random numbers that the checkpoint replaces
+        # not on the meta device: random numbers there bring in torch's compiler, seconds for what takes a tenth of one
+        with torch.random.fork_rng(devices=[]):  # and the caller's own random numbers stay as they were
             module = ViTBertVQA(config, tokenizer.pad)
         try:
             module.load_state_dict(load_weights(folder), assign=True)

@@ -104,7 +104,9 @@ def test_an_exported_model_loads_and_answers_alike(tmp_path):
     export({"by_question": run}, run.recipe, tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text()
     assert "Not for clinical use" in card and "by_question" in card
+    torch.manual_seed(5)
     model = load("vit-bert-vqa", checkpoint=tmp_path / "model", device="cpu")
+    assert torch.rand(1) == torch.rand(1, generator=torch.Generator().manual_seed(5))  # loading draws nothing
     image = MedicalImage.from_array(np.arange(4096, dtype=np.uint8).reshape(64, 64))
     answer = model.answer(image, "is it normal?")
     assert 0 <= answer.confidence <= 1 and answer.alternatives[0] == (answer.text, answer.confidence)
