@@ -11,7 +11,7 @@ from medvlm_lab.errors import MissingDataError
 if TYPE_CHECKING:
     from medvlm_lab.image import MedicalImage
 
-SUFFIXES = (".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".npz", "")
+SUFFIXES = (".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", "")
 
 
 class ImageFolder(Sequence["MedicalImage"]):

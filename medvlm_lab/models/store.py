@@ -20,10 +20,21 @@ def save_weights(folder: Path, state: dict[str, Tensor], config: dict) -> None:
     Matrices become int8 with a float16 scale per row, which costs 0.4 % of the row's largest weight at most; vectors
     become float16.
     """
-    import torch
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
+    part = folder / (WEIGHTS + ".part")
+    save_file({k: v.contiguous() for k, v in pack(state).items()}, part)
+    part.replace(folder / WEIGHTS)
+    part = folder / (CONFIG + ".part")
+    part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / CONFIG)
+
+
+def pack(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as they are stored; see `save_weights`."""
+    import torch
+
     stored = {}
     for name, value in state.items():
         if value.ndim < 2 or not value.is_floating_point():
@@ -34,12 +45,20 @@ def save_weights(folder: Path, state: dict[str, Tensor], config: dict) -> None:
         scale = (rows.abs().amax(1).clamp(min=1e-6) / 127).half()
         stored[name] = (rows / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8).view(value.shape)
         stored[name + SCALE] = scale
-    part = folder / (WEIGHTS + ".part")
-    save_file({k: v.contiguous() for k, v in stored.items()}, part)
-    part.replace(folder / WEIGHTS)
-    part = folder / (CONFIG + ".part")
-    part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / CONFIG)
+    return stored
+
+
+def unpack(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Stored tensors as float32."""
+    state = {}
+    for name, value in stored.items():
+        if name.endswith(SCALE):
+            continue
+        if name + SCALE in stored:
+            shape = (-1,) + (1,) * (value.ndim - 1)
+            value = value.float() * stored[name + SCALE].float().view(shape)
+        state[name] = value.float() if value.is_floating_point() else value
+    return state
 
 
 def load_config(folder: Path) -> dict:
@@ -76,12 +95,4 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
         stored = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; restore or retrain the checkpoint.") from error
-    state = {}
-    for name, value in stored.items():
-        if name.endswith(SCALE):
-            continue
-        if name + SCALE in stored:
-            shape = (-1,) + (1,) * (value.ndim - 1)
-            value = value.float() * stored[name + SCALE].float().view(shape)
-        state[name] = value.float() if value.is_floating_point() else value
-    return state
+    return unpack(stored)

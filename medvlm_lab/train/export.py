@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from medvlm_lab.metrics import bootstrap_interval, exact_match, expected_calibration_error
-from medvlm_lab.models.store import WEIGHTS, save_weights
+from medvlm_lab.models.store import WEIGHTS, pack, save_weights, unpack
 from medvlm_lab.models.vit_bert_vqa import ViTBertVQA
 from medvlm_lab.models.vqa_answerer import BEAMS, VQAAnswerer
 from medvlm_lab.text.tokenizer import Tokenizer
@@ -78,6 +78,7 @@ def fit_confidence(logs: np.ndarray, right: np.ndarray) -> tuple[float, float]:
 def scored(loop: Loop) -> list[tuple[dict, Table, np.ndarray, np.ndarray]]:
     """(recipe entry, table, log-probability of each answer, whether it is right) per data set."""
     model, task = loop.averaged().cpu(), loop.task
+    model.load_state_dict(unpack(pack(model.state_dict())))  # what is scored is what is stored
     found = []
     for spec, table in zip(task.recipe["data"], task.tables, strict=True):
         texts, logs = held_out_answers(model, task.tokenizer, table)

@@ -66,7 +66,6 @@ class Place:
     unit: str
     low: float
     high: float
-    device: bool
 
     @property
     def label(self) -> str:
@@ -98,7 +97,7 @@ def places(scene: Scene) -> list[Place]:
         if not k.derived:
             for side in k.sides or ("",):
                 regions = _regions(scene, kind, side, k.regions)
-                found.append(Place(kind, side, regions, k.graded, k.unit, k.low, k.high, k.device))
+                found.append(Place(kind, side, regions, k.graded, k.unit, k.low, k.high))
     return found
 
 

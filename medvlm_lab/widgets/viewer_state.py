@@ -16,7 +16,7 @@ FILE_WINDOW = "from the file"
 
 
 def facts(image: MedicalImage) -> dict[str, Any]:
-    """What the browser has to know once: sizes, units, spacing, bounds, presets, what to call it."""
+    """What the browser has to know once: frames, units, spacing, bounds, presets, what to call it."""
     bounds = None
     if not image.color:
         bounds = [float(image.pixels.min()), float(image.pixels.max())]
@@ -25,8 +25,6 @@ def facts(image: MedicalImage) -> dict[str, Any]:
         "modality": image.modality,
         "simulated": image.simulated,
         "frames": image.frames,
-        "height": image.height,
-        "width": image.width,
         "color": image.color,
         "inverted": image.inverted,
         "units": image.units,
