@@ -1,4 +1,4 @@
-"""Simulated FDG PET: coronal maximum-intensity projections of the whole body."""
+"""Simulated FDG PET and SPECT: coronal maximum-intensity projections of the whole body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from medvlm_lab.phantoms.language import Grammar
 from medvlm_lab.phantoms.pet_body import Anatomy, Solid
 from medvlm_lab.phantoms.pet_lesions import solids_of
 from medvlm_lab.phantoms.pet_scanner import acquire
-from medvlm_lab.phantoms.pet_scene import PetScene
+from medvlm_lab.phantoms.pet_scene import CAMERAS, PetScene
 from medvlm_lab.phantoms.pet_volume import ACROSS, VOXEL_MM
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ ORGANS = ("brain", "heart", "right lung", "left lung", "liver", "spleen", "right
 
 
 class Pet(Phantom):
-    """FDG PET, seen from the front."""
+    """FDG PET or SPECT, seen from the front."""
 
     name: ClassVar[str] = "pet"
     modality: ClassVar[str] = "nuclear medicine"
@@ -113,6 +113,9 @@ class Pet(Phantom):
         text = Grammar.of(self.name).say(("ask", "correction"), {}, own, wording)
         asked.append(Question(text, ("no", "yes")[scene.corrected], True, "ATTRIB"))
         return [asked[i] for i in own.permutation(len(asked))]
+
+    def facts(self, scene: PetScene) -> dict[str, str]:
+        return {"camera": CAMERAS[scene.camera], "modality": CAMERAS[scene.camera].lower()}
 
     def progress(self, scene: PetScene, rng: np.random.Generator) -> PetScene:
         return pet_scene.progress(scene, rng)

@@ -1,9 +1,13 @@
-"""From uptake to what a PET scanner shows: annihilation photons, attenuation, Poisson counts, reconstruction.
+"""From uptake to what a PET or SPECT camera shows: photons, attenuation, Poisson counts, reconstruction.
 
     counts = Poisson(sensitivity * ∫ uptake * exp(-∫ attenuation));  image = FBP(counts * exp(∫ attenuation))
 
 Both photons of a pair cross the body between them, so that the loss along a line does not depend on where on it they
 started; that is why it can be corrected exactly (Townsend, 2004). Left uncorrected, skin and lungs look hot.
+
+SPECT counts single photons, here those of FDG too. Two opposite views are joined by their geometric mean, in which a
+point's depth cancels and half the attenuation of the whole line remains (Sorenson & Phelps, 1987). The collimator
+blurs, and stops all but a few photons.
 """
 
 from __future__ import annotations
@@ -27,7 +31,9 @@ if TYPE_CHECKING:
 ANGLES = 80
 SENSITIVITY = 2.6  # counts per SUV and mm of ray, for the usual activity and scan time
 DETECTOR_MM = 4.2  # blur of the detector itself
-UNCORRECTED = 7.0  # shows an uncorrected image on about the same scale
+UNCORRECTED = (7.0, 2.6)  # PET, SPECT: shows an uncorrected image on about the same scale
+COLLIMATOR_MM = 14.0  # resolution of a collimator for 511 keV at the middle of the body (Martin et al., 1995)
+COLLIMATOR_SHARE = 0.06  # of the counts of PET
 
 
 @lru_cache(maxsize=2)
@@ -39,18 +45,20 @@ def acquire(scene: PetScene, device: torch.device) -> Float[Tensor, "z y x"]:
     """The reconstructed volume in SUV, 5 mm voxels; one scene at a time, its axial slices as a batch."""
     volume = Volume(Anatomy(scene), device)
     machine = scanner(str(device))
-    seen = blur(volume.uptake, DETECTOR_MM)
+    spect = scene.camera == 1
+    seen = blur(volume.uptake, COLLIMATOR_MM if spect else DETECTOR_MM)
     # attenuation changes little from slice to slice: every second one is enough
     lines = machine.project(torch.cat([seen, volume.mu[::2]])) * VOXEL_MM  # (z + z / 2, angles, bins)
     emitted, path = lines[: len(seen)], lines[len(seen) :]
-    survive = torch.exp(-path).repeat_interleave(2, 0)[: len(seen)]
-    gain = SENSITIVITY * scene.counts
+    survive = torch.exp(path * (-0.5 if spect else -1.0)).repeat_interleave(2, 0)[: len(seen)]
+    gain = SENSITIVITY * scene.counts * (COLLIMATOR_SHARE if spect else 1.0)
     expected = gain * emitted * survive + 0.02 * gain  # a few random coincidences
     grain = rng_of(scene.seed, 71).standard_normal(tuple(expected.shape), dtype=np.float32)
     # Anscombe's root makes normal noise Poisson-like down to a count or two
     counts = (expected.sqrt() + 0.5 * torch.from_numpy(grain).to(device)).clamp(min=0).square().round()
     # counts that the body swallowed are given back, with the noise they carry
-    views = counts / gain / survive if scene.corrected else counts / gain * UNCORRECTED
+    views = counts / gain / survive if scene.corrected else counts / gain * UNCORRECTED[scene.camera]
     made = machine.reconstruct(views / VOXEL_MM, 0.5)
-    rest = max(1.0, scene.resolution_mm**2 - DETECTOR_MM**2) ** 0.5
+    smooth = scene.resolution_mm * (1.5 if spect else 1.0)  # few counts bear less detail
+    rest = max(1.0, smooth**2 - DETECTOR_MM**2) ** 0.5
     return blur(made, rest).clamp(min=0)

@@ -1,4 +1,4 @@
-"""What a simulated FDG PET study is made of, and how one is drawn from a seed."""
+"""What a simulated FDG PET or SPECT study is made of, and how one is drawn from a seed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 from medvlm_lab.phantoms.scene import Finding, Kind, Scene, number
 
 SIDES = ("right", "left")
+CAMERAS = ("PET", "SPECT")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PetScene(Scene):
-    """A whole-body FDG PET, shown as a coronal maximum-intensity projection. Uptakes are SUV by body weight."""
+    """A whole-body FDG study, shown as a coronal maximum-intensity projection. Uptakes are SUV by body weight."""
 
     stature: float = number(1.0, 0.90, 1.10, "", "height over that of an average adult")
     width_mm: float = number(335.0, 270.0, 430.0, "mm", "width of the chest")
@@ -27,6 +28,7 @@ class PetScene(Scene):
     bowel: float = number(0.3, 0.0, 1.0, "", "patchy normal uptake of the bowel")
     lesion_suv: float = number(9.0, 5.0, 20.0, "SUV", "uptake of lesions")
     arms: float = number(1.0, 0.0, 1.0, "", "1: arms raised beside the head, 0: outside the picture")
+    camera: int = number(0, 0, 1, "", "camera: PET, or SPECT with a collimator for 511 keV")
     corrected: int = number(1, 0, 1, "", "attenuation correction: off, on")
     counts: float = number(1.0, 0.1, 4.0, "", "activity times scan time, relative to the usual")
     resolution_mm: float = number(7.0, 5.0, 14.0, "mm", "width of a point's image (FWHM) after smoothing")
@@ -85,6 +87,7 @@ def draw(seed: int, hospital: int, rng: np.random.Generator) -> PetScene:
         bowel=float(0.1 + 0.5 * u[3] ** 2),
         lesion_suv=clip("lesion_suv", 9.5 + 3 * n[7]),
         arms=float(u[4] < 0.75),
+        camera=int(u[6] < 0.12),
         corrected=int(u[5] >= uncorrected),
         counts=clip("counts", counts * float(np.exp(0.25 * n[8]))),
         resolution_mm=clip("resolution_mm", resolution + 0.6 * n[9]),

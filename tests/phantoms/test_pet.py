@@ -22,7 +22,7 @@ NUMBERS = [f for f in dataclasses.fields(PetScene) if isinstance(f.default, floa
 def scenes(draw):
     """Any scene that the validation lets through, however odd."""
     numbers = {f.name: draw(st.floats(f.metadata["low"], f.metadata["high"])) for f in NUMBERS}
-    return PET.draw(draw(st.integers(0, 2**40))).with_(**numbers, corrected=draw(st.integers(0, 1)))
+    return PET.draw(draw(st.integers(0, 2**40))).with_(**numbers, corrected=draw(st.integers(0, 1)), camera=draw(st.integers(0, 1)))
 
 
 @given(scenes())
@@ -102,6 +102,22 @@ def test_uptake_comes_back_in_suv_only_when_corrected(plain):
     on, off = (PET.coronal([PLAIN.with_(corrected=c)], 0.0, 160)[0, 0] for c in (1, 0))
     lung, liver = masks["right lung"][0], masks["liver"][0]
     assert off[lung].mean() / off[liver].mean() > 1.5 * on[lung].mean() / on[liver].mean()
+
+
+def test_spect_is_coarser_and_noisier_and_says_so():
+    lesion = PLAIN.with_(findings=(Finding("hypermetabolic lung lesion", "left", "upper lobe", measurement=16.0),))
+    pet, spect = (PET.render([lesion.with_(camera=c)], 160)[0, 0] for c in (0, 1))
+    masks = PET.masks([lesion], 160)
+    spot = masks["left hypermetabolic lung lesion"][0]
+    assert 1.5 < spect[spot].max() < 0.7 * pet[spot].max()  # blurred, and still above the lung
+    assert spect[masks["liver"][0]].median() == pytest.approx(PLAIN.liver_suv, rel=0.3)
+    flat = PLAIN.with_(counts=1.0)
+    for camera, least in ((0, 0.0), (1, 0.08)):
+        one, two = (PET.coronal([flat.with_(camera=camera, seed=s)], 0.0, 96)[0, 0] for s in (5, 6))
+        noise = (one - two)[PET.masks([flat], 96)["liver"][0]].abs().mean() / PLAIN.liver_suv
+        assert least <= noise < least + 0.2
+    answers = {q.question_type: q.answer for q in PET.questions(lesion.with_(camera=1))}
+    assert answers["MODALITY"] == "spect"
 
 
 def test_more_counts_make_less_noise():

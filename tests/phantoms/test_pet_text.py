@@ -32,7 +32,7 @@ RULES = Rules(
         (CLEAN.format("abdomen"), BELLY),
         (CLEAN.format("skeleton"), ("bone metastases", "diffuse marrow uptake")),
         (
-            r"no abnormal (fdg )?uptake( is|\.)|no evidence of hypermetabolic disease|^(normal|unremarkable) .*pet|"
+            r"no abnormal (fdg )?uptake( is|\.)|no evidence of hypermetabolic disease|^(normal|unremarkable) .*(pet|spect)|"
             r"without patho|nothing abnormal on",
             tuple(KINDS),
         ),
