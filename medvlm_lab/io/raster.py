@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from medvlm_lab.errors import ImageReadError
-from medvlm_lab.image import MAX_FRAME_PIXELS, SIMULATED_NOTE, MedicalImage, check_size
+from medvlm_lab.image import MAX_FRAME_PIXELS, MODALITIES, SIMULATED_NOTE, MedicalImage, check_size
 
 #: Only plain pixel formats: some others that Pillow knows start outside programs.
 PILLOW_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
@@ -45,8 +45,12 @@ def read_raster(path: Path) -> MedicalImage:
     # eight-bit grey was windowed when it was saved: show it as it is
     window = (127.5, 255.0) if frames[0].ndim == 2 and frames[0].dtype == np.uint8 else None
     simulated = str(picture.info.get("Comment", "")).startswith(SIMULATED_NOTE)
+    modality = picture.info.get("Modality") if simulated else None
+    duration_ms = picture.info.get("duration", 0)
     return MedicalImage(
-        pixels=np.stack(frames), window=window, name=path.stem, source=path.name, simulated=simulated
+        pixels=np.stack(frames), modality=modality if modality in MODALITIES else "unknown", window=window,
+        fps=1000 / duration_ms if len(frames) > 1 and duration_ms > 0 else None, name=path.stem, source=path.name,
+        simulated=simulated,
     )
 
 

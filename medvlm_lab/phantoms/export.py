@@ -19,7 +19,6 @@ import numpy as np
 from medvlm_lab import phantoms
 from medvlm_lab.errors import MedVLMError, UnknownNameError
 from medvlm_lab.image import SIMULATED_NOTE
-from medvlm_lab.phantoms import export_audio
 from medvlm_lab.phantoms.base import Phantom, check_count, check_hospital, check_size
 from medvlm_lab.phantoms.scene import Scene, scene_seed
 
@@ -141,7 +140,7 @@ class Export:
                         files[key] = str(Path("masks", name, key.replace(" ", "-") + ".png"))
                         write_whole(self.out / files[key], mask_png(mask[row].numpy(), simulator, scene))
             if simulator.sampling_hz:
-                write_whole(self.out / "audio" / f"{name}.wav", export_audio.encode(simulator, scene))
+                write_whole(self.out / "audio" / f"{name}.wav", simulator.wav(scene))
             numbers_read = {k: round(float(v[row]), 4) for k, v in measured.items() if not np.isnan(float(v[row]))}
             yield json.dumps(self._line(simulator, scene, image, files, numbers_read), ensure_ascii=False) + "\n"
 
@@ -192,7 +191,7 @@ def export_scene(simulator: Phantom, scene: Scene, out: str | Path, size: int = 
     }
     try:
         if simulator.sampling_hz:
-            write_whole(folder / "audio.wav", export_audio.encode(simulator, scene))
+            write_whole(folder / "audio.wav", simulator.wav(scene))
         write_whole(folder / "image.png", png(pixels[0], simulator, scene, size))
         for name, mask in present.items():
             write_whole(folder / study["masks"][name], mask_png(mask, simulator, scene))
@@ -230,6 +229,7 @@ def _png(frames: np.ndarray, simulator: Phantom, scene: Scene) -> bytes:
 
     note, buffer = PngInfo(), io.BytesIO()
     note.add_text("Comment", f"{SIMULATED_NOTE} ({simulator.name}, seed {scene.seed}). Not for clinical use.")
+    note.add_text("Modality", simulator.modality)
     first, *others = (Image.fromarray(frame) for frame in frames)
     cine = {"save_all": True, "append_images": others, "duration": 1000 / (simulator.fps or 10)} if others else {}
     first.save(buffer, "PNG", pnginfo=note, **cine)

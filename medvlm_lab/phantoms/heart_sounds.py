@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import wave
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,12 +20,14 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
 
+OVERSAMPLING = 4  # of a WAV file: browsers refuse less than 3,000 Hz
+
 
 class HeartSounds(Phantom):
     """Phonocardiogram.
 
     >>> sounds = lab.phantom("heart-sounds")
-    >>> IPython.display.Audio(sounds.audio(sounds.draw(7))[0], rate=sounds.sampling_hz)
+    >>> IPython.display.Audio(sounds.wav(sounds.draw(7)))
     """
 
     name: ClassVar[str] = "heart-sounds"
@@ -49,6 +53,19 @@ class HeartSounds(Phantom):
             out[i] = waveform(scene, device)
         return out
 
+    def wav(self, scene: SoundScene) -> bytes:
+        """One recording as a 16-bit WAV file, at a rate that browsers play; equal scenes give equal bytes."""
+        samples = self.audio(scene)[0].cpu().numpy()
+        n = OVERSAMPLING * len(samples)
+        fine = np.fft.irfft(np.fft.rfft(samples), n) * OVERSAMPLING  # band-limited: no frequency is added
+        buffer = io.BytesIO()
+        with wave.open(buffer, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(OVERSAMPLING * SAMPLING_HZ)
+            file.writeframes(np.rint(fine.clip(-1, 1) * 32767).astype("<i2").tobytes())
+        return buffer.getvalue()
+
     @torch.no_grad()
     def render(
         self, scenes: Sequence[SoundScene], size: int = 224, device: str | torch.device | None = None
@@ -57,8 +74,8 @@ class HeartSounds(Phantom):
         check_size(size)
         waves = self.audio(scenes, device)
         out = torch.empty(len(waves), 1, size, size, device=waves.device)
-        for i, wave in enumerate(waves):
-            out[i, 0] = sound_picture.picture(wave, size)
+        for i, recording in enumerate(waves):
+            out[i, 0] = sound_picture.picture(recording, size)
         return out
 
     def masks(
@@ -84,8 +101,8 @@ class HeartSounds(Phantom):
     def facts(self, scene: SoundScene) -> dict[str, str]:
         return {
             "rate": f"{scene.heart_rate_bpm:.0f}", "site": SITES[scene.site],
-            "systolic grade": f"{scene.grade('systolic murmur')}/6",
-            "diastolic grade": f"{scene.grade('diastolic murmur')}/6",
+            "systolic grade": f"{scene.grade('systolic murmur')} of 6",
+            "diastolic grade": f"{scene.grade('diastolic murmur')} of 6",
         }
 
     def progress(self, scene: SoundScene, rng: np.random.Generator) -> SoundScene:

@@ -31,8 +31,9 @@ def write_questions(phantom: Phantom, scene: Scene, rng: np.random.Generator, wo
         found = [f for f in scene.all_findings if f.kind == kind]
         asked += _details(phantom, grammar, scene, found, rng, wording)
     diseases = [f for f in scene.all_findings if not scene.kinds[f.kind].device]
-    text = grammar.say(("ask", "normal"), {}, rng, wording)
-    asked.append(Question(text, "no" if diseases else "yes", True, "ABN", diseases[0].mask_name if diseases else ""))
+    if diseases or not scene.all_findings:  # with nothing but a device the answer is a matter of opinion
+        text, mask = grammar.say(("ask", "normal"), {}, rng, wording), diseases[0].mask_name if diseases else ""
+        asked.append(Question(text, "no" if diseases else "yes", True, "ABN", mask))
     if len(diseases) == 1:
         text, f = grammar.say(("ask", "only"), {}, rng, wording), diseases[0]
         asked.append(Question(text, f.mask_name, False, "ABN", f.mask_name))

@@ -94,7 +94,9 @@ def _impression(
 ) -> list[str]:
     kinds = list(dict.fromkeys(f.kind for f in scene.all_findings if not scene.kinds[f.kind].device))
     if not kinds:
-        return [grammar.say(("impression", "normal"), facts_of(phantom, scene, None), rng, wording)]
+        # with a device in place there may be nothing acute, but "normal" would be untrue
+        summary = "devices" if scene.all_findings else "normal"
+        return [grammar.say(("impression", summary), facts_of(phantom, scene, None), rng, wording)]
     sentences = []
     for kind in kinds:
         sentences += _present(phantom, grammar, scene, kind, rng, wording, "impression")

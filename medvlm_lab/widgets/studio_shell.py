@@ -18,6 +18,7 @@ CSS = """
 .mv-studio .mv-body { display: flex; flex-flow: row wrap; gap: 18px; overflow: hidden; }
 .mv-studio .mv-left { flex: 0 1 400px; min-width: 280px; }
 .mv-studio .mv-right { flex: 1 1 460px; min-width: 320px; }
+.mv-studio audio { width: 100%; }
 .mv-studio img { width: 100%; background: #000; border-radius: 6px; }
 .mv-studio .mv-panel { height: 430px; overflow-y: auto; padding-right: 6px; }
 .mv-studio .mv-panel > * { flex: none; }
@@ -52,7 +53,7 @@ class StudioWidget(w.VBox):
             tooltip="Where the image was taken: exposure, noise and markers differ",
         )  # fmt: skip
         self._head = w.HBox([self.phantom, self.hospital, self.seed, self.new], layout=w.Layout(flex_flow="row wrap"))
-        self.view, self.report, self.questions = w.HTML(), w.HTML(), w.HTML()
+        self.view, self.sound, self.report, self.questions = w.HTML(), w.HTML(), w.HTML(), w.HTML()
         self.report.add_class("mv-text")
         self.questions.add_class("mv-text")
         self.frame = w.IntSlider(description="Frame", max=0, style=slim, layout=w.Layout(width="98%"))
@@ -60,7 +61,8 @@ class StudioWidget(w.VBox):
         self.folder = w.Text(value="phantom-study", description="Folder", style=slim, tooltip="Where to export to")
         self.export = w.Button(description="Export", icon="download", tooltip="Write image, masks, report, questions")
         self.exported = w.HTML()
-        left = w.VBox([self.view, self.frame, self.masks, w.HBox([self.folder, self.export]), self.exported])
+        out = w.HBox([self.folder, self.export])
+        left = w.VBox([self.view, self.sound, self.frame, self.masks, out, self.exported])
         left.add_class("mv-left")
         self._findings, self._numbers = w.VBox(), w.VBox()
         for panel in (self._findings, self._numbers):
@@ -158,7 +160,7 @@ class StudioWidget(w.VBox):
         self.masks.options = logic.mask_names(self.state)
         self.masks.value = [name for name in self.state.shown if name in self.masks.options]
         self._busy = False
-        self.view.value = logic.picture_html(self.state)
+        self.view.value, self.sound.value = logic.picture_html(self.state), logic.sound_html(self.state)
         self.report.value, self.questions.value = logic.report_html(self.state), logic.questions_html(self.state)
 
     def _on_view(self, _) -> None:

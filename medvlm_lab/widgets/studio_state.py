@@ -187,6 +187,14 @@ def picture_html(state: StudioState) -> str:
     return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}"><div class="mv-key">{names}</div>{error}'
 
 
+def sound_html(state: StudioState) -> str:
+    """A player for what can be heard, "" for what cannot."""
+    if state.phantom.sampling_hz is None:
+        return ""
+    data = base64.b64encode(state.phantom.wav(state.scene)).decode("ascii")
+    return f'<audio controls src="data:audio/wav;base64,{data}" aria-label="Simulated {state.name}"></audio>'
+
+
 def report_html(state: StudioState) -> str:
     """The report; equal scenes are worded alike."""
     report = state.phantom.report(state.scene)

@@ -51,7 +51,7 @@ lab.style.show({f"{kind} (simulated)": s.image(patient[kind], 256) for kind, s i
 # Listen to the sound in the middle. Its upper half is the waveform, its lower half shows which frequencies sound when.
 
 # %%
-Audio(sounds.audio(patient["sound"])[0].numpy(), rate=sounds.sampling_hz)
+Audio(sounds.wav(patient["sound"]))
 
 # %%
 pd.DataFrame(

@@ -43,3 +43,8 @@ def test_findings_sliders_and_report(run_cell, shoot):
     studio.get_by_role("button", name="Next patient").click()
     expect(seed).to_have_value("6", timeout=20_000)
     expect(studio.get_by_text("Simulated. Not for clinical use.")).to_be_visible()
+    studio.get_by_label("Phantom", exact=True).select_option("heart-sounds")
+    player = studio.locator("audio")
+    expect(player).to_be_visible(timeout=20_000)
+    page.wait_for_function("document.querySelector('.mv-studio audio').duration > 2.9")
+    shoot(studio, "studio_sounds")

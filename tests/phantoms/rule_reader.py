@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-DENIALS = r"\b(no|not|without|neither|nothing|negative|free of|absent|normal|unremarkable|resolved|gone)\b"
+DENIALS = r"\b(no|not|without|neither|nothing|negative|free of|absent|normal|normally|unremarkable|resolved|gone)\b"
 STILL_THERE = r"was not (present|seen) on the prior"
 SEVERITIES = {
     "mild": r"\b(mild|mildly|small)\b",
@@ -46,7 +46,7 @@ class Rules:
             text.replace("free air", "pneumoperitoneum").replace("free fluid", "ascites").replace("no change", "stable")
         )
         present = not re.search(DENIALS, text) or bool(re.search(STILL_THERE, text))
-        sides = [s for s in ("left", "right") if re.search(rf"\b{s}\b(?! lobe)", text)]
+        sides = [s for s in ("left", "right") if re.search(rf"\b{s}\b(?! (lobe|atrium|ventricle))", text)]
         if re.search(self.both, text):
             sides = ["left", "right"]
         severity = next((s for s, p in SEVERITIES.items() if re.search(p, text)), "")

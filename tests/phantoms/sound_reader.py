@@ -3,9 +3,10 @@
 import re
 
 KINDS = {
-    "systolic murmur": r"systolic murmur|(murmur|is heard) in systole|in systole a|systole (contains|carries|holds)|"
-    r"between s1 and s2",
-    "diastolic murmur": r"diastolic murmur|(murmur|is heard) in diastole|diastole (contains|carries|holds|is filled)",
+    "systolic murmur": r"systolic murmur|(murmur|is heard) (in|during) systole|in systole a|"
+    r"systole (contains|carries|holds)|between s1 and s2",
+    "diastolic murmur": r"diastolic murmur|(murmur|is heard|fills) (in |during |)diastole|"
+    r"diastole (contains|carries|holds|is filled)",
     "third heart sound": r"third heart sound|\bs3\b",
     "fourth heart sound": r"fourth heart sound|\bs4\b",
     "wide splitting": r"split|s1 and s2 are normal|second heart sound (is|are) (unremarkable|normal)",
@@ -15,7 +16,7 @@ KINDS = {
 MURMURS = ("systolic murmur", "diastolic murmur")
 SUMMARIES = (
     (r"^(no|there are no) murmurs|systole and diastole are free|neither systole nor", MURMURS),
-    (r"^systole is silent|^nothing is heard between", ("systolic murmur",)),
+    (r"^systole is silent|^nothing is heard (between|during systole)", ("systolic murmur",)),
     (r"^diastole is free", ("diastolic murmur",)),
     (r"extra heart sounds|gallops|without extra sounds|beside s1", ("third heart sound", "fourth heart sound")),
     (r"rate is normal|regular r|normal rate|which is normal", ("tachycardia", "bradycardia")),
@@ -25,7 +26,7 @@ SUMMARIES = (
         tuple(KINDS),
     ),
 )
-DENIALS = r"\b(no|not|without|negative|normal|normally|unremarkable|resolved|gone)\b"
+DENIALS = r"\b(no|not|without|negative|free of|normal|normally|unremarkable|resolved|gone)\b"
 
 
 def sentences(text):
@@ -35,7 +36,7 @@ def sentences(text):
 def claims(sentence):
     """(kind, present, grade, shape, rate, site) for each finding that the sentence names."""
     text = sentence.lower()
-    grade, rate = re.search(r"(\d)/6", text), re.search(r"(\d+) (bpm|beats|times)", text)
+    grade, rate = re.search(r"(\d) of 6", text), re.search(r"(\d+) (bpm|beats|times)", text)
     site = re.search(r"(\w+) area", text)
     details = (int(rate[1]) if rate else None, site[1] if site else None)
     for pattern, kinds in SUMMARIES:

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from echo_reader import DEVICES, KINDS, claims, disagreement, sentences
+from echo_reader import DEVICES, claims, disagreement, sentences
 
 from medvlm_lab.phantoms import phantom
-from medvlm_lab.phantoms.language import WORDINGS, Grammar, forms
+from medvlm_lab.phantoms.language import WORDINGS
 
 ECHO = phantom("echocardiogram")
 SCENES = ECHO.sample(3, 1000)
@@ -56,12 +56,3 @@ def test_answers_agree_with_the_scene(wording):
                 assert q.answer == f"{scene.heart_rate_bpm:.0f} bpm"
             elif q.question_type == "PLANE":
                 assert q.answer == f"apical {scene.view}"
-
-
-def test_sentence_forms():
-    grammar = Grammar.of("echocardiogram")
-    branches = ("present", "absent", "normal", "change", "impression")
-    counted = {w: {f for b in branches for p in grammar.all_patterns(w, b) for f in forms(p)} for w in WORDINGS}
-    assert len(counted["usual"] | counted["held-out"]) >= 500
-    assert not counted["usual"] & counted["held-out"]
-    assert set(grammar.data["nouns"]) == set(ECHO.scene.kinds) == set(KINDS)

@@ -130,9 +130,11 @@ def test_cines_and_recordings_are_exported_whole(tmp_path):
     cine = Export("echocardiogram", 1, tmp_path / "echo", size=48).run(False)
     with Image.open(cine / "images" / "0000000.png") as picture:
         assert picture.n_frames == 32
+    again = lab.read(cine / "images" / "0000000.png")
+    assert again.simulated and again.modality == "echo" and again.fps == pytest.approx(25)
     dicom = Export("echocardiogram", 1, tmp_path / "dcm", "dicom", 48).run(False)
     assert lab.read(dicom / "images" / "0000000.dcm").fps == 25
     sound = Export("heart-sounds", 1, tmp_path / "sound", size=48).run(False)
     study = json.loads((sound / "studies.jsonl").read_text())
     with wave.open(str(sound / study["audio"])) as file:
-        assert file.getframerate() == 2000 and file.getnframes() == 6000
+        assert file.getframerate() == 8000 and file.getnframes() == 24000

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvlm_lab.errors import MedVLMError, UnknownNameError
-from medvlm_lab.phantoms.language import Grammar, choose, fill, forms, listed
+from medvlm_lab.phantoms import names, phantom
+from medvlm_lab.phantoms.language import WORDINGS, Grammar, choose, fill, forms, listed
 
 PATTERN = "(There is|Note [is made ]of) (a|one) <size> effusion[ (here|there)]."
 
@@ -43,3 +44,27 @@ def test_open_groups_are_refused(pattern):
 def test_unknown_wording():
     with pytest.raises(UnknownNameError, match="did you mean 'held-out'"):
         Grammar.of("chest-xray").patterns(("absent", "list"), "heldout")
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_modality_says_it_in_five_hundred_ways(name):
+    grammar = Grammar.of(name)
+    branches = ("present", "absent", "normal", "change", "impression")
+    counted = {w: {f for b in branches for p in grammar.all_patterns(w, b) for f in forms(p)} for w in WORDINGS}
+    assert len(counted["usual"]) >= 500 and len(counted["held-out"]) >= 100
+    assert set(grammar.data["nouns"]) == set(phantom(name).scene.kinds)
+
+
+@pytest.mark.parametrize("name", names())
+def test_held_out_forms_are_never_trained_on(name):
+    grammar = Grammar.of(name)
+    usual, held = ({f for p in grammar.all_patterns(w) for f in forms(p)} for w in WORDINGS)
+    assert usual and held and not usual & held
+
+    def walk(node):
+        if isinstance(node, dict):
+            assert ("usual" in node) == ("held-out" in node)
+            for child in node.values():
+                walk(child)
+
+    walk(grammar.data)

@@ -4,7 +4,7 @@ import pytest
 from rule_reader import Rules, check_changes, check_questions, check_report
 
 from medvlm_lab.phantoms import phantom
-from medvlm_lab.phantoms.language import WORDINGS, Grammar, forms
+from medvlm_lab.phantoms.language import WORDINGS
 
 PET = phantom("pet")
 SCENES = PET.sample(3, 1500)
@@ -32,8 +32,8 @@ RULES = Rules(
         (CLEAN.format("abdomen"), BELLY),
         (CLEAN.format("skeleton"), ("bone metastases", "diffuse marrow uptake")),
         (
-            r"no abnormal (fdg )?uptake( is|\.)|no evidence of hypermetabolic disease|^(normal|unremarkable) .*(pet|spect)|"
-            r"without patho|nothing abnormal on",
+            r"no abnormal (fdg )?uptake( is|\.)|no evidence of hypermetabolic disease|"
+            r"^(normal|unremarkable) .*(pet|spect)|without patho|nothing abnormal on",
             tuple(KINDS),
         ),
         (r"evenly in the liver|liver uptake is", ("hypermetabolic liver lesion",)),
@@ -56,13 +56,3 @@ def test_comparison_with_the_prior_study_is_true(wording):
         studies = PET.timeline(seed, 3)
         for before, now in zip(studies[:-1], studies[1:], strict=True):
             check_changes(PET, RULES, now, before, wording)
-
-
-def test_number_of_sentence_forms():
-    grammar = Grammar.of("pet")
-    branches = ("present", "absent", "normal", "change", "impression")
-    counted = {w: {f for b in branches for p in grammar.all_patterns(w, b) for f in forms(p)} for w in WORDINGS}
-    assert len(counted["usual"]) >= 400 and len(counted["held-out"]) >= 60
-    assert len(counted["usual"] | counted["held-out"]) >= 500
-    assert not counted["usual"] & counted["held-out"]
-    assert set(grammar.data["nouns"]) == set(PET.scene.kinds)

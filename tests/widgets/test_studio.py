@@ -104,6 +104,13 @@ def test_shell_follows_and_exports(tmp_path):
     assert "image/png" in studio._repr_mimebundle_()
 
 
+def test_what_can_be_heard_has_a_player():
+    studio = lab.widgets.phantom_studio("heart-sounds", seed=1)
+    assert studio.sound.value.startswith('<audio controls src="data:audio/wav;base64,UklGR')
+    studio.phantom.value = "chest-xray"
+    assert studio.sound.value == ""
+
+
 def test_unknown_phantom_suggests_the_nearest():
     with pytest.raises(UnknownNameError, match="chest-xray"):
         lab.widgets.phantom_studio("chest-xry")
