@@ -1,7 +1,7 @@
 """Scores with their uncertainty: every number that the project reports comes from here."""
 
 from medvlm_lab.metrics.bootstrap import Interval, bootstrap_interval
-from medvlm_lab.metrics.ranking import auc
+from medvlm_lab.metrics.ranking import auc, mcmrr, retrieval_ranks
 from medvlm_lab.metrics.vqa import bleu1, exact_match, expected_calibration_error, normalize_answer, sentence_bleu1
 
 __all__ = [
@@ -11,6 +11,8 @@ __all__ = [
     "bootstrap_interval",
     "exact_match",
     "expected_calibration_error",
+    "mcmrr",
     "normalize_answer",
+    "retrieval_ranks",
     "sentence_bleu1",
 ]

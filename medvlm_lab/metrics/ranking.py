@@ -1,12 +1,17 @@
-"""Area under the ROC curve, with its interval."""
+"""Area under the ROC curve with its interval; ranks of cross-modal retrieval."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medvlm_lab.metrics.bootstrap import Interval, bootstrap_interval
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
 
 
 def auc(
@@ -28,3 +33,18 @@ def auc(
         return np.array([roc_auc_score(s[:, 1], s[:, 0]) for s in both])
 
     return bootstrap_interval(pairs, n, seed, statistic=area)
+
+
+def retrieval_ranks(similarity: Float[Tensor, "n n"]) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+    """Rank, from 1, of each row's own column and of each column's own row; equals share the worse rank."""
+    own = similarity.diag()
+    return (similarity >= own[:, None]).sum(1), (similarity >= own[None]).sum(0)
+
+
+def mcmrr(similarity: Float[Tensor, "n n"]) -> float:
+    """Mean cross-modal retrieval rank of n pairs: both directions' mean ranks, averaged; chance is (n + 1) / 2.
+
+    Christensen et al. 2024, Methods. Rows are texts or images, columns the others, pairs on the diagonal.
+    """
+    there, back = retrieval_ranks(similarity)
+    return float(there.double().mean() + back.double().mean()) / 2

@@ -1,0 +1,131 @@
+"""The task of the dual encoders: simulated studies and their reports, each to be found among a batch's others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from medvlm_lab.metrics.ranking import mcmrr
+from medvlm_lab.models.dual_encoder import DualEncoder, contrastive_loss
+from medvlm_lab.phantoms.base import Phantom, Scene, rng_of
+from medvlm_lab.text.tokenizer import UNKNOWN, Tokenizer
+
+RENDERED = 64  # studies rendered together
+
+
+class Studies:
+    """Simulated studies of one part as bytes (n, frames, s, s), and the scenes that their reports are written from."""
+
+    def __init__(self, simulator: Phantom, part: str, count: int, frames: int, size: int, seed: int):
+        self.simulator = simulator
+        self.scenes = simulator.sample(seed, count, part=part)
+        self.pixels = rendered(simulator, self.scenes, frames, size)
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def report(self, row: int, rng: np.random.Generator | None = None, wording: str = "usual") -> str:
+        """The whole report of one study."""
+        report = self.simulator.report(self.scenes[row], rng, wording)
+        return f"{report.findings} {report.impression}"
+
+
+def rendered(simulator: Phantom, scenes: Sequence[Scene], frames: int, size: int) -> UInt8[Tensor, "n f s s"]:
+    """Grey frames as displayed; of a cine, `frames` evenly spaced over it."""
+    low = simulator.window[0] - simulator.window[1] / 2
+    out = torch.empty(len(scenes), frames, size, size, dtype=torch.uint8)
+    for i in tqdm(range(0, len(scenes), RENDERED), desc=f"simulating {simulator.name}", unit="batch", leave=False):
+        pixels = simulator.render(scenes[i : i + RENDERED], size)  # (n, c, s, s)
+        chosen = np.linspace(0, pixels.shape[1] - 1, frames).round().astype(int)
+        grey = ((pixels[:, chosen] - low) / simulator.window[1]).clamp(0, 1)
+        out[i : i + RENDERED] = ((1 - grey if simulator.inverted else grey) * 255).round().byte()
+    return out
+
+
+class ContrastiveTask:
+    """Batches, loss and validation over simulated studies; see `loop.Task`."""
+
+    def __init__(self, model: DualEncoder, tokenizer: Tokenizer, train: Studies, validation: Studies, recipe: dict):
+        self.model, self.tokenizer, self.recipe = model, tokenizer, recipe
+        self.train, self.validation = train, validation
+        self.unknown = tokenizer.vocabulary.index(UNKNOWN)
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        rng, size = np.random.default_rng((self.recipe["seed"], epoch)), self.recipe["batch_size"]
+        rows = rng.permutation(len(self.train))
+        return [rows[i : i + size] for i in range(0, len(rows) - size + 1, size)]
+
+    def loss(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        device = self.model.logit_scale.device
+        pixels = self.train.pixels[torch.from_numpy(rows)]  # (n, f, s, s)
+        if (most := self.recipe["frames_per_step"]) < pixels.shape[1]:
+            start, step = rng.integers(pixels.shape[1]), pixels.shape[1] / most
+            chosen = (start + np.arange(most) * step + rng.integers(0, max(1, int(step)), most)) % pixels.shape[1]
+            pixels = pixels[:, torch.from_numpy(chosen.astype(int))]
+        pixels = varied(pixels.to(device).float() / 255, rng)
+        texts = [self.excerpt(row, rng) for row in rows]
+        ids = self.tokenizer.batch(texts, self.model.config.context)
+        lost = torch.from_numpy(rng.random(tuple(ids.shape)) < self.recipe["word_dropout"])
+        ids[lost & (ids > self.tokenizer.end)] = self.unknown  # what unseen words will be
+        return contrastive_loss(self.model(pixels, ids.to(device)).float())
+
+    def excerpt(self, row: int, rng: np.random.Generator) -> str:
+        """A report in new words each time; often a few sentences of it, so that prompts of one sentence work."""
+        own = rng_of(int(rng.integers(2**40)))
+        text = self.train.report(row, own)
+        if own.random() < self.recipe["excerpts"]:
+            sentences = text.split(". ")
+            keep = own.permutation(len(sentences))[: int(own.integers(1, 4))]
+            text = ". ".join(sentences[i] for i in keep)
+        return text
+
+    @torch.inference_mode()
+    def validate(self, model: DualEncoder) -> dict[str, float]:
+        """Mean cross-modal retrieval rank in percent of the number of studies; chance is 50."""
+        images, texts = embedded(model, self.tokenizer, self.validation, "usual")
+        return {"mcmrr_percent": 100 * mcmrr(images @ texts.T) / len(images)}
+
+
+def varied(pixels: Float[Tensor, "n f s s"], rng: np.random.Generator) -> Float[Tensor, "n f s s"]:
+    """A small shift and another grey curve for each study, the same for all its frames."""
+    n, size = len(pixels), pixels.shape[-1]
+    reach = max(1, size // 16)
+    padded = F.pad(pixels, (reach,) * 4)
+    corners = rng.integers(0, 2 * reach + 1, (n, 2))
+    moved = torch.stack([p[:, i : i + size, j : j + size] for p, (i, j) in zip(padded, corners.tolist(), strict=True)])
+    gamma, gain = (torch.from_numpy(rng.uniform(lo, hi, (n, 1, 1, 1))).to(moved) for lo, hi in ((0.8, 1.25), (0.9, 1.1)))
+    return (moved.clamp(min=1e-4) ** gamma * gain).clamp(0, 1)
+
+
+@torch.inference_mode()
+def embedded(
+    model: DualEncoder, tokenizer: Tokenizer, studies: Studies, wording: str
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
+    """Unit rows of the studies and of their reports."""
+    model.eval()
+    device, images, texts = model.logit_scale.device, [], []
+    for rows in torch.arange(len(studies)).split(64):
+        images.append(model.encode_image(studies.pixels[rows].to(device).float() / 255).float().cpu())
+        written = [studies.report(int(row), None, wording) for row in rows]
+        texts.append(model.encode_text(tokenizer.batch(written, model.config.context).to(device)).float().cpu())
+    return F.normalize(torch.cat(images), dim=-1), F.normalize(torch.cat(texts), dim=-1)
+
+
+def vocabulary(folder: Path, name: str) -> Tokenizer:
+    """The tokenizer of a phantom's reports, kept in `folder`."""
+    from medvlm_lab.models.dual_encoder import VOCABULARY
+    from medvlm_lab.text.report_vocabulary import report_vocabulary
+
+    path = folder / VOCABULARY
+    if not path.is_file():
+        part = path.with_suffix(".part")
+        part.write_text("\n".join(report_vocabulary(name)), encoding="utf-8")
+        part.replace(path)
+    return Tokenizer.from_file(path)
