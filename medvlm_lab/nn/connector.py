@@ -44,7 +44,7 @@ class ScalingFreeConnector(nn.Module):
         keep: Bool[Tensor, "n k p"] | None = None,
         maps: list[Tensor] | None = None,
     ) -> Float[Tensor, "n p e"]:
-        """Soft tokens; `keep` is False at patches and tiles of padding, `maps` receives weights (n, heads, p, k · p)."""
+        """Soft tokens; `keep` is False at padded patches and tiles, `maps` receives weights, (n, heads, p, k · p)."""
         tiles = tiles.flatten(1, 2)  # (n, k p, d)
         keep = None if keep is None else keep.flatten(1)
         x, no_text = self.input_norm(overview), overview[:, :0]
@@ -56,14 +56,14 @@ class ScalingFreeConnector(nn.Module):
 def choose_grid(height: int, width: int, tile: int, smallest: int = 4, largest: int = 8) -> tuple[int, int]:
     """Rows and columns, `smallest` to `largest` tiles in all, that keep most of an image's pixels; ValueError if empty.
 
-    Among grids that keep equally many, the one with fewest tiles, then the one that the image fills best.
+    Among grids that keep equally many: the one of fewest tiles, then the one that the image fills best or the squarest.
     """
     if min(height, width, tile) < 1:
         raise ValueError(f"sizes must be positive, not {height} × {width} in tiles of {tile}")
 
-    def merit(grid: tuple[int, int]) -> tuple[int, int, int]:
-        h, w = fit(height, width, grid[0] * tile, grid[1] * tile)
-        return min(h * w, height * width), -grid[0] * grid[1], h * w
+    def merit(grid: tuple[int, int]) -> tuple[int, int, int, int]:
+        (rows, columns), (h, w) = grid, fit(height, width, grid[0] * tile, grid[1] * tile)
+        return min(h * w, height * width), -rows * columns, h * w, -abs(rows - columns)
 
     grids = [(r, c) for r in range(1, largest + 1) for c in range(1, largest + 1) if smallest <= r * c <= largest]
     return max(grids, key=merit)

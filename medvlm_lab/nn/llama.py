@@ -63,7 +63,7 @@ class KeyValueCache:
         self.layers[layer] = k, v
         return k, v
 
-    def select(self, rows: Int[Tensor, "r"]) -> None:  # noqa: F821
+    def select(self, rows: Int[Tensor, " rows"]) -> None:
         """Keeps these rows of the batch, in this order: what beam search does after each step."""
         self.keep = self.keep[rows]
         self.layers = {i: (k[rows], v[rows]) for i, (k, v) in self.layers.items()}
@@ -131,8 +131,16 @@ class LlamaLayer(nn.Module):
         self.norm1, self.attention = nn.RMSNorm(config.width, config.eps), GroupedQueryAttention(config)
         self.norm2, self.mlp = nn.RMSNorm(config.width, config.eps), SwiGLU(config.width, config.hidden)
 
-    def forward(self, x: Float[Tensor, "n t d"], *where, **memory) -> Float[Tensor, "n t d"]:
-        x = x + self.attention(self.norm1(x), *where, **memory)
+    def forward(
+        self,
+        x: Float[Tensor, "n t d"],
+        turn: Rotation,
+        sees: Bool[Tensor, "n 1 t m"],
+        layer: int,
+        cache: KeyValueCache | None = None,
+        maps: list[Tensor] | None = None,
+    ) -> Float[Tensor, "n t d"]:
+        x = x + self.attention(self.norm1(x), turn, sees, layer, cache, maps)
         return x + self.mlp(self.norm2(x))
 
 
@@ -181,14 +189,14 @@ class Llama(nn.Module):
         for i, layer in enumerate(self.layers):
             if before_layer is not None and i in before_layer:
                 x = before_layer[i](x)
-            x = layer(x, turn, sees, i, cache=cache, maps=maps)
+            x = layer(x, turn, sees, i, cache, maps)
         return self.norm(x)
 
     def logits(self, hidden: Float[Tensor, "n t d"]) -> Float[Tensor, "n t v"]:
         """The output layer: the input embedding's own weights when tied."""
-        return F.linear(hidden, self.embedding.weight if self.head is None else self.head.weight)
+        return self.head(hidden) if self.head is not None else F.linear(hidden, self.embedding.weight)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def generate(
         self,
         tokens: Int[Tensor, "n t"] | Float[Tensor, "n t d"],

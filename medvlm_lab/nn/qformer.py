@@ -62,7 +62,7 @@ class QFormerLayer(nn.Module):
 
 
 class QFormer(nn.Module):
-    """`queries` learned vectors, `depth` layers, cross-attention in every `cross_every`-th of them from the first on."""
+    """`queries` learned vectors and `depth` layers; cross-attention in the first and each `cross_every`-th after it."""
 
     def __init__(
         self,
