@@ -11,43 +11,69 @@ from torch.nn import functional as F
 class Attention(nn.Module):
     """Multi-head attention of `x` over `memory` (itself when none is given); Vaswani et al. 2017, section 3.2."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, memory_width: int | None = None):
         super().__init__()
-        self.heads = heads
-        self.q_proj, self.k_proj = nn.Linear(width, width), nn.Linear(width, width)
-        self.v_proj, self.out_proj = nn.Linear(width, width), nn.Linear(width, width)
+        self.heads, memory_width = heads, memory_width or width
+        self.q_proj, self.k_proj = nn.Linear(width, width), nn.Linear(memory_width, width)
+        self.v_proj, self.out_proj = nn.Linear(memory_width, width), nn.Linear(width, width)
 
     def forward(
         self,
         x: Float[Tensor, "n t d"],
-        memory: Float[Tensor, "n m d"] | None = None,
-        keep: Bool[Tensor, "n m"] | None = None,
+        memory: Float[Tensor, "n m e"] | None = None,
+        keep: Bool[Tensor, "n m"] | Bool[Tensor, "n t m"] | None = None,
         causal: bool = False,
+        maps: list[Tensor] | None = None,
     ) -> Float[Tensor, "n t d"]:
-        """`keep` is False where a memory token is padding: such tokens get exactly zero weight."""
+        """`keep` is False where a memory token is hidden (padding, say): such tokens get exactly zero weight.
+
+        `maps`, when given, receives this layer's attention weights, (n, heads, t, m).
+        """
         memory = x if memory is None else memory
-        q = self.q_proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (n, heads, t, d / heads)
-        k = self.k_proj(memory).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        v = self.v_proj(memory).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        out = attend(q, k, v, None if keep is None else keep[:, None, None, :], causal)
-        return self.out_proj(out.transpose(1, 2).flatten(2))  # (n, t, d)
+        q = split_heads(self.q_proj(x), self.heads)  # (n, heads, t, d / heads)
+        k, v = split_heads(self.k_proj(memory), self.heads), split_heads(self.v_proj(memory), self.heads)
+        if keep is not None:
+            keep = keep[:, None, None, :] if keep.ndim == 2 else keep[:, None]  # (n, 1, 1 or t, m)
+        return self.out_proj(merge_heads(attend(q, k, v, keep, causal, maps)))  # (n, t, d)
+
+
+def split_heads(x: Float[Tensor, "n t d"], heads: int) -> Float[Tensor, "n h t e"]:
+    """Cuts the features into `heads` slices that attend independently."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x: Float[Tensor, "n h t e"]) -> Float[Tensor, "n t d"]:
+    """The inverse of `split_heads`."""
+    return x.transpose(1, 2).flatten(2)
 
 
 def attend(
     q: Float[Tensor, "n h t e"],
     k: Float[Tensor, "n h m e"],
     v: Float[Tensor, "n h m e"],
-    keep: Bool[Tensor, "n 1 1 m"] | None = None,
+    keep: Bool[Tensor, "n 1 #t m"] | None = None,
     causal: bool = False,
+    maps: list[Tensor] | None = None,
 ) -> Float[Tensor, "n h t e"]:
-    """softmax(q kᵀ / √e) v, weights exactly zero where `keep` is False or, if `causal`, where a key lies ahead."""
-    if q.is_cuda or not torch.is_grad_enabled():
+    """softmax(q kᵀ / √e) v, weights exactly zero where `keep` is False or, if `causal`, where a key lies ahead.
+
+    Every query needs a key that it may see. `maps`, when given, receives the weights, (n, h, t, m).
+    """
+    if causal and (keep is not None or maps is not None or not fused(q)):
+        ahead = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
+        keep, causal = ahead if keep is None else keep & ahead, False
+    if maps is None and fused(q):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=keep, is_causal=causal)
-    # On a CPU the fused kernel's backward pass takes four times as long as these three lines.
     scores = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5  # (n, h, t, m)
-    if causal:
-        keep = scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril()
-    return (scores if keep is None else scores.masked_fill(~keep, -torch.inf)).softmax(-1) @ v
+    weights = (scores if keep is None else scores.masked_fill(~keep, -torch.inf)).softmax(-1)
+    if maps is not None:
+        maps.append(weights)
+    return weights @ v
+
+
+def fused(q: Tensor) -> bool:
+    """Whether the fused kernel pays: on a CPU its backward pass takes four times as long as three plain lines."""
+    return q.is_cuda or not torch.is_grad_enabled()
 
 
 class Dropout(nn.Module):
@@ -66,22 +92,40 @@ class Dropout(nn.Module):
         return x * (torch.rand(len(x), 1, x.shape[-1], device=x.device) >= self.p).to(x.dtype).div_(1 - self.p)
 
 
-def feed_forward(width: int, hidden: int, dropout: float) -> nn.Sequential:
-    """Two linear layers with a GELU between."""
-    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, width))
+class QuickGELU(nn.Module):
+    """x σ(1.702 x), the cheap approximation of GELU that OpenAI trained CLIP with."""
+
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return x * torch.sigmoid(1.702 * x)
+
+
+def feed_forward(
+    width: int, hidden: int, dropout: float = 0.0, activation: type[nn.Module] = nn.GELU
+) -> nn.Sequential:
+    """Two linear layers with an activation between."""
+    return nn.Sequential(nn.Linear(width, hidden), activation(), Dropout(dropout), nn.Linear(hidden, width))
 
 
 class EncoderLayer(nn.Module):
     """Self-attention, then feed-forward, each after a LayerNorm and added to the residual stream."""
 
-    def __init__(self, width: int, heads: int, hidden: int, dropout: float = 0.0):
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        hidden: int,
+        dropout: float = 0.0,
+        activation: type[nn.Module] = nn.GELU,
+    ):
         super().__init__()
         self.norm1, self.attention = nn.LayerNorm(width), Attention(width, heads)
-        self.norm2, self.mlp = nn.LayerNorm(width), feed_forward(width, hidden, dropout)
+        self.norm2, self.mlp = nn.LayerNorm(width), feed_forward(width, hidden, dropout, activation)
         self.drop = Dropout(dropout)
 
-    def forward(self, x: Float[Tensor, "n t d"], keep: Bool[Tensor, "n t"] | None = None) -> Float[Tensor, "n t d"]:
-        x = x + self.drop(self.attention(self.norm1(x), keep=keep))
+    def forward(
+        self, x: Float[Tensor, "n t d"], keep: Bool[Tensor, "n t"] | None = None, causal: bool = False
+    ) -> Float[Tensor, "n t d"]:
+        x = x + self.drop(self.attention(self.norm1(x), keep=keep, causal=causal))
         return x + self.drop(self.mlp(self.norm2(x)))
 
 

@@ -32,9 +32,17 @@ class HybridViT(nn.Module):
 
     def encode_patches(self, patches: Float[Tensor, "n p 320"]) -> Float[Tensor, "n t d"]:
         """The transformer part alone, on stem features: what training runs on while the stem is frozen."""
+        return self.norm(self.run(patches, len(self.layers)))
+
+    def patch_tokens(self, images: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n p d"]:
+        """Patches of the penultimate layer without class token and final norm: what LLaVA's projector reads."""
+        return self.run(self.stem(images).flatten(2).transpose(1, 2), len(self.layers) - 1)[:, 1:]
+
+    def run(self, patches: Float[Tensor, "n p 320"], depth: int) -> Float[Tensor, "n t d"]:
+        """Class token and patches through the first `depth` layers."""
         x = self.patch_projection(patches)  # (n, p, d)
         x = torch.cat([self.class_token.expand(len(x), -1, -1), x], 1) + self.positions  # (n, 1 + p, d)
         x = self.drop(x)
-        for layer in self.layers:
+        for layer in self.layers[:depth]:
             x = layer(x)
-        return self.norm(x)
+        return x
