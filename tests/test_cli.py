@@ -127,8 +127,8 @@ def test_evaluate_passes_folder_parts_and_prints_intervals(call, oracle, monkeyp
     from medvlm_lab import datasets, tasks
 
     asked = {}
-    score = tasks.vqa.Score(50.0, 40.0, 60.0, 100)
-    result = tasks.VQAResult("oracle", "mine", {"closed": score, "open": score, "bleu1": score}, ())
+    score = tasks.Score(50.0, 40.0, 60.0, 100)
+    result = tasks.Result("oracle", "mine", {"closed": score, "open": score, "bleu1": score}, ())
     monkeypatch.setattr(datasets, "dataset", lambda name, **parts: asked.update(parts, name=name) or "data")
     monkeypatch.setattr(tasks, "evaluate", lambda *_, **__: result)
     arguments = ["evaluate", "vqa", "--model", "vit-bert-vqa", "--data", tmp_path, "--questions", tmp_path / "q.json"]

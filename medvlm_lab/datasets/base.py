@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -94,6 +94,26 @@ class VQADataset(Sequence[VQAItem]):
 
     def __repr__(self) -> str:  # thousands of items would flood a notebook cell
         return f"<VQADataset {self}>"
+
+
+@dataclass(frozen=True)
+class Study:
+    """One patient's picture with what is known of it: its report, its findings, what can be measured in it.
+
+    Attributes:
+        findings: kinds that are there, as reports name them. values: measurements, the unit in each name.
+        picture: makes or reads the image.
+    """
+
+    name: str
+    report: str
+    findings: frozenset[str]
+    values: dict[str, float]
+    picture: Callable[[], MedicalImage] = field(repr=False)
+
+    def image(self) -> MedicalImage:
+        """The picture, made or read now."""
+        return self.picture()
 
 
 def data_root() -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medvlm_lab import phantoms
-from medvlm_lab.datasets.base import VQAItem
+from medvlm_lab.datasets.base import Study, VQAItem
 from medvlm_lab.phantoms.base import Question, check_count, check_hospital, check_size
 from medvlm_lab.phantoms.scene import PARTS, Scene, scene_seed
 
@@ -78,6 +79,16 @@ class PhantomDataset(Sequence[PhantomItem]):
     def scene(self, number: int) -> Scene:
         """The scene of study `number`."""
         return self._study(number)[0]
+
+    def study(self, number: int) -> Study:
+        """Study `number` without its questions, its report worded as the split is."""
+        scene = self.scene(number)
+        report = self.simulator.report(scene, wording=self.wording)
+        numbers = {f.name: getattr(scene, f.name) for f in dataclasses.fields(scene) if "low" in f.metadata}
+        return Study(
+            f"{self.phantom}-{self.split}-{self.seed}-{number:06d}", f"{report.findings} {report.impression}",
+            frozenset(f.kind for f in scene.all_findings), numbers, lambda: self.simulator.image(scene, self.size),
+        )
 
     def __len__(self) -> int:
         return len(self._indices)

@@ -8,12 +8,25 @@ from typing import Any
 from medvlm_lab.errors import MissingDataError, UnknownNameError
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-# name → (module, class, one line)
+# name → (module, class, one line, capabilities)
 CATALOGUE = {
     "vit-bert-vqa": (
         "medvlm_lab.models.vqa_answerer",
         "VQAAnswerer",
         "ViT + BERT visual question answering transformer (Bazi et al. 2023), trained on VQA-RAD and PathVQA",
+        ("Answerer",),
+    ),
+    "echo-clip": (
+        "medvlm_lab.models.echo_clip",
+        "EchoCLIP",
+        "Echocardiograms and reports in one space (Christensen et al. 2024), trained on simulated patients",
+        ("ImageTextEncoder",),
+    ),
+    "chexzero": (
+        "medvlm_lab.models.chexzero",
+        "CheXzero",
+        "Zero-shot classification of chest X-rays (Tiu et al. 2022), trained on simulated patients",
+        ("ImageTextEncoder",),
     ),
 }
 
@@ -46,15 +59,15 @@ def load(name: str, *, checkpoint: str | Path | None = None, device: str | None 
     folder = Path(checkpoint) if checkpoint else WEIGHTS / name
     if not folder.is_dir():
         raise MissingDataError(f"No checkpoint folder {folder}; name a folder that `medvlm-lab train {name}` wrote.")
-    module, cls, _ = CATALOGUE[name]
+    module, cls, *_ = CATALOGUE[name]
     return getattr(importlib.import_module(module), cls).load(folder, choose(device), untrained)
 
 
 def describe() -> list[dict[str, Any]]:
     """One row per model: name, what it is, capabilities, size of its bundled weights in MB."""
     rows = []
-    for name, (_, _, line) in CATALOGUE.items():
+    for name, (_, _, line, capabilities) in CATALOGUE.items():
         file = WEIGHTS / name / "model.safetensors"
         size = round(file.stat().st_size / 1e6, 1) if file.is_file() else None
-        rows.append({"name": name, "about": line, "capabilities": ["Answerer"], "weights_mb": size})
+        rows.append({"name": name, "about": line, "capabilities": list(capabilities), "weights_mb": size})
     return rows

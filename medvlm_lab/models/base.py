@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from medvlm_lab.image import MedicalImage
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,21 @@ class Answer:
 
     def __str__(self) -> str:
         return f"{self.text} ({self.confidence:.0%})"
+
+
+@runtime_checkable
+class ImageTextEncoder(Protocol):
+    """Puts images and texts into one space, in which the cosine says how well they belong together."""
+
+    name: str
+
+    def encode_images(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n d"]:
+        """Unit rows, float32. Raises ModalityError for a modality that the model never saw."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
+        """Unit rows, float32. Raises QuestionError for an empty text."""
+        ...
 
 
 @runtime_checkable

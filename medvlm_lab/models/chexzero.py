@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from medvlm_lab.errors import UnknownNameError
 from medvlm_lab.image import MedicalImage
@@ -39,10 +41,15 @@ class CheXzero(ImageTextModel):
         """
         if blank := [name for name in findings if not name.strip()]:
             raise UnknownNameError("finding", blank[0], FINDINGS)
-        picture = self.encode_images([image])[0]  # (d,)
-        scale = float(self.module.logit_scale.exp())
-        found = torch.zeros(len(findings))
+        return {name: float(scores[0]) for name, scores in self.score_findings([image], findings).items()}
+
+    def score_findings(
+        self, images: Sequence[MedicalImage], findings: Sequence[str] = FINDINGS
+    ) -> dict[str, Float[Tensor, " n"]]:
+        """`classify` for many images."""
+        pictures, scale = self.encode_images(images), float(self.module.logit_scale.exp())
+        found = torch.zeros(len(images), len(findings))
         for positive, negative in zip(POSITIVE, NEGATIVE, strict=True):
-            agree = [self.encode_texts([t.format(n) for n in findings]) @ picture for t in (positive, negative)]
+            agree = [pictures @ self.encode_texts([t.format(n) for n in findings]).T for t in (positive, negative)]
             found += torch.stack(agree).mul(scale).softmax(0)[0] / len(POSITIVE)
-        return dict(zip(findings, found.tolist(), strict=True))
+        return dict(zip(findings, found.T, strict=True))

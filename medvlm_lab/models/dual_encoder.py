@@ -152,9 +152,11 @@ class ImageTextModel:
         return torch.stack(rows)
 
     @torch.inference_mode()
-    def encode_frames(self, image: MedicalImage) -> Float[Tensor, "f d"]:
-        """Unit rows, one for each frame that is looked at."""
-        return F.normalize(self.module.encode_frames(self.pixels([image]).to(self.device))[0].float(), dim=-1).cpu()
+    def encode_frames(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n f d"]:
+        """Unit rows, one for each frame that is looked at; a still among videos is repeated."""
+        pixels = self.pixels(images)  # (n, f, s, s)
+        rows = [self.module.encode_frames(part.to(self.device)).float().cpu() for part in pixels.split(BATCH)]
+        return F.normalize(torch.cat(rows), dim=-1)
 
     @torch.inference_mode()
     def encode_images(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n d"]:

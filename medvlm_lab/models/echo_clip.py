@@ -7,9 +7,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from medvlm_lab.errors import UnknownNameError
 from medvlm_lab.image import MedicalImage
@@ -41,8 +44,12 @@ class EchoCLIP(ImageTextModel):
 
     def devices(self, image: MedicalImage) -> dict[str, float]:
         """Mean cosine over frames and prompts for each device, as EchoCLIP scores them; not a probability."""
-        frames = self.encode_frames(image)  # (f, d)
-        return {name: float(binary((frames @ self.encode_texts(p).T)[None])) for name, p in DEVICES.items()}
+        return {name: float(scores[0]) for name, scores in self.score_findings([image]).items()}
+
+    def score_findings(self, images: Sequence[MedicalImage]) -> dict[str, Float[Tensor, " n"]]:
+        """`devices` of many videos."""
+        frames = self.encode_frames(images)  # (n, f, d)
+        return {name: binary(frames @ self.encode_texts(prompts).T) for name, prompts in DEVICES.items()}
 
     def ejection_fraction(self, image: MedicalImage, aggregation: str = "code") -> float:
         """LVEF in per cent by prompt sweep; `aggregation` "code" or "paper", which differ (see `prompt_sweep`).
@@ -51,7 +58,11 @@ class EchoCLIP(ImageTextModel):
         """
         if aggregation not in AGGREGATIONS:
             raise UnknownNameError("aggregation", aggregation, AGGREGATIONS)
+        return float(self.regress([image], aggregation)["ejection_fraction_percent"][0])
+
+    def regress(self, images: Sequence[MedicalImage], aggregation: str = "code") -> dict[str, Float[Tensor, " n"]]:
+        """`ejection_fraction` of many videos, under the name that data sets give it."""
         values = torch.arange(101.0).repeat(len(EJECTION_FRACTION))
         prompts = [template.format(i) for template in EJECTION_FRACTION for i in range(101)]
-        similarity = self.encode_frames(image) @ self.encode_texts(prompts).T  # (f, p)
-        return float(AGGREGATIONS[aggregation](similarity[None], values)[0])
+        similarity = self.encode_frames(images) @ self.encode_texts(prompts).T  # (n, f, p)
+        return {"ejection_fraction_percent": AGGREGATIONS[aggregation](similarity, values)}

@@ -6,28 +6,35 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from medvlm_lab.errors import UnknownNameError
-from medvlm_lab.tasks.vqa import VQAResult, evaluate_vqa
+from medvlm_lab.tasks.result import Result, Score
 
-__all__ = ["TASKS", "VQAResult", "evaluate"]
+__all__ = ["TASKS", "Result", "Score", "evaluate"]
 
-TASKS = {"vqa": evaluate_vqa}
+#: task → module and function
+TASKS = {
+    "vqa": ("medvlm_lab.tasks.vqa", "evaluate_vqa"),
+    "zero-shot": ("medvlm_lab.tasks.zero_shot", "evaluate_zero_shot"),
+    "retrieval": ("medvlm_lab.tasks.retrieval", "evaluate_retrieval"),
+    "regression": ("medvlm_lab.tasks.regression", "evaluate_regression"),
+}
 
 
 def evaluate(
     task: str, model: Any, data: Any, n: int | None = None, seed: int = 0, batch_size: int = 64, **options: Any
-) -> VQAResult:
+) -> Result:
     """Score a model on a data set.
 
     Args:
         task: a name in `TASKS`.
         model: has the capability that the task asks for; "vqa" needs `answer_batch(images, questions)`.
-        data: the data set, for "vqa" a `VQADataset` or any sequence of `VQAItem`.
+        data: the data set: for "vqa" a `VQADataset` or any sequence of `VQAItem`, for the others one with studies.
         n: score only this many items, drawn at random with `seed`; all by default.
         seed: of the draw and of the bootstrap.
-        batch_size: questions per call of the model.
+        batch_size: questions or studies per call of the model.
 
     Raises:
         UnknownNameError: no such task.
@@ -35,4 +42,6 @@ def evaluate(
     """
     if task not in TASKS:
         raise UnknownNameError("task", task, TASKS)
-    return TASKS[task](model, data, n=n, seed=seed, batch_size=batch_size, **options)
+    module, function = TASKS[task]
+    run = getattr(importlib.import_module(module), function)
+    return run(model, data, n=n, seed=seed, batch_size=batch_size, **options)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import numpy as np
 from medvlm_lab.datasets.base import VQAItem
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.metrics import bootstrap_interval, exact_match, expected_calibration_error, sentence_bleu1
+from medvlm_lab.tasks.result import Result, Score, data_title, model_name
 
 TITLES = {
     "closed": "Closed questions, accuracy %",
@@ -22,23 +20,6 @@ TITLES = {
     "bleu1": "BLEU-1, all questions, %",
     "ece": "Expected calibration error, %",
 }
-
-
-@dataclass(frozen=True)
-class Score:
-    """A score in percent with its 95 % bootstrap interval, over `n` questions; NaN where n is 0."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def to_dict(self) -> dict[str, float | int | None]:
-        """For JSON, which knows no NaN: None instead."""
-        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(self).items()}
-
-    def __str__(self) -> str:
-        return f"{self.value:.1f} ({self.low:.1f}–{self.high:.1f}, n = {self.n})" if self.n else "no such questions"
 
 
 @dataclass(frozen=True)
@@ -56,43 +37,6 @@ class VQARow:
     question_type: str = ""
 
 
-@dataclass(frozen=True)
-class VQAResult:
-    """Scores of one model on one data set, and every answer that they come from, in the data set's order."""
-
-    model: str
-    data: str
-    scores: dict[str, Score]
-    rows: tuple[VQARow, ...] = field(repr=False)
-
-    def to_json(self, rows: bool = False) -> str:
-        """A JSON object with `model`, `data`, one `{value, low, high, n}` per score, and the rows if asked for."""
-        out: dict[str, Any] = {"model": self.model, "data": self.data}
-        out |= {name: score.to_dict() for name, score in self.scores.items()}
-        if rows:
-            out["rows"] = [asdict(row) for row in self.rows]
-        return json.dumps(out, ensure_ascii=False, allow_nan=False)
-
-    def _repr_html_(self) -> str:
-        body = "".join(
-            f"<tr><td style='text-align:left'>{TITLES[k]}</td><td>{_cell(s.value)}</td>"
-            f"<td>{_cell(s.low)} – {_cell(s.high)}</td><td>{s.n:,}</td></tr>"
-            for k, s in self.scores.items()
-        )
-        return (
-            f"<table><caption>{escape(self.model)} on {escape(self.data)}</caption><thead><tr><th></th><th>score</th>"
-            f"<th>95 % interval</th><th>questions</th></tr></thead><tbody>{body}</tbody></table>"
-        )
-
-    def __str__(self) -> str:
-        lines = [f"{self.model} on {self.data}"]
-        return "\n".join(lines + [f"  {TITLES[name]}: {score}" for name, score in self.scores.items()])
-
-
-def _cell(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1f}"
-
-
 def evaluate_vqa(
     model: Any,
     data: Sequence[VQAItem],
@@ -101,15 +45,15 @@ def evaluate_vqa(
     batch_size: int = 64,
     resamples: int = 1000,
     progress: bool = True,
-) -> VQAResult:
+) -> Result:
     """Ask the model every question of `data` and score the answers; see `tasks.evaluate`.
 
     Each picture is read once: the questions are asked image by image, and the rows returned in the data set's order.
     """
     if not callable(getattr(model, "answer_batch", None)):
         raise MedVLMError(
-            f"Model {_name(model)!r} does not answer questions (it has no answer_batch); choose one that `medvlm-lab "
-            "models` lists with the capability 'answer'."
+            f"Model {model_name(model)!r} does not answer questions (it has no answer_batch); choose one that "
+            "`medvlm-lab models` lists with the capability Answerer."
         )
     if batch_size < 1 or (n is not None and n < 1):
         raise MedVLMError(f"Nothing to score with n={n} and batch_size={batch_size}; both must be at least 1.")
@@ -120,7 +64,7 @@ def evaluate_vqa(
     if not items:
         raise MedVLMError("The data set holds no questions to score; choose another split.")
     rows = tuple(_answers(model, items, batch_size, progress))
-    return VQAResult(_name(model), _title(data, len(items)), score_rows(rows, resamples, seed), rows)
+    return Result(model_name(model), data_title(data, len(items)), score_rows(rows, resamples, seed), rows, TITLES)
 
 
 def _answers(model: Any, items: list[VQAItem], batch_size: int, progress: bool) -> Iterator[VQARow]:
@@ -132,7 +76,7 @@ def _answers(model: Any, items: list[VQAItem], batch_size: int, progress: bool) 
     order = sorted(range(len(items)), key=lambda i: first[items[i].image_path])
     rows: dict[int, VQARow] = {}
     pictures: dict[Path, Any] = {}
-    with tqdm(total=len(items), unit="question", desc=_name(model), disable=not progress) as bar:
+    with tqdm(total=len(items), unit="question", desc=model_name(model), disable=not progress) as bar:
         for start in range(0, len(order), batch_size):
             batch = [items[i] for i in order[start : start + batch_size]]
             # only the last batch's pictures can occur again: memory stays bounded by the batch
@@ -140,12 +84,12 @@ def _answers(model: Any, items: list[VQAItem], batch_size: int, progress: bool) 
             pictures = {p: pictures[p] if p in pictures else item.image() for p, item in needed.items()}
             answers = model.answer_batch([pictures[x.image_path] for x in batch], [x.question for x in batch])
             if len(answers) != len(batch):
-                raise MedVLMError(f"Model {_name(model)!r} gave {len(answers)} answers to {len(batch)} questions.")
+                raise MedVLMError(f"Model {model_name(model)!r} gave {len(answers)} answers to {len(batch)} questions.")
             for i, item, answer in zip(order[start:], batch, answers, strict=False):
                 if not 0 <= answer.confidence <= 1:
                     raise MedVLMError(
-                        f"Model {_name(model)!r} gave the confidence {answer.confidence} to {item.question!r}; it must "
-                        "lie in [0, 1]."
+                        f"Model {model_name(model)!r} gave the confidence {answer.confidence} to {item.question!r}; it "
+                        "must lie in [0, 1]."
                     )
                 rows[i] = VQARow(
                     item.image_name, item.question, item.answer, answer.text, float(answer.confidence), item.closed,
@@ -156,7 +100,7 @@ def _answers(model: Any, items: list[VQAItem], batch_size: int, progress: bool) 
 
 
 def score_rows(rows: Sequence[VQARow], resamples: int = 1000, seed: int = 0) -> dict[str, Score]:
-    """`closed`, `open`, `bleu1`, `ece` in percent. Usable on a part of `VQAResult.rows`, such as one question type."""
+    """`closed`, `open`, `bleu1`, `ece` in percent. Usable on a part of `Result.rows`, such as one question type."""
     parts = {
         "closed": [100.0 * r.correct for r in rows if r.closed],
         "open": [100.0 * r.correct for r in rows if not r.closed],
@@ -170,13 +114,3 @@ def score_rows(rows: Sequence[VQARow], resamples: int = 1000, seed: int = 0) -> 
 
 def _ece_percent(pairs: np.ndarray) -> np.ndarray:  # (resamples, n, 2) -> (resamples,)
     return 100.0 * np.atleast_1d(expected_calibration_error(pairs[..., 0], pairs[..., 1]))
-
-
-def _name(model: Any) -> str:
-    return str(getattr(model, "name", type(model).__name__))
-
-
-def _title(data: Any, count: int) -> str:
-    name, split = getattr(data, "name", "data"), getattr(data, "split", "")
-    part = "" if count == len(data) else f", {count:,} of {len(data):,} questions"
-    return f"{name} ({split}{part})" if split else f"{name}{part}"

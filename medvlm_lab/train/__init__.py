@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 from medvlm_lab.errors import MedVLMError, UnknownNameError
 
 RECIPES = Path(__file__).parent / "recipes"
+#: a recipe's `task` → where its data and model come from (`prepare`, `task`), and what writes the checkpoint (`export`)
+TASKS = {
+    "vqa": ("medvlm_lab.train.setup", "medvlm_lab.train.export"),
+    "contrastive": ("medvlm_lab.train.contrastive_setup", "medvlm_lab.train.contrastive_export"),
+}
 
 
 def recipe(name: str | Path) -> dict[str, Any]:
@@ -34,8 +40,8 @@ def train(
     """Trains a model by its recipe into the folder `out` (default `runs/NAME`) and returns that folder.
 
     A run that was stopped continues from its last finished epoch. The folder then loads with
-    `lab.load(name, checkpoint=folder)`. The weights are those trained on the recipe's first split; a model trained on
-    each further split is only scored, for the model card.
+    `lab.load(name, checkpoint=folder)`. Where a recipe has several splits, the weights are those trained on the first;
+    a model trained on each further split is only scored, for the model card.
 
     Args:
         name: a model's name.
@@ -50,9 +56,7 @@ def train(
         MissingDataError: a data set of the recipe is not on this machine.
     """
     from medvlm_lab.devices import device as choose
-    from medvlm_lab.train.export import export
     from medvlm_lab.train.loop import Loop
-    from medvlm_lab.train.setup import tables, task
 
     settings = recipe(recipe_file or name)
     for key, value in changes.items():
@@ -60,13 +64,17 @@ def train(
             raise UnknownNameError("recipe entry", key, settings)
         settings[key] = value
     folder, where = Path(out or Path("runs") / name), choose(device)
-    data, loops = tables(settings, folder), {}
+    if settings["task"] not in TASKS:
+        raise UnknownNameError("training task", settings["task"], TASKS)
+    setup, writer = map(importlib.import_module, TASKS[settings["task"]])
+    folder.mkdir(parents=True, exist_ok=True)
+    data, loops = setup.prepare(settings, folder), {}
     for split in settings["splits"]:
         run = folder / split
         run.mkdir(parents=True, exist_ok=True)
-        loop = loops[split] = Loop(task(settings, data, split), settings, run, where)
+        loop = loops[split] = Loop(setup.task(settings, data, split), settings, run, where)
         if not loop.resume():
             (run / "log.jsonl").unlink(missing_ok=True)
         loop.run(minutes)
-    export(loops, settings, folder)
+    writer.export(loops, settings, folder)
     return folder

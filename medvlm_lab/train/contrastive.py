@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -99,8 +98,9 @@ def varied(pixels: Float[Tensor, "n f s s"], rng: np.random.Generator) -> Float[
     reach = max(1, size // 16)
     padded = F.pad(pixels, (reach,) * 4)
     corners = rng.integers(0, 2 * reach + 1, (n, 2))
-    moved = torch.stack([p[:, i : i + size, j : j + size] for p, (i, j) in zip(padded, corners.tolist(), strict=True)])
-    gamma, gain = (torch.from_numpy(rng.uniform(lo, hi, (n, 1, 1, 1))).to(moved) for lo, hi in ((0.8, 1.25), (0.9, 1.1)))
+    moved = torch.stack([p[:, i : i + size, j : j + size] for p, (i, j) in zip(padded, corners, strict=True)])
+    draw = lambda low, high: torch.from_numpy(rng.uniform(low, high, (n, 1, 1, 1))).to(moved)  # noqa: E731
+    gamma, gain = draw(0.8, 1.25), draw(0.9, 1.1)
     return (moved.clamp(min=1e-4) ** gamma * gain).clamp(0, 1)
 
 
@@ -117,15 +117,3 @@ def embedded(
         texts.append(model.encode_text(tokenizer.batch(written, model.config.context).to(device)).float().cpu())
     return F.normalize(torch.cat(images), dim=-1), F.normalize(torch.cat(texts), dim=-1)
 
-
-def vocabulary(folder: Path, name: str) -> Tokenizer:
-    """The tokenizer of a phantom's reports, kept in `folder`."""
-    from medvlm_lab.models.dual_encoder import VOCABULARY
-    from medvlm_lab.text.report_vocabulary import report_vocabulary
-
-    path = folder / VOCABULARY
-    if not path.is_file():
-        part = path.with_suffix(".part")
-        part.write_text("\n".join(report_vocabulary(name)), encoding="utf-8")
-        part.replace(path)
-    return Tokenizer.from_file(path)

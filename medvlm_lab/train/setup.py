@@ -31,7 +31,7 @@ def start(recipe: dict) -> tuple[ViTBertVQA, Tokenizer]:
     return model, tokenizer
 
 
-def tables(recipe: dict, folder: Path) -> list[Table]:
+def prepare(recipe: dict, folder: Path) -> list[Table]:
     """The recipe's data sets as tensors, not yet divided; image features are kept in `folder` for the next run."""
     model, tokenizer = start(recipe)
     return [table(model, tokenizer, spec, folder) for spec in recipe["data"]]

@@ -75,7 +75,7 @@ def test_json_and_html(items, reads):
 def test_no_question_of_a_kind_is_null_in_json(items, reads):
     result = evaluate("vqa", Scripted({}), items[:2], progress=False)
     assert json.loads(result.to_json())["open"] == {"value": None, "low": None, "high": None, "n": 0}
-    assert "no such questions" in str(result) and "–" in result._repr_html_()
+    assert "nothing to score" in str(result) and "–" in result._repr_html_()
 
 
 def test_a_part_is_drawn_by_seed(items, reads):

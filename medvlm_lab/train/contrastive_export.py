@@ -1,0 +1,79 @@
+"""A trained dual encoder → a checkpoint folder: weights, vocabulary, log and a model card with its scores."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from medvlm_lab import datasets
+from medvlm_lab.models import CATALOGUE, load
+from medvlm_lab.models.store import WEIGHTS, save_weights
+from medvlm_lab.tasks import evaluate
+from medvlm_lab.tasks.result import Result
+from medvlm_lab.train.loop import Loop
+
+#: task → the method by which a model can do it
+MEASURED = {"zero-shot": "score_findings", "regression": "regress", "retrieval": "encode_images"}
+
+CARD = """# {name}
+
+{about}.
+**Not for clinical use.** A teaching model: it has seen simulated images only.
+
+| | |
+|---|---|
+| parameters | {parameters:,} |
+| stored | int8 matrices with a float16 scale per row, safetensors, {megabytes:.1f} MB |
+| image tower | ConvNeXt, {depths} blocks of {widths} channels, {size} pixels |
+| text tower | causal transformer, {layers} layers of width {width}, vocabulary of {vocabulary:,} words and numbers |
+| recipe | `medvlm_lab/train/recipes/{name}.toml`, seed {seed}, {epochs} of {planned} epochs |
+
+## Data
+
+`phantom:{phantom}`, {studies:,} simulated patients with simulated reports. No real image and no real report was used.
+
+## Scores
+
+{held:,} other simulated patients (test part, seed {seed}, {image_size} pixels), their reports in wordings that training
+never saw; 95 % bootstrap intervals. **Simulated: not to be compared with a paper's figures on real patients.**
+
+| task | score | value |
+|---|---|---|
+{scores}
+"""
+
+
+def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
+    """Writes the checkpoint and its card into `out`; the scores are those of the stored weights."""
+    (loop,) = loops.values()
+    name = recipe["name"]
+    model = loop.averaged().cpu()
+    settings = {"architecture": name, "model": asdict(model.config)}
+    save_weights(out, model.state_dict(), settings | {"recipe": recipe})
+    shutil.copyfile(loop.out / "log.jsonl", out / "log.jsonl")
+    results = measured(name, out, recipe)
+    held = recipe["test_studies"]
+    card = CARD.format(
+        name=name, about=CATALOGUE[name][2], parameters=sum(p.numel() for p in model.parameters()),
+        megabytes=(out / WEIGHTS).stat().st_size / 1e6, depths=list(model.config.depths),
+        widths=list(model.config.widths), size=model.config.image_size, layers=model.config.text_depth,
+        width=model.config.text_width, vocabulary=model.config.vocabulary, seed=recipe["seed"], epochs=loop.epoch,
+        planned=recipe["epochs"], phantom=recipe["phantom"], studies=recipe["studies"], held=held,
+        image_size=model.config.image_size,
+        scores="\n".join(
+            f"| {task} | {result.titles[k]} | {score} |"
+            for task, result in results.items() for k, score in result.scores.items()
+        ),
+    )  # fmt: skip
+    part = out / "README.part"
+    part.write_text(card, encoding="utf-8")
+    part.replace(out / "README.md")
+
+
+def measured(name: str, folder: Path, recipe: dict) -> dict[str, Result]:
+    """Every task that the model can do, on the test part of its phantom."""
+    model = load(name, checkpoint=folder)
+    size = model.module.config.image_size
+    data = datasets.dataset(f"phantom:{recipe['phantom']}", "test", n=recipe["test_studies"], size=size)
+    return {task: evaluate(task, model, data) for task, method in MEASURED.items() if hasattr(model, method)}
