@@ -52,7 +52,7 @@ def unpack(stored: dict[str, Tensor]) -> dict[str, Tensor]:
     """Stored tensors as float32."""
     state = {}
     for name, value in stored.items():
-        if name.endswith(SCALE):
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in stored:
             continue
         if name + SCALE in stored:
             shape = (-1,) + (1,) * (value.ndim - 1)
