@@ -11,7 +11,7 @@ from medvlm_lab.nn.qformer import QFormerLayer
 
 
 class Projector(nn.Sequential):
-    """A two-layer MLP from each patch to one soft token (Liu et al. 2024, LLaVA-1.5, section 3.2).
+    """A two-layer MLP from each patch to one soft token (Liu et al. 2024, LLaVA-1.5).
 
     LLaVA feeds it the penultimate ViT layer without the class token: the last one is shaped by CLIP's pooling.
     """
@@ -24,7 +24,8 @@ class ScalingFreeConnector(nn.Module):
     """Patches of the whole view ask the full-resolution tiles (Dai et al. 2025, PA-LLaVA): p tokens at any image size.
 
     In PA-LLaVA's public code a Q-Former without text, cross-attention in every layer, whose queries are the patches of
-    the global view. Tile tokens carry no sign of which tile they come from: shuffling the tiles changes nothing.
+    the global view; the mask there lets one tile of padding through, here none. Tile tokens carry no sign of which tile
+    they come from: shuffling the tiles changes nothing.
     """
 
     def __init__(self, image_width: int, text_width: int, depth: int = 6, heads: int = 12, hidden: int | None = None):

@@ -165,8 +165,8 @@ class Llama(nn.Module):
     ) -> Float[Tensor, "n t v"]:
         """Logits; `keep` is False at padding, left or right: positions count real tokens only.
 
-        With a `cache`, `tokens` and `keep` are the new ones. `before_layer[i]` changes the residual stream before layer
-        i: the place of gated cross-attention. `maps` receives each layer's attention weights, (n, heads, t, m).
+        With a `cache`, `tokens` and `keep` are the new ones. `before_layer[i]` changes the residual stream of `tokens`
+        before layer i: the place of gated cross-attention. `maps` receives each layer's weights, (n, heads, t, m).
         """
         return self.logits(self.hidden(tokens, keep, cache, before_layer, maps))
 

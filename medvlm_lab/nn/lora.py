@@ -1,7 +1,7 @@
 """LoRA: fine-tuning a linear layer through a bottleneck of a few numbers (Hu et al. 2022, section 4.1).
 
     adapted = add_lora(model, ("q_proj", "v_proj"), rank=8, alpha=16)   # model frozen, only the adapters train
-    merge_lora(model)                                                  # back to plain layers, same function
+    merge_lora(model)                                                  # back to plain layers, still frozen
 """
 
 from __future__ import annotations

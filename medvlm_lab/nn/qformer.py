@@ -121,9 +121,11 @@ class QFormer(nn.Module):
         return text
 
     def embed(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n t d"]:
-        """Token plus position embeddings; ValueError where the Q-Former was built without a vocabulary."""
+        """Token plus position embeddings; ValueError for too long a text, or where built without a vocabulary."""
         if not self.reads_text:
             raise ValueError("this Q-Former reads no text: build it with vocabulary=…")
+        if ids.shape[1] > (context := self.position_embedding.num_embeddings):
+            raise ValueError(f"{ids.shape[1]} tokens, but the context holds {context}: truncate the text")
         return self.token_embedding(ids) + self.position_embedding.weight[: ids.shape[1]]
 
 

@@ -39,7 +39,7 @@ class ResamplerAttention(nn.Module):
 class PerceiverResampler(nn.Module):
     """`latents` learned vectors, `depth` times attention and feed-forward with residuals, then a LayerNorm.
 
-    As in IDEFICS-1, the feed-forward uses ReLU; Flamingo squares it (table 5).
+    As in IDEFICS-1, the feed-forward uses ReLU; Flamingo squares it (appendix A.1).
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from transformers.models.llama import modeling_llama
 from twins import Torch64, assert_equal, rand, randomise, share
 
 from medvlm_lab.nn.gated_cross_attention import GatedCrossAttention, latest_image_mask
-from medvlm_lab.nn.llama import KeyValueCache, Llama, LlamaConfig
+from medvlm_lab.nn.llama import KeyValueCache, Llama, LlamaConfig, rotation
 
 NAMES = (
     (r"^model\.", ""),
@@ -81,10 +81,11 @@ def test_the_cache_changes_nothing(model):
 
 def test_the_cache_follows_the_rows_that_beam_search_keeps(model):
     ids, rows, new = torch.randint(70, (3, 6)), torch.tensor([2, 0, 2]), torch.randint(70, (3, 1))
-    cache = KeyValueCache()
-    model(ids, cache=cache)
+    cache, keep = KeyValueCache(), torch.arange(6) >= torch.tensor([[0], [2], [4]])
+    model(ids, keep, cache)
     cache.select(rows)
-    whole = model(torch.cat([ids[rows], new], 1))[:, -1:]
+    keep = torch.cat([keep[rows], keep.new_ones(3, 1)], 1)
+    whole = model(torch.cat([ids[rows], new], 1), keep)[:, -1:]
     torch.testing.assert_close(model(new, cache=cache), whole, rtol=1e-12, atol=1e-12)
 
 
@@ -98,6 +99,13 @@ def test_a_padded_batch_equals_each_text_alone(model):
         out = model(torch.cat(rows), keep)
         for row, mask, text in zip(out, keep, texts, strict=True):
             torch.testing.assert_close(row[mask], model(text)[0], rtol=1e-12, atol=1e-12)
+
+
+def test_padding_between_an_image_and_its_words_leaves_no_gap(model):
+    """Rotary attention feels distances only, so that just padding in the middle could shift anything."""
+    ids, keep = torch.randint(70, (2, 9)), torch.tensor([[1, 1, 0, 0, 0, 1, 1, 0, 1]]).bool().expand(2, -1)
+    together = model(ids[keep].view(2, -1)).flatten(0, 1)
+    torch.testing.assert_close(model(ids, keep)[keep], together, rtol=1e-12, atol=1e-12)
 
 
 def test_soft_tokens_before_the_words(model):
@@ -144,6 +152,9 @@ def test_bfloat16_stays_bfloat16(model):
     ids = torch.randint(70, (2, 6))
     half = model.to(torch.bfloat16)(ids)
     assert half.dtype == torch.bfloat16 and half.isfinite().all()
+    far = torch.tensor([[3001]])
+    for coarse, exact in zip(*(rotation(far, 8, 1e4, d) for d in (torch.bfloat16, torch.float64)), strict=True):
+        torch.testing.assert_close(coarse.double(), exact, rtol=1e-2, atol=1e-2)
 
 
 def test_impossible_sizes_are_refused():

@@ -60,6 +60,8 @@ def test_equals_blip2_without_text(every):
         assert_equal(ours(image, image_keep=keep).queries, queries)
     with pytest.raises(ValueError, match="vocabulary"):
         ours(image, torch.ones(3, 2, dtype=torch.long))
+    with pytest.raises(ValueError, match="9 tokens"):
+        QFormer(8, 1, 2, 8, 24, vocabulary=5, context=8)(torch.rand(1, 2, 24), torch.ones(1, 9, dtype=torch.long))
 
 
 def test_text_alone_equals_blip2_and_the_contrastive_mask():
