@@ -25,6 +25,7 @@ from medvlm_lab.models.preprocess import to_square
 from medvlm_lab.models.store import load_config, load_weights
 from medvlm_lab.nn.clip_text import CLIPText
 from medvlm_lab.nn.convnext import ConvNeXt
+from medvlm_lab.nn.layers import init_weights
 from medvlm_lab.text.tokenizer import Tokenizer
 
 VOCABULARY = "vocabulary.txt"
@@ -66,6 +67,7 @@ class DualEncoder(nn.Module):
             config.embedding, config.vocabulary, config.context, config.text_width, config.text_depth,
             config.text_heads, eot=end_token,
         )  # fmt: skip
+        self.text_encoder.apply(init_weights)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def encode_frames(self, pixels: Float[Tensor, "n f s s"]) -> Float[Tensor, "n f d"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,12 +21,28 @@ RENDERED = 64  # studies rendered together
 
 
 class Studies:
-    """Simulated studies of one part as bytes (n, frames, s, s), and the scenes that their reports are written from."""
+    """Simulated studies of one part as bytes (n, frames, s, s), and the scenes that their reports are written from.
 
-    def __init__(self, simulator: Phantom, part: str, count: int, frames: int, size: int, seed: int):
+    The pixels are kept in `cache`, so that a resumed run need not simulate them again.
+    """
+
+    def __init__(
+        self, simulator: Phantom, part: str, count: int, frames: int, size: int, seed: int, cache: Path | None = None
+    ):
+        from safetensors.torch import load_file, save_file
+
         self.simulator = simulator
         self.scenes = simulator.sample(seed, count, part=part)
+        path = cache and cache / f"{simulator.name}-{part}-{count}-{frames}-{size}-{seed}.safetensors"
+        if path and path.is_file():
+            self.pixels = load_file(path)["pixels"]
+            return
         self.pixels = rendered(simulator, self.scenes, frames, size)
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(".part")
+            save_file({"pixels": self.pixels}, unfinished)
+            unfinished.replace(path)
 
     def __len__(self) -> int:
         return len(self.scenes)

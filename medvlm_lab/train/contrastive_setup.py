@@ -24,7 +24,7 @@ def prepare(recipe: dict, folder: Path) -> tuple[Tokenizer, Studies, Studies]:
     config = Config(len(tokenizer), **recipe["model"])
     simulator = phantom(recipe["phantom"])
     make = lambda part, count: Studies(  # noqa: E731
-        simulator, part, count, recipe["frames"], config.image_size, recipe["seed"]
+        simulator, part, count, recipe["frames"], config.image_size, recipe["seed"], folder / "studies"
     )
     return tokenizer, make("train", recipe["studies"]), make("validation", recipe["validation_studies"])
 
