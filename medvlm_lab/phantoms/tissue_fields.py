@@ -1,0 +1,131 @@
+"""Depth fields over a field of view: how far each pixel lies inside glands and lumens, and along which way fibres run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from medvlm_lab.phantoms.tissue_layout import Glands, Warp
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+PAD_UM = 45.0  # depths are known this far outside glands
+CELLS, FINE = 128, 8  # the noise tile repeats after 128 cells, each sampled 8 times
+
+
+@dataclass(frozen=True)
+class View:
+    """The pixels of a field of view around (0, 0). x (1, w) and y (h, 1) in µm."""
+
+    field_um: float
+    size: int
+    device: torch.device
+
+    @property
+    def pixel_um(self) -> float:
+        return self.field_um / self.size
+
+    @property
+    def axis(self) -> Float[Tensor, " w"]:
+        at = torch.arange(self.size, device=self.device, dtype=torch.float32) + 0.5
+        return at * self.pixel_um - self.field_um / 2
+
+    @property
+    def x(self) -> Float[Tensor, "1 w"]:
+        return self.axis[None]
+
+    @property
+    def y(self) -> Float[Tensor, "h 1"]:
+        return self.axis[:, None]
+
+
+@lru_cache(maxsize=4)
+def _tile(device: str) -> Tensor:
+    from scipy.ndimage import zoom
+
+    rough = np.random.default_rng((9, 0)).standard_normal((CELLS, CELLS))
+    fine = zoom(rough, FINE, order=3, mode="grid-wrap", grid_mode=True)
+    return torch.from_numpy((fine / fine.std()).astype(np.float32)).to(device).flatten()
+
+
+def noise(u: Float[Tensor, "h w"], v: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Smooth noise of variance 1 at points given in cells; the same everywhere it is asked for."""
+    side = CELLS * FINE
+    column, row = (u * FINE).long().remainder_(side), (v * FINE).long().remainder_(side)
+    return _tile(str(u.device))[row * side + column]
+
+
+@dataclass
+class Depths:
+    """Depth in µm inside all glands, inside the filled ones, and inside lumens; negative outside. (h, w) each.
+
+    u, v: the bent plane's coordinates. flow: what is constant along a fibre, in µm across it.
+    """
+
+    u: Tensor
+    v: Tensor
+    gland: Tensor
+    solid: Tensor
+    lumen: Tensor
+    flow: Tensor
+
+
+def depths(view: View, warp: Warp, glands: Glands, rough_um: float, away: tuple[float, float]) -> Depths:
+    """Depths of every pixel. rough_um: unevenness of outlines. away: offset of this patient's noise, in cells."""
+    u, v = _bent(view, warp)
+    outside = torch.full_like(u, -PAD_UM)
+    gland, solid, lumen = outside, outside.clone(), outside.clone()
+    wx, wy = warp.back(glands.x, glands.y)
+    reach = 1.2 * (glands.half + glands.r) + PAD_UM + 8
+    half, px = view.field_um / 2, view.pixel_um
+    low_x, high_x = (((wx + k * reach + half) / px).astype(int).clip(0, view.size) for k in (-1, 1))
+    low_y, high_y = (((wy + k * reach + half) / px).astype(int).clip(0, view.size) for k in (-1, 1))
+    for i in np.flatnonzero((low_x < high_x) & (low_y < high_y)):
+        part = (slice(low_y[i], high_y[i] + 1), slice(low_x[i], high_x[i] + 1))
+        c, s = float(glands.c[i]), float(glands.s[i])
+        du, dv = u[part] - float(glands.x[i]), v[part] - float(glands.y[i])
+        along, across = du * c + dv * s, dv * c - du * s
+        along = along - along.clamp(-float(glands.half[i]), float(glands.half[i]))
+        q = (along * along + across * across).sqrt()
+        r = float(glands.r[i])
+        torch.maximum(gland[part], r - q, out=gland[part])
+        if glands.solid[i]:
+            torch.maximum(solid[part], r - q, out=solid[part])
+        else:
+            inner = max(r - float(glands.t[i]), 1.5)
+            if glands.star[i]:
+                angle = torch.atan2(dv, du) * int(glands.folds[i]) + float(glands.x[i])
+                inner = inner * (1 + float(glands.star[i]) * torch.sin(angle))
+            torch.maximum(lumen[part], inner - q, out=lumen[part])
+    if rough_um:
+        uneven = rough_um * noise(u / 26 + away[0], v / 26 + away[1])
+        gland, solid = gland + uneven, solid + uneven
+    return Depths(u, v, gland, solid, lumen, _flow(view, gland, away))
+
+
+def _bent(view: View, warp: Warp) -> tuple[Tensor, Tensor]:
+    """u and v of each pixel; a wave over the plane is a sum of two products of waves along its axes."""
+    axis = view.axis.double()
+    to = lambda a: torch.from_numpy(a).to(axis)[:, None]  # noqa: E731
+    a, b = to(warp.kx) * axis, to(warp.ky) * axis + to(warp.phase)  # (8, w), (8, h)
+    down, across = torch.cat([b.cos(), b.sin()]), torch.cat([a.sin(), a.cos()])  # (16, h), (16, w)
+    size = to(np.tile(warp.size, 2))
+    first = torch.tensor([k % 8 < 4 for k in range(16)], device=axis.device)
+    wu, wv = ((down[m] * size[m]).T @ across[m] for m in (first, ~first))
+    return (axis[None] + wu).float(), (axis[:, None] + wv).float()
+
+
+def _flow(view: View, gland: Tensor, away: tuple[float, float]) -> Tensor:
+    """Fibres wave across the field, and bend around glands."""
+    turn = away[0]
+    c, s = np.cos(turn), np.sin(turn)
+    along, across = view.x * c + view.y * s, view.y * c - view.x * s
+    wave = 16 * torch.sin(along / 62 + 0.012 * across + away[1]) + 5 * torch.sin(along / 17 + across / 60)
+    near = torch.exp((gland.clamp(max=0)) / 16)
+    return (across + wave) * (1 - near) + gland * near

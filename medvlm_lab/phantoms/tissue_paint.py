@@ -1,0 +1,96 @@
+"""Many small ellipses onto one picture: patches of one size are drawn together, and the larger value stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from medvlm_lab.phantoms.tissue_fields import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+    from medvlm_lab.phantoms.tissue_cells import Cells
+
+SIDES = (3, 5, 7, 9, 13, 17, 23, 31, 43, 61, 87, 123, 175, 251)  # pixels of a patch
+ELEMENTS = 2**20  # pixels drawn together
+
+
+def patches(view: View, cells: Cells, reach: float = 1.0):
+    """Yields (indices of the cells, flat pixel index, distance q, along, across) for batches of cells.
+
+    q is 1 on the outline. reach: how far beyond the outline a patch goes, relative to the long half axis.
+    """
+    px = view.pixel_um
+    if not len(cells.x):
+        return
+    need = 2 * np.ceil((np.maximum(cells.a, cells.b) * reach) / px + 1) + 1
+    which = np.searchsorted(SIDES, need).clip(max=len(SIDES) - 1)
+    column, row = ((np.floor((k + view.field_um / 2) / px)).astype(np.int64) for k in (cells.x, cells.y))
+    for k in np.unique(which):
+        side = SIDES[k]
+        chosen = np.flatnonzero(which == k)
+        step = max(1, ELEMENTS // side**2)
+        for start in range(0, len(chosen), step):
+            yield _patch(view, cells, chosen[start : start + step], side, column, row)
+
+
+def _patch(view: View, cells: Cells, chosen: np.ndarray, side: int, column: np.ndarray, row: np.ndarray):
+    device, px = view.device, view.pixel_um
+    to = lambda a: torch.from_numpy(np.ascontiguousarray(a[chosen])).to(device)  # noqa: E731
+    spread = torch.arange(side, device=device) - side // 2
+    i = to(row)[:, None, None] + spread[:, None]  # (k, side, 1)
+    j = to(column)[:, None, None] + spread
+    each = lambda a: to(a).float()[:, None, None]  # noqa: E731
+    dx = (j + 0.5) * px - view.field_um / 2 - each(cells.x)
+    dy = (i + 0.5) * px - view.field_um / 2 - each(cells.y)
+    c, s = each(cells.c), each(cells.s)
+    along, across = dx * c + dy * s, dy * c - dx * s
+    u, v = along / each(cells.a), across / each(cells.b)
+    q = (u * u + v * v).sqrt()
+    irregular = each(cells.irregular)
+    if bool((irregular > 0).any()):  # lobes: three and two to a turn
+        qq = q.clamp(min=0.3)
+        q = q * (1 + irregular * (u * (u * u - 3 * v * v) / (qq * qq * qq) + 0.7 * (u * v) / (qq * qq)))
+    inside = (i >= 0) & (i < view.size) & (j >= 0) & (j < view.size)
+    flat = torch.where(inside, i * view.size + j, view.size**2)
+    return torch.from_numpy(chosen).to(device), flat, q, u, v
+
+
+def paint(view: View, cells: Cells, value: Callable, reach: float = 1.0) -> Float[Tensor, "h w"]:
+    """The largest `value(indices, q, u, v, edge)` at each pixel; edge: q's change over a pixel."""
+    picture = torch.zeros(view.size**2 + 1, device=view.device)
+    size = torch.from_numpy(np.sqrt(cells.a * cells.b)).to(view.device).float()
+    for chosen, flat, q, u, v in patches(view, cells, reach):
+        edge = view.pixel_um / size[chosen][:, None, None]
+        drawn = value(chosen, q, u, v, edge)
+        picture.scatter_reduce_(0, flat.flatten(), drawn.expand(flat.shape).flatten(), "amax")
+    return picture[:-1].view(view.size, view.size)
+
+
+def cover(q: Tensor, edge: Tensor) -> Tensor:
+    """How much of a pixel the ellipse covers."""
+    return ((1 - q) / edge + 0.5).clamp(0, 1)
+
+
+def filled(view: View, cells: Cells) -> Float[Tensor, "h w"]:
+    """Cover of all cells together."""
+    return paint(view, cells, lambda chosen, q, u, v, edge: cover(q, edge))
+
+
+def labels(view: View, cells: Cells) -> Int[Tensor, "h w"]:
+    """Which cell owns each pixel, -1 for none: the one in which it lies deepest; the cell's middle is always its own."""
+    n = len(cells.x)
+    best = torch.full((view.size**2 + 1,), -1, dtype=torch.int64, device=view.device)
+    for chosen, flat, q, _, _ in patches(view, cells):
+        middle = q == q.flatten(1).amin(1)[:, None, None]
+        key = ((1 - q).clamp(min=0) * 4096).long() * n + chosen[:, None, None]
+        key = torch.where((q < 1) | middle, key + middle.long() * 8192 * n, -1)
+        best.scatter_reduce_(0, flat.flatten(), key.flatten(), "amax")
+    owner = torch.where(best >= 0, best.remainder(max(n, 1)), -1)
+    return owner[:-1].view(view.size, view.size)
