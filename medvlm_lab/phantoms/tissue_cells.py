@@ -99,7 +99,7 @@ def wall_nuclei(scene: HistologyScene, warp: Warp, glands: Glands, rng: np.rando
 
 def myoepithelial(scene: HistologyScene, warp: Warp, glands: Glands, rng: np.random.Generator) -> Cells:
     """The flat dark outer row of breast ducts and lobules; lost in invasive carcinoma."""
-    _, u, v, turn = around(glands, np.full(len(glands), 1.6), np.full(len(glands), 14.0), rng, 0.35)
+    _, u, v, turn = around(glands, np.full(len(glands), 1.6), np.full(len(glands), 11.0), rng, 0.35)
     x, y = warp.back(u, v)
     return cells(x, y, turn + np.pi / 2, rng.uniform(3.2, 5.0, len(u)), rng.uniform(1.2, 1.8, len(u)), MYOEPITHELIAL,
                  0.05, 1.05)  # fmt: skip
@@ -115,23 +115,6 @@ def goblets(scene: HistologyScene, warp: Warp, glands: Glands, rng: np.random.Ge
     n = len(x)
     size = rng.uniform(0.8, 1.2, n)
     return cells(x, y, turn[keep], 6.6 * size, 4.3 * size, 0, 0.06, rng.uniform(0.5, 1, n))
-
-
-def apart(x: np.ndarray, y: np.ndarray, radius: np.ndarray, rounds: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """The points pushed from each other until their circles hardly overlap."""
-    from scipy.spatial import cKDTree
-
-    if len(x) < 2:
-        return x, y
-    at = np.stack([x, y], 1)
-    for _ in range(rounds):
-        i, j = cKDTree(at).query_pairs(2.0 * float(np.quantile(radius, 0.9)), output_type="ndarray").T
-        gap = at[i] - at[j]
-        far = np.maximum(np.hypot(*gap.T), 0.3)
-        push = (0.27 * np.maximum(radius[i] + radius[j] - far, 0) / far)[:, None] * gap
-        for k in range(2):
-            at[:, k] += np.bincount(i, push[:, k], len(at)) - np.bincount(j, push[:, k], len(at))
-    return at[:, 0], at[:, 1]
 
 
 def sized(scene: HistologyScene, found: Cells, rng: np.random.Generator) -> Cells:

@@ -100,7 +100,7 @@ def depths(view: View, warp: Warp, glands: Glands, rough_um: float, away: tuple[
         else:
             inner = max(r - float(glands.t[i]), 1.5)
             if glands.star[i]:
-                angle = torch.atan2(dv, du) * int(glands.folds[i]) + float(glands.x[i])
+                angle = torch.atan2(dv, du) * int(glands.folds[i]) + float(glands.x[i]) + 0.07 * (du - dv)
                 inner = inner * (1 + float(glands.star[i]) * torch.sin(angle))
             torch.maximum(lumen[part], inner - q, out=lumen[part])
     if rough_um:
@@ -126,6 +126,7 @@ def _flow(view: View, gland: Tensor, away: tuple[float, float]) -> Tensor:
     turn = away[0]
     c, s = np.cos(turn), np.sin(turn)
     along, across = view.x * c + view.y * s, view.y * c - view.x * s
-    wave = 16 * torch.sin(along / 62 + 0.012 * across + away[1]) + 5 * torch.sin(along / 17 + across / 60)
-    near = torch.exp((gland.clamp(max=0)) / 16)
+    wave = 14 * torch.sin(along / 62 + 0.012 * across + away[1]) + 3.5 * torch.sin(along / 15 + across / 40)
+    wave = wave + 4 * noise(along / 30 + away[1], across / 18) + 1.3 * noise(along / 9, across / 9 + away[0])
+    near = torch.exp((gland.clamp(max=0)) / 11)
     return (across + wave) * (1 - near) + gland * near

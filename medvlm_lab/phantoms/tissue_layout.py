@@ -113,6 +113,23 @@ def lattice(rng: np.random.Generator, spacing: float, reach: float, jitter: floa
     return x[keep], y[keep]
 
 
+def apart(x: np.ndarray, y: np.ndarray, radius: np.ndarray, rounds: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """The points pushed from each other until their circles hardly overlap."""
+    from scipy.spatial import cKDTree
+
+    if len(x) < 2:
+        return x, y
+    at = np.stack([x, y], 1)
+    for _ in range(rounds):
+        i, j = cKDTree(at).query_pairs(2.0 * float(np.quantile(radius, 0.9)), output_type="ndarray").T
+        gap = at[i] - at[j]
+        far = np.maximum(np.hypot(*gap.T), 0.3)
+        push = (0.27 * np.maximum(radius[i] + radius[j] - far, 0) / far)[:, None] * gap
+        for k in range(2):
+            at[:, k] += np.bincount(i, push[:, k], len(at)) - np.bincount(j, push[:, k], len(at))
+    return at[:, 0], at[:, 1]
+
+
 def _lobules(scene: HistologyScene, rng: np.random.Generator) -> tuple[Glands, np.ndarray]:
     """Terminal duct lobular units with their acini, and a duct; crowded or with filled ducts where it is benign."""
     benign = scene.diagnosis == 1
@@ -130,8 +147,9 @@ def _lobules(scene: HistologyScene, rng: np.random.Generator) -> tuple[Glands, n
         x, y = lattice(rng, spacing, wide, 0.2)
         keep = np.hypot(x, y) < wide - 16
         x, y = x[keep] + x0, y[keep] + y0
-        r = rng.uniform(17, 23, len(x)) * (0.98 if adenosis else 1.0)
-        parts.append(_make(rng, x, y, r, rng.uniform(11.5, 14, len(x)), rng.uniform(0, 14, len(x)), layers=1))
+        r, half = rng.uniform(17, 22, len(x)), rng.uniform(0, 13, len(x))
+        x, y = apart(x, y, r + 0.55 * half + 2, 5)
+        parts.append(_make(rng, x, y, r, r - rng.uniform(3, 8, len(x)), half, star=0.25, folds=3))
     if benign and not adenosis:
         parts.append(_filled_ducts(scene, rng, 55, 95, 1.25))
         return _joined(*parts), np.zeros((0, 3))
@@ -165,18 +183,19 @@ def _serrated(scene: HistologyScene, rng: np.random.Generator) -> Glands:
     n = len(x)
     r, fold = rng.uniform(46, 56, n), rng.integers(5, 8, n)
     half = rng.uniform(0, 22, n)
-    return _make(rng, x, y, r, rng.uniform(24, 29, n), half, None, rng.uniform(0.35, 0.5, n), fold)
+    return _make(rng, x, y, r, r - rng.uniform(11, 17, n), half, None, rng.uniform(0.4, 0.6, n), fold)
 
 
 def _dysplastic(scene: HistologyScene, rng: np.random.Generator) -> Glands:
     """Crowded glands with stratified nuclei, some filled so that new lumens arise inside (gland in gland)."""
     x, y = lattice(rng, 122, REACH_UM, 0.12)
     n = len(x)
-    r = rng.uniform(44, 60, n)
+    r, half = rng.uniform(44, 60, n), rng.uniform(0, 22, n)
+    x, y = apart(x, y, r + 0.5 * half + 3, 4)
     filled = rng.random(n) < 0.75 * (1 - scene.gland_formation)
     filled[np.argmin(np.hypot(x, y))] |= scene.necrotic > 0
     t = np.where(filled, 2 * r, rng.uniform(29, 35, n))
-    return _make(rng, x, y, r, t, rng.uniform(0, 22, n), rng.uniform(0, 3) + rng.normal(0, 0.4, n), 0.25, 4, 3, filled)
+    return _make(rng, x, y, r, t, half, rng.uniform(0, 3) + rng.normal(0, 0.4, n), 0.25, 4, 3, filled)
 
 
 def _colon_cancer(scene: HistologyScene, rng: np.random.Generator) -> Glands:

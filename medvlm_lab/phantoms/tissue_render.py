@@ -41,10 +41,7 @@ class Section:
     def texture(self, cell_um: float, purpose: int, stretch: float = 1.0) -> Tensor:
         """Noise of that grain; along fibres it is `stretch` times as long. Grain finer than a pixel fades."""
         d, (a, b) = self.depth, self.slide.away
-        u = d.flow if stretch > 1 else d.u
-        v = (d.v * np.cos(a) - d.u * np.sin(a)) if stretch > 1 else d.v
-        if stretch > 1:
-            v = d.u * np.cos(a) + d.v * np.sin(a)
+        u, v = (d.flow, d.u * np.cos(a) + d.v * np.sin(a)) if stretch > 1 else (d.u, d.v)
         fade = min(1.0, (cell_um / self.view.pixel_um) ** 1.5)
         return fade * noise(u / cell_um + a + 11 * purpose, v / (cell_um * stretch) + b + 17 * purpose)
 
@@ -70,9 +67,8 @@ class Section:
                 second = torch.where(nearer, first, torch.minimum(second, far))
                 fat = torch.where(nearer, flag[i, j], fat)
                 first = torch.where(nearer, far, first)
-        wall = (second - first) / 2
-        uneven = 0.5 * self.texture(14, 9)
-        return fat * ((wall - 1.1 + 0.4 * uneven) / self.view.pixel_um + 0.5).clamp(0, 1), fat.float()
+        wall = torch.minimum((second - first) / 2 - 0.9, 0.56 * FAT_UM - first)  # corners rounded
+        return fat * ((wall + 0.3 * self.texture(14, 9)) / self.view.pixel_um + 0.5).clamp(0, 1), fat.float()
 
     def stains(self) -> Float[Tensor, "3 h w"]:
         """Concentrations of haematoxylin, eosin and residual."""
@@ -85,10 +81,10 @@ class Section:
         blue, pink = self._open(blue, pink)
         blue, pink = self._necrosis(blue, pink)
         blue, pink = self._nuclei(blue, pink)
-        brown = torch.zeros_like(blue)
+        brown = 0.17 * pink + 0.05 * blue
         if len(self.stroma.red):
             red = filled(self.view, self.stroma.red)
-            pink, brown = torch.maximum(pink, 1.15 * red), 0.25 * red
+            pink, brown = torch.maximum(pink, 0.95 * red), torch.maximum(brown, 0.55 * red)
         blue, pink, brown = self._calcium(blue, pink, brown)
         stain = torch.stack([blue, pink, brown])
         if self.scene.fold:
@@ -100,9 +96,8 @@ class Section:
     def _between(self) -> tuple[Tensor, Tensor]:
         """Collagen in bundles with clefts between them; loose in lobules, pale and young around a cancer."""
         scene, d = self.scene, self.depth
-        bundle, fibre = self.texture(6.5, 1, 9.0), self.texture(2.0, 2, 10.0)
-        patch = self.texture(70, 3)
-        weave = 0.7 * bundle + 0.45 * fibre
+        bundle, fibre, patch = self.texture(5.0, 1, 6.0), self.texture(1.5, 2, 9.0), self.texture(60, 3)
+        weave = 0.6 * bundle + 0.4 * fibre + 0.2 * self.texture(1.6, 8)
         young = scene.desmoplastic
         if scene.organ and scene.diagnosis < 3:
             grain = self.texture(3.2, 4)
@@ -112,7 +107,7 @@ class Section:
         else:
             pink = (0.62 - 0.17 * young) * (1 + 0.16 * weave + 0.10 * patch)
             blue = (0.07 + 0.10 * young) * (1 + 0.4 * fibre) + 0.03 * young * self.texture(25, 6)
-            cleft = ((weave - 0.80 + 0.25 * patch) / 0.35).clamp(0, 1) * (0.72 - 0.3 * young)
+            cleft = ((weave - 0.95 + 0.35 * patch) / 0.5).clamp(0, 1) * (0.75 - 0.35 * young)
             loose = self.stroma.loose(self.view.x, self.view.y)
             if not isinstance(loose, float):
                 pink, blue = pink * (1 - 0.38 * loose), blue + 0.05 * loose
@@ -138,7 +133,7 @@ class Section:
             dark = torch.from_numpy(droplets.dark).float().to(blue.device)
             here = paint(self.view, droplets, lambda k, q, u, v, edge: cover(q, edge) * dark[k][:, None, None].sqrt())
             here = here * self.gland * (1 - self.lumen)
-            blue, pink = blue + (0.13 - blue) * here, pink + (0.05 - pink) * here
+            blue, pink = blue + (0.11 - blue) * here, pink + (0.03 - pink) * here
         seam = torch.exp(-(((self.depth.lumen + 1.0) / 1.0) ** 2)) * self.gland
         pink = pink + 0.16 * seam
         secretion = (self.texture(22, 12) - 0.6).clamp(0, 1) * (1 + 0.3 * self.texture(2.5, 13))
@@ -152,7 +147,7 @@ class Section:
             return blue, pink
         grain, clump, ghost = self.texture(1.6, 14), self.texture(4.5, 15), self.texture(11, 16)
         hole = ((ghost - 1.2) / 0.5).clamp(0, 1)
-        dead_pink = (0.66 + 0.12 * grain + 0.12 * clump) * (1 - 0.7 * hole)
+        dead_pink = (0.56 + 0.10 * grain + 0.10 * clump) * (1 - 0.7 * hole)
         dead_blue = (0.10 + 0.05 * grain + 0.07 * clump.clamp(min=0)) * (1 - 0.7 * hole)
         return blue + (dead_blue - blue) * self.dead, pink + (dead_pink - pink) * self.dead
 

@@ -10,10 +10,10 @@ import torch
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.phantoms.histology_scene import HistologyScene
 from medvlm_lab.phantoms.tissue_cells import (
-    EPITHELIAL, MITOSIS, NOTHING, Cells, apart, cells, goblets, joined, myoepithelial, sized, wall_nuclei,
+    EPITHELIAL, MITOSIS, NOTHING, Cells, cells, goblets, joined, myoepithelial, sized, wall_nuclei,
 )  # fmt: skip
 from medvlm_lab.phantoms.tissue_fields import Depths, View, depths, noise
-from medvlm_lab.phantoms.tissue_layout import REACH_UM, lattice, lay
+from medvlm_lab.phantoms.tissue_layout import REACH_UM, apart, lattice, lay
 
 SURVEY = 160  # pixels of the coarse picture by which cells are placed
 APART_UM = 24.0  # between mitoses, so that they can be counted
@@ -92,7 +92,8 @@ class Slide:
         scene, rng = self.scene, self.rng(44)
         found = wall_nuclei(scene, self.warp, self.glands, rng)
         lumen = self.look(self.survey.lumen, found.x, found.y)
-        found = found.only(self.seen(found.x, found.y) & (lumen < 1) & self._alive(found.x, found.y))
+        keep = self.seen(found.x, found.y) & (lumen < 1) & self._alive(found.x, found.y)
+        found = found.only(keep)
         size = 2 * np.sqrt(scene.nuclear_area_um2 / np.pi)
         if self.glands.solid.any():
             packed = (0, 1.28, 1.36, 1.38)[scene.diagnosis] * (1 - 0.06 * (scene.nuclear_area_um2 > 60))

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from medvlm_lab.phantoms.tissue_cells import (
-    DEBRIS, INFILTRATE, LYMPHOCYTE, NOTHING, SPINDLE, Cells, apart, cells, joined,
+    DEBRIS, INFILTRATE, LYMPHOCYTE, NOTHING, SPINDLE, Cells, cells, joined,
 )  # fmt: skip
 from medvlm_lab.phantoms.tissue_fields import noise
-from medvlm_lab.phantoms.tissue_layout import REACH_UM, lattice
+from medvlm_lab.phantoms.tissue_layout import REACH_UM, apart, lattice
 from medvlm_lab.phantoms.tissue_slide import SURVEY, Slide
 
 FAT_UM = 66.0  # between the middles of fat cells
@@ -80,7 +80,7 @@ class Stroma:
         density = 0.085 + 0.22 * self.loose(x, y) + 0.30 * scene.desmoplastic + 0.06 * (scene.diagnosis == 1)
         round_share = np.full(len(x), 0.10)
         if scene.organ and scene.diagnosis < 3:
-            density, round_share = density + 0.52, np.full(len(x), 0.72)
+            density, round_share = density + 0.62, np.full(len(x), 0.76)
         keep = (depth < -3.5) & (chance < density) & ~self.in_fat(x, y)
         x, y, sort, share = x[keep], y[keep], sort[keep], round_share[keep]
         i, j = (((k / scene.field_um + 0.5) * SURVEY).astype(int).clip(0, SURVEY - 1) for k in (y, x))
@@ -99,8 +99,8 @@ class Stroma:
         if finding is None:
             return NOTHING
         rng = self.slide.rng(53)
-        x, y = lattice(rng, 7.4, REACH_UM, 0.28)
-        r, dark = rng.uniform(2.5, 3.4, len(x)), rng.uniform(1.15, 1.5, len(x))
+        x, y = lattice(rng, 6.8, REACH_UM, 0.5)
+        r, dark = rng.uniform(2.3, 3.6, len(x)), rng.uniform(1.0, 1.5, len(x))
         missing = rng.random(len(x))
         seen = self.slide.seen(x, y, 0.0)
         depth = self.slide.look(self.slide.survey.gland, x, y)
@@ -108,8 +108,8 @@ class Stroma:
         crowd = self._noise(x, y, 62, 2) + 0.9 * np.exp(np.minimum(depth, 0) / 40) + 0.35 * self._noise(x, y, 14, 3)
         share = 0.06 + 0.5 * finding.amount
         level = np.quantile(crowd[stroma], 1 - share) if stroma.any() else np.inf
-        edge = np.clip((crowd - level) / 0.25, 0, 1)
-        keep = stroma & (crowd > level) & (missing < 0.35 + 0.6 * edge)
+        edge = np.clip((crowd - level) / 0.5, 0, 1)
+        keep = stroma & (crowd > level) & (missing < 0.2 + 0.6 * edge)
         x, y = apart(x[keep], y[keep], r[keep], 1)
         return cells(x, y, 0.0, r[keep] * 1.05, r[keep], INFILTRATE, 0.03, dark[keep])
 
@@ -129,9 +129,9 @@ class Stroma:
     def vessels(self) -> Cells:
         """Capillaries, cut across."""
         rng = self.slide.rng(55)
-        x, y = lattice(rng, 84, REACH_UM, 0.4)
+        x, y = lattice(rng, 115, REACH_UM, 0.45)
         n = len(x)
-        a, turn, long = rng.uniform(4, 8, n), rng.uniform(0, np.pi, n), rng.uniform(1, 2, n)
+        a, turn, long = rng.uniform(3, 6, n), rng.uniform(0, np.pi, n), rng.uniform(1, 2.4, n)
         depth = self.slide.look(self.slide.survey.gland, x, y)
         keep = self.slide.seen(x, y) & (depth < -a * long - 4) & ~self.in_fat(x, y)
         return cells(x[keep], y[keep], turn[keep], (a * long)[keep], a[keep], 0, 0.05)
