@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
 
-FINEST_UM = 2.2  # coarser pixels are made of finer ones, or thin structures would flicker
+FINEST_UM = 3.2  # coarser pixels are made of finer ones, or thin structures would flicker
 
 
 class Histology(Phantom):
@@ -64,7 +64,7 @@ class Histology(Phantom):
         """Stain maps (3, k size, k size), one slide in memory at a time."""
         check_size(size)
         for scene in scenes:
-            k = min(3, max(1, int(np.ceil(scene.field_um / size / FINEST_UM))))
+            k = min(2, max(1, int(np.ceil(scene.field_um / size / FINEST_UM))))
             yield Section(Slide(scene), View(scene.field_um, k * size, torch.device(device or "cpu"))).stains()
 
     @torch.no_grad()
@@ -95,10 +95,10 @@ class Histology(Phantom):
         grammar = Grammar.of(self.name)
         found = scene.all_findings[0].mask_name if scene.diagnosis else ""
         say = lambda kind: grammar.say(("ask", kind), {}, own, wording)  # noqa: E731
-        asked.append(Question(say("class"), DIAGNOSES[scene.diagnosis], True, "ABN", found))
-        asked.append(Question(say("malignant"), "malignant" if scene.diagnosis >= 2 else "benign", True, "ABN", found))
+        asked.append(Question(say("class"), DIAGNOSES[scene.diagnosis], True, "ATTRIB", found))
+        asked.append(Question(say("malignant"), "malignant" if scene.diagnosis >= 2 else "benign", True, "ATTRIB", found))
         if not scene.mitoses:
-            asked.append(Question(say("no mitoses"), "0", False, "SIZE"))
+            asked.append(Question(say("no mitoses"), "0 per field", False, "ATTRIB"))
         if scene.grade:
             asked.append(Question(say("cancer grade"), scene.grade, True, "ATTRIB"))
         return [asked[i] for i in own.permutation(len(asked))]
@@ -107,7 +107,7 @@ class Histology(Phantom):
         return {
             "organ": ORGANS[scene.organ], "mammary": ("mammary", "colonic")[scene.organ], "grade": scene.grade,
             "glands": ("ducts and lobules", "crypts")[scene.organ], "objective": scene.objective,
-            "field": f"{round(scene.field_um)} µm", "cancer": ("ductal", "glandular")[scene.organ],
+            "field": f"{round(scene.field_um)} µm",
         }
 
     def progress(self, scene: HistologyScene, rng: np.random.Generator) -> HistologyScene:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from medvlm_lab.phantoms.histology_scene import HistologyScene
-from medvlm_lab.phantoms.tissue_layout import Glands, Warp
+from medvlm_lab.phantoms.tissue_layout import Glands
 
 EPITHELIAL, SPINDLE, LYMPHOCYTE, MYOEPITHELIAL, MITOSIS, DEBRIS, INFILTRATE = range(7)
 
@@ -77,7 +78,7 @@ def around(glands: Glands, depth: np.ndarray, pitch: np.ndarray, rng: np.random.
     return g, u, v, phi + np.arctan2(s, c) + np.pi
 
 
-def wall_nuclei(scene: HistologyScene, warp: Warp, glands: Glands, rng: np.random.Generator) -> Cells:
+def wall_nuclei(scene: HistologyScene, bring: Callable, glands: Glands, rng: np.random.Generator) -> Cells:
     """Nuclei of the walls: ordered, elongated, at the base; in several rows where they are stratified."""
     open_ = glands.only(~glands.solid)
     parts = []
@@ -91,30 +92,27 @@ def wall_nuclei(scene: HistologyScene, warp: Warp, glands: Glands, rng: np.rando
         depth = np.minimum(base + row * b * aspect * 1.15, 0.85 * some.t)
         _, u, v, turn = around(some, depth, 2.25 * b, rng, 0.2 + disorder)
         turn = turn + rng.normal(0, disorder, len(u))
-        x, y = warp.back(u, v)
-        long = aspect * np.exp(rng.normal(0, 0.12, len(u)))
+        x, y, turn, long = bring(u, v, turn, aspect * np.exp(rng.normal(0, 0.12, len(u))))
         parts.append(cells(x, y, turn, np.sqrt(long), 1 / np.sqrt(long), EPITHELIAL))
     return joined(*parts) if parts else NOTHING
 
 
-def myoepithelial(scene: HistologyScene, warp: Warp, glands: Glands, rng: np.random.Generator) -> Cells:
+def myoepithelial(scene: HistologyScene, bring: Callable, glands: Glands, rng: np.random.Generator) -> Cells:
     """The flat dark outer row of breast ducts and lobules; lost in invasive carcinoma."""
     _, u, v, turn = around(glands, np.full(len(glands), 1.6), np.full(len(glands), 11.0), rng, 0.35)
-    x, y = warp.back(u, v)
-    return cells(x, y, turn + np.pi / 2, rng.uniform(3.2, 5.0, len(u)), rng.uniform(1.2, 1.8, len(u)), MYOEPITHELIAL,
-                 0.05, 1.05)  # fmt: skip
+    x, y, turn, long, thin = bring(u, v, turn, rng.uniform(3.2, 5.0, len(u)), rng.uniform(1.2, 1.8, len(u)))
+    return cells(x, y, turn + np.pi / 2, long, thin, MYOEPITHELIAL, 0.05, 1.05)
 
 
-def goblets(scene: HistologyScene, warp: Warp, glands: Glands, rng: np.random.Generator) -> Cells:
+def goblets(scene: HistologyScene, bring: Callable, glands: Glands, rng: np.random.Generator) -> Cells:
     """Mucin droplets between the nuclei and the lumen of colonic crypts."""
     amount = scene.goblet * (1.0, 1.15, 0.28, 0.12)[scene.diagnosis]
     open_ = glands.only(~glands.solid)
     _, u, v, turn = around(open_, np.clip(open_.t * 0.62, 8, 19), np.full(len(open_), 9.5), rng, 0.25)
     keep = rng.random(len(u)) < amount * 1.25
-    x, y = warp.back(u[keep], v[keep])
-    n = len(x)
-    size = rng.uniform(0.8, 1.2, n)
-    return cells(x, y, turn[keep], 6.6 * size, 4.3 * size, 0, 0.06, rng.uniform(0.5, 1, n))
+    n = int(keep.sum())
+    x, y, turn, size, dark = bring(u[keep], v[keep], turn[keep], rng.uniform(0.8, 1.2, n), rng.uniform(0.5, 1, n))
+    return cells(x, y, turn, 6.6 * size, 4.3 * size, 0, 0.06, dark)
 
 
 def sized(scene: HistologyScene, found: Cells, rng: np.random.Generator) -> Cells:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-PAD_UM = 45.0  # depths are known this far outside glands
-CELLS, FINE = 128, 8  # the noise tile repeats after 128 cells, each sampled 8 times
+PAD_UM = 32.0  # depths are known this far outside glands
+CELLS, FINE = 64, 8  # the noise tile repeats after 64 cells, each sampled 8 times: powers of two
+HALF = 2**16  # makes cell numbers positive
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def _tile(device: str) -> Tensor:
 def noise(u: Float[Tensor, "h w"], v: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     """Smooth noise of variance 1 at points given in cells; the same everywhere it is asked for."""
     side = CELLS * FINE
-    column, row = (u * FINE).long().remainder_(side), (v * FINE).long().remainder_(side)
-    return _tile(str(u.device))[row * side + column]
+    column, row = ((k * FINE + HALF).int() & (side - 1) for k in (u, v))
+    return _tile(str(u.device)).index_select(0, (row * side + column).flatten()).view(u.shape)
 
 
 @dataclass

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from medvlm_lab.phantoms.tissue_cells import MITOSIS, Cells
 from medvlm_lab.phantoms.tissue_fields import Depths, View, noise
@@ -34,7 +35,9 @@ class Section:
             self.vessel = filled(view, self.stroma.vessels)
         else:
             self.vessel = torch.zeros_like(self.gland)
-        self.dead = ((slide.dying(d) - slide.necrosis_um) / max(px, 1.5) + 0.5).clamp(0, 1) * self.gland
+        self.dead = torch.zeros_like(self.gland)
+        if self.scene.necrotic:
+            self.dead = ((slide.dying(d) - slide.necrosis_um) / max(px, 1.5) + 0.5).clamp(0, 1) * self.gland
         self.lumen = self.lumen * (1 - self.dead)
         self.fat_inside, self.fat = self._fat(d)
 
@@ -42,8 +45,12 @@ class Section:
         """Noise of that grain; along fibres it is `stretch` times as long. Grain finer than a pixel fades."""
         d, (a, b) = self.depth, self.slide.away
         u, v = (d.flow, d.u * np.cos(a) + d.v * np.sin(a)) if stretch > 1 else (d.u, d.v)
-        fade = min(1.0, (cell_um / self.view.pixel_um) ** 1.5)
-        return fade * noise(u / cell_um + a + 11 * purpose, v / (cell_um * stretch) + b + 17 * purpose)
+        fade, step = min(1.0, (cell_um / self.view.pixel_um) ** 1.5), 4 if cell_um > 9 * self.view.pixel_um else 1
+        u, v = u[::step, ::step], v[::step, ::step]
+        grain = fade * noise(u / cell_um + a + 11 * purpose, v / (cell_um * stretch) + b + 17 * purpose)
+        if step == 1:
+            return grain
+        return F.interpolate(grain[None, None], self.depth.u.shape, mode="bilinear", align_corners=True)[0, 0]
 
     def _fat(self, d: Depths) -> tuple[Tensor, Tensor]:
         """(inside of fat cells, the whole area of fat): Voronoi cells, their walls thin."""

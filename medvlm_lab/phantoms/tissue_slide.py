@@ -15,7 +15,7 @@ from medvlm_lab.phantoms.tissue_cells import (
 from medvlm_lab.phantoms.tissue_fields import Depths, View, depths, noise
 from medvlm_lab.phantoms.tissue_layout import REACH_UM, apart, lattice, lay
 
-SURVEY = 160  # pixels of the coarse picture by which cells are placed
+SURVEY = 144  # pixels of the coarse picture by which cells are placed
 APART_UM = 24.0  # between mitoses, so that they can be counted
 
 
@@ -40,6 +40,11 @@ class Slide:
         """Depth fields at the view's pixels."""
         return depths(view, self.warp, self.glands, self.rough_um, self.away)
 
+    def bring(self, u: np.ndarray, v: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
+        """x and y of the bent plane's points that may be in view, with what belongs to them."""
+        near = self.seen(u, v, 0.35 * self.scene.field_um)
+        return (*self.warp.back(u[near], v[near]), *(k[near] for k in others))
+
     def look(self, field: torch.Tensor, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """A surveyed field at points."""
         i, j = (((k / self.scene.field_um + 0.5) * SURVEY).astype(int).clip(0, SURVEY - 1) for k in (y, x))
@@ -49,6 +54,11 @@ class Slide:
         """Which points lie in the field of view or just outside."""
         half = self.scene.field_um / 2 + margin
         return (np.abs(x) < half) & (np.abs(y) < half)
+
+    @cached_property
+    def dead_depth(self) -> torch.Tensor:
+        """`dying` over the survey."""
+        return self.dying(self.survey)
 
     def dying(self, d: Depths) -> torch.Tensor:
         """How deep in necrosis, µm: the parts farthest from the stroma, that is from its vessels, die first."""
@@ -60,7 +70,7 @@ class Slide:
         inside = self.survey.gland > 0
         if not self.scene.necrotic or not bool(inside.any()):
             return 1e6
-        return float(np.quantile(self.dying(self.survey)[inside].numpy(), 1 - self.scene.necrotic))
+        return float(np.quantile(self.dead_depth[inside].numpy(), 1 - self.scene.necrotic))
 
     def _holes(self, rng: np.random.Generator) -> Cells:
         """Round punched-out lumens (cribriform), or slits at the rim of a hyperplastic duct."""
@@ -90,7 +100,7 @@ class Slide:
     def epithelium(self) -> Cells:
         """Epithelial nuclei with, among them, the mitotic figures."""
         scene, rng = self.scene, self.rng(44)
-        found = wall_nuclei(scene, self.warp, self.glands, rng)
+        found = wall_nuclei(scene, self.bring, self.glands, rng)
         lumen = self.look(self.survey.lumen, found.x, found.y)
         keep = self.seen(found.x, found.y) & (lumen < 1) & self._alive(found.x, found.y)
         found = found.only(keep)
@@ -116,7 +126,9 @@ class Slide:
         return self._divide(found, rng)
 
     def _alive(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return self.look(self.dying(self.survey), x, y) < self.necrosis_um - 1
+        if not self.scene.necrotic:
+            return np.ones(len(x), bool)
+        return self.look(self.dead_depth, x, y) < self.necrosis_um - 1
 
     def _outside_holes(self, x: np.ndarray, y: np.ndarray, margin: float) -> np.ndarray:
         if not len(self.holes) or not len(x):
@@ -160,7 +172,7 @@ class Slide:
         """Myoepithelial cells of the breast, where the basement membrane is whole."""
         if self.scene.organ or self.scene.diagnosis == 3:
             return NOTHING
-        found = myoepithelial(self.scene, self.warp, self.glands, self.rng(45))
+        found = myoepithelial(self.scene, self.bring, self.glands, self.rng(45))
         return found.only(self.seen(found.x, found.y))
 
     @cached_property
@@ -168,6 +180,6 @@ class Slide:
         """Goblet cells' droplets."""
         if not self.scene.organ:
             return NOTHING
-        found = goblets(self.scene, self.warp, self.glands, self.rng(46))
+        found = goblets(self.scene, self.bring, self.glands, self.rng(46))
         lumen = self.look(self.survey.lumen, found.x, found.y)
         return found.only(self.seen(found.x, found.y) & (lumen < -1) & self._alive(found.x, found.y))

@@ -51,7 +51,7 @@ class Stroma:
         clear = self.slide.look(self.slide.survey.gland, x, y) < -30
         for x0, y0, r in self.slide.lobules:
             clear &= np.hypot(x - x0, y - y0) > r + 34
-        return x, y, clear & (level > 1.3 - 2.3 * self.scene.fat)
+        return x, y, clear & (level > 1.3 - 2.3 * self.scene.fat) & self.slide.seen(x, y, 0.8 * FAT_UM)
 
     def in_fat(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Whether the nearest cell of the fat lattice is fat."""
@@ -121,7 +121,7 @@ class Stroma:
         rng = self.slide.rng(54)
         x, y = lattice(rng, 6.0, REACH_UM, 0.4)
         r, some, dark = rng.uniform(0.5, 2.1, len(x)), rng.random(len(x)), rng.uniform(0.35, 1.5, len(x))
-        dead = self.slide.look(self.slide.dying(self.slide.survey), x, y) > self.slide.necrosis_um + 1.5
+        dead = self.slide.look(self.slide.dead_depth, x, y) > self.slide.necrosis_um + 1.5
         keep = self.slide.seen(x, y) & dead & (some < 0.55)
         return cells(x[keep], y[keep], some[keep] * 60, r[keep] * 1.3, r[keep], DEBRIS, 0.12, dark[keep])
 
