@@ -83,10 +83,10 @@ def depths(view: View, warp: Warp, glands: Glands, rough_um: float, away: tuple[
     outside = torch.full_like(u, -PAD_UM)
     gland, solid, lumen = outside, outside.clone(), outside.clone()
     wx, wy = warp.back(glands.x, glands.y)
-    reach = 1.2 * (glands.half + glands.r) + PAD_UM + 8
     half, px = view.field_um / 2, view.pixel_um
-    low_x, high_x = (((wx + k * reach + half) / px).astype(int).clip(0, view.size) for k in (-1, 1))
-    low_y, high_y = (((wy + k * reach + half) / px).astype(int).clip(0, view.size) for k in (-1, 1))
+    wide, tall = (1.25 * (glands.half * np.abs(k) + glands.r) + 0.2 * glands.half + PAD_UM for k in (glands.c, glands.s))
+    low_x, high_x = (((wx + k * wide + half) / px).astype(int).clip(0, view.size) for k in (-1, 1))
+    low_y, high_y = (((wy + k * tall + half) / px).astype(int).clip(0, view.size) for k in (-1, 1))
     for i in np.flatnonzero((low_x < high_x) & (low_y < high_y)):
         part = (slice(low_y[i], high_y[i] + 1), slice(low_x[i], high_x[i] + 1))
         c, s = float(glands.c[i]), float(glands.s[i])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from medvlm_lab.phantoms.tissue_cells import MITOSIS, Cells
+from medvlm_lab.phantoms.tissue_cells import MITOSIS, Cells, joined
 from medvlm_lab.phantoms.tissue_fields import Depths, View, noise
 from medvlm_lab.phantoms.tissue_paint import cover, filled, paint
 from medvlm_lab.phantoms.tissue_slide import Slide
@@ -168,26 +168,24 @@ class Section:
             clear = paint(view, room, lambda k, q, u, v, edge: cover(q, edge)) * 0.85
             blue, pink = blue + (0.06 - blue) * clear, pink + (0.26 - pink) * clear
         chromatin = self.texture(1.1, 20)
-        for cells in (stroma.resident, stroma.lining, slide.lining, stroma.debris, slide.epithelium, stroma.infiltrate):
-            if not len(cells):
-                continue
-            dark, pale, kind = (
-                torch.from_numpy(k).float().to(blue.device) for k in (cells.dark, cells.vesicular, cells.kind)
-            )
+        cells = joined(stroma.resident, stroma.lining, slide.lining, stroma.debris, slide.epithelium, stroma.infiltrate)
+        dark, pale, kind = (
+            torch.from_numpy(k).float().to(blue.device) for k in (cells.dark, cells.vesicular, cells.kind)
+        )
 
-            def value(k, q, u, v, edge, dark=dark, pale=pale, kind=kind):
-                d, p, m = (t[k][:, None, None] for t in (dark, pale, kind == MITOSIS))
-                membrane = torch.exp(-(((q - 0.86) / 0.13) ** 2))
-                inside = 0.86 - 0.42 * p + (0.10 + 0.30 * p) * membrane
-                nucleolus = 0.75 * p * torch.exp(-(((u - 0.25) ** 2 + (v + 0.1) ** 2) / 0.05))
-                plates = 1 - 0.8 * p * torch.exp(-((v / 0.30) ** 2))  # anaphase: a gap between the sets
-                return cover(q, edge) * d * torch.where(m, plates, inside + nucleolus)
+        def value(k, q, u, v, edge):
+            d, p, m = (t[k][:, None, None] for t in (dark, pale, kind == MITOSIS))
+            membrane = torch.exp(-(((q - 0.86) / 0.13) ** 2))
+            inside = 0.86 - 0.42 * p + (0.10 + 0.30 * p) * membrane
+            nucleolus = 0.75 * p * torch.exp(-(((u - 0.25) ** 2 + (v + 0.1) ** 2) / 0.05))
+            plates = 1 - 0.8 * p * torch.exp(-((v / 0.30) ** 2))  # anaphase: a gap between the sets
+            return cover(q, edge) * d * torch.where(m, plates, inside + nucleolus)
 
-            painted = paint(view, cells, value)
-            there = (painted * 3).clamp(0, 1)
-            amount = painted * (1 + 0.14 * chromatin.clamp(-2, 2))
-            blue = blue * (1 - there) + 1.32 * amount
-            pink = pink * (1 - 0.55 * there)
+        painted = paint(view, cells, value)
+        there = (painted * 3).clamp(0, 1)
+        amount = painted * (1 + 0.14 * chromatin.clamp(-2, 2))
+        blue = blue * (1 - there) + 1.32 * amount
+        pink = pink * (1 - 0.55 * there)
         return blue, pink
 
     def _calcium(self, blue: Tensor, pink: Tensor, brown: Tensor) -> tuple[Tensor, Tensor, Tensor]:

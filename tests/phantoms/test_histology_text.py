@@ -28,11 +28,11 @@ RULES = Rules(
     (
         (r"found in the nuclei|(nuclei|nuclear features|morphology) (are|is) (unr|nor)|^(unr\w+|normal) nuclei",
          ("nuclear pleomorphism", "mitoses")),
-        (r"found in the stroma|stroma is (un|nor)|^(un\w+|normal) (\w+ )?stroma",
+        (r"found in the stroma|stroma is (unr|nor)|^(unr\w+|normal) (\w+ )?stroma",
          ("desmoplastic stroma", "lymphocytic infiltrate")),
         (r"evidence of (malignancy|disease)|^(histologically )?(normal|unremarkable) (breast|colon)( |\.)|"
          r"^healthy|without patho", tuple(KINDS)),
-        (rf"found in the {GLANDS}|{GLANDS} (is|are|have) (un|nor|a nor|of nor)|normal {GLANDS}|unremarkable {GLANDS}",
+        (rf"found in the {GLANDS}|{GLANDS} (is|are|have) (unr|nor|a nor|of nor)|normal {GLANDS}|unremarkable {GLANDS}",
          tuple(KINDS)[:3]),
     ),
     value=r"(\d+) per field",
