@@ -37,7 +37,7 @@ class HistologyScene(Scene):
     necrosis_percent: float = number(0.0, 0.0, 40.0, "%", "dead share of a carcinoma's area")
     desmoplasia: float = number(0.0, 0.0, 1.0, "", "young reactive stroma around an invasive carcinoma")
     fat: float = number(0.3, 0.0, 1.0, "", "share of adipose tissue in the breast")
-    goblet: float = number(0.5, 0.0, 1.0, "", "goblet cells in the colon")
+    goblet: float = number(0.6, 0.0, 1.0, "", "goblet cells in the colon")
     haematoxylin: float = number(1.0, 0.5, 1.6, "", "strength of the blue stain")
     eosin: float = number(1.0, 0.5, 1.6, "", "strength of the pink stain")
     hue: float = number(0.0, -1.0, 1.0, "", "stain chemistry: bluish to reddish")
@@ -139,7 +139,7 @@ def draw(seed: int, hospital: int, rng: np.random.Generator) -> HistologyScene:
         **_disease(diagnosis, field, rng),
         findings=_findings(diagnosis, rng),
         fat=clip("fat", 0.9 * u[3] - 0.15),
-        goblet=clip("goblet", 0.5 + 0.2 * n[1]),
+        goblet=clip("goblet", 0.6 + 0.18 * n[1]),
         haematoxylin=clip("haematoxylin", blue * math.exp(0.10 * n[2])),
         eosin=clip("eosin", pink * math.exp(0.13 * n[3])),
         hue=clip("hue", hue + 0.28 * n[4]),

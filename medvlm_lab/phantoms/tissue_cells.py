@@ -106,13 +106,13 @@ def myoepithelial(scene: HistologyScene, bring: Callable, glands: Glands, rng: n
 
 def goblets(scene: HistologyScene, bring: Callable, glands: Glands, rng: np.random.Generator) -> Cells:
     """Mucin droplets between the nuclei and the lumen of colonic crypts."""
-    amount = scene.goblet * (1.0, 1.15, 0.28, 0.12)[scene.diagnosis]
+    amount = scene.goblet * (1.25, 1.35, 0.28, 0.12)[scene.diagnosis]
     open_ = glands.only(~glands.solid)
     _, u, v, turn = around(open_, np.clip(open_.t * 0.62, 8, 19), np.full(len(open_), 9.5), rng, 0.25)
     keep = rng.random(len(u)) < amount * 1.25
     n = int(keep.sum())
     x, y, turn, size, dark = bring(u[keep], v[keep], turn[keep], rng.uniform(0.8, 1.2, n), rng.uniform(0.5, 1, n))
-    return cells(x, y, turn, 6.6 * size, 4.3 * size, 0, 0.06, dark)
+    return cells(x, y, turn, 7.6 * size, 4.9 * size, 0, 0.06, dark)
 
 
 def sized(scene: HistologyScene, found: Cells, rng: np.random.Generator) -> Cells:
@@ -126,7 +126,7 @@ def sized(scene: HistologyScene, found: Cells, rng: np.random.Generator) -> Cell
     area = scene.nuclear_area_um2 * np.maximum(1 + spread * z, 0.22)
     area *= scene.nuclear_area_um2 / area.mean()
     found.a, found.b = found.a * np.sqrt(area / np.pi), found.b * np.sqrt(area / np.pi)
-    found.irregular = 0.02 + np.abs(rng.normal(0, 0.16 * spread, n))
+    found.irregular = 0.02 + np.abs(rng.normal(0, 0.1 * spread, n))
     found.dark = scene.nuclear_stain * np.exp(rng.normal(0, 0.06 + 0.35 * spread, n))
     found.vesicular = np.clip(rng.normal(0.25 + 0.9 * (spread - 0.1), 0.3, n), 0, 1)
     return found

@@ -123,11 +123,11 @@ def _bent(view: View, warp: Warp) -> tuple[Tensor, Tensor]:
 
 
 def _flow(view: View, gland: Tensor, away: tuple[float, float]) -> Tensor:
-    """Fibres wave across the field, and bend around glands."""
+    """Fibres wave across the field; those next to a gland run around it."""
     turn = away[0]
     c, s = np.cos(turn), np.sin(turn)
     along, across = view.x * c + view.y * s, view.y * c - view.x * s
     wave = 14 * torch.sin(along / 62 + 0.012 * across + away[1]) + 3.5 * torch.sin(along / 15 + across / 40)
     wave = wave + 4 * noise(along / 30 + away[1], across / 18) + 1.3 * noise(along / 9, across / 9 + away[0])
-    near = torch.exp((gland.clamp(max=0)) / 11)
-    return (across + wave) * (1 - near) + gland * near
+    far = across + wave
+    return torch.where(gland > -11 + 0.35 * torch.remainder(far, 16) - 0.1 * wave, gland, far)

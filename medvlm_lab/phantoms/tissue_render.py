@@ -74,7 +74,7 @@ class Section:
                 second = torch.where(nearer, first, torch.minimum(second, far))
                 fat = torch.where(nearer, flag[i, j], fat)
                 first = torch.where(nearer, far, first)
-        wall = torch.minimum((second - first) / 2 - 0.9, 0.56 * FAT_UM - first)  # corners rounded
+        wall = torch.minimum((second - first) / 2 - 0.9, 0.60 * FAT_UM - first + 1.5 * self.texture(30, 18))  # corners rounded
         return fat * ((wall + 0.3 * self.texture(14, 9)) / self.view.pixel_um + 0.5).clamp(0, 1), fat.float()
 
     def stains(self) -> Float[Tensor, "3 h w"]:
@@ -88,7 +88,7 @@ class Section:
         blue, pink = self._open(blue, pink)
         blue, pink = self._necrosis(blue, pink)
         blue, pink = self._nuclei(blue, pink)
-        brown = 0.17 * pink + 0.05 * blue
+        brown = 0.22 * pink + 0.05 * blue
         if len(self.stroma.red):
             red = filled(self.view, self.stroma.red)
             pink, brown = torch.maximum(pink, 0.95 * red), torch.maximum(brown, 0.55 * red)
@@ -108,11 +108,11 @@ class Section:
         young = scene.desmoplastic
         if scene.organ and scene.diagnosis < 3:
             grain = self.texture(3.2, 4)
-            pink = 0.36 + 0.05 * weave + 0.05 * grain + 0.03 * patch
-            blue = 0.17 + 0.03 * grain + 0.02 * weave
-            cleft = ((self.texture(9, 5) - 1.0) / 0.6).clamp(0, 1) * 0.6
+            pink = 0.33 + 0.07 * weave + 0.06 * grain + 0.03 * patch
+            blue = 0.13 + 0.04 * grain + 0.03 * weave
+            cleft = ((self.texture(7, 5) + 0.4 * grain - 0.7) / 0.8).clamp(0, 1) * 0.7
         else:
-            pink = (0.62 - 0.17 * young) * (1 + 0.16 * weave + 0.10 * patch)
+            pink = (0.52 - 0.13 * young) * (1 + 0.16 * weave + 0.10 * patch)
             blue = (0.07 + 0.10 * young) * (1 + 0.4 * fibre) + 0.03 * young * self.texture(25, 6)
             cleft = ((weave - 0.95 + 0.35 * patch) / 0.5).clamp(0, 1) * (0.75 - 0.35 * young)
             loose = self.stroma.loose(self.view.x, self.view.y)
@@ -129,8 +129,8 @@ class Section:
         scene = self.scene
         grain, cell = self.texture(1.7, 10), self.texture(9.0, 11)
         tumour = scene.diagnosis >= 2
-        pink = (0.46 if scene.organ else 0.42) + 0.05 * grain + 0.07 * cell
-        blue = (0.26 if tumour else 0.17) + 0.04 * grain + 0.05 * cell
+        pink = (0.42 if tumour else 0.34) + 0.05 * grain + 0.06 * cell
+        blue = (0.24 if tumour else 0.15) + 0.03 * grain + 0.04 * cell
         return blue, pink
 
     def _open(self, blue: Tensor, pink: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,12 +178,12 @@ class Section:
             membrane = torch.exp(-(((q - 0.86) / 0.13) ** 2))
             inside = 0.86 - 0.42 * p + (0.10 + 0.30 * p) * membrane
             nucleolus = 0.75 * p * torch.exp(-(((u - 0.25) ** 2 + (v + 0.1) ** 2) / 0.05))
-            plates = 1 - 0.8 * p * torch.exp(-((v / 0.30) ** 2))  # anaphase: a gap between the sets
+            plates = torch.where(p > 0.5, torch.exp(-(((v.abs() - 0.62) / 0.26) ** 4)), 1.0)  # anaphase: two sets apart
             return cover(q, edge) * d * torch.where(m, plates, inside + nucleolus)
 
         painted = paint(view, cells, value)
         there = (painted * 3).clamp(0, 1)
-        amount = painted * (1 + 0.14 * chromatin.clamp(-2, 2))
+        amount = painted * (1 + 0.2 * chromatin.clamp(-2, 2))
         blue = blue * (1 - there) + 1.32 * amount
         pink = pink * (1 - 0.55 * there)
         return blue, pink

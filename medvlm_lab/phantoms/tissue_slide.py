@@ -107,7 +107,7 @@ class Slide:
         size = 2 * np.sqrt(scene.nuclear_area_um2 / np.pi)
         if self.glands.solid.any():
             packed = (0, 1.28, 1.36, 1.38)[scene.diagnosis] * (1 - 0.06 * (scene.nuclear_area_um2 > 60))
-            u, v = lattice(rng, size * packed, REACH_UM, 0.22)
+            u, v = lattice(rng, size * packed, REACH_UM, 0.34)
             turn = rng.uniform(0, np.pi, len(u))
             stretch = rng.normal(0, 1, len(u))
             inside = self.seen(u, v, 60)
