@@ -90,7 +90,7 @@ def wall_nuclei(scene: HistologyScene, bring: Callable, glands: Glands, rng: np.
         some = open_.only(open_.layers > row)
         base = b * aspect * (1.0 if colon else 1.25) + 0.8
         depth = np.minimum(base + row * b * aspect * 1.15, 0.85 * some.t)
-        _, u, v, turn = around(some, depth, 2.25 * b, rng, 0.2 + disorder)
+        _, u, v, turn = around(some, depth, 2.45 * b, rng, 0.2 + disorder)
         turn = turn + rng.normal(0, disorder, len(u))
         x, y, turn, long = bring(u, v, turn, aspect * np.exp(rng.normal(0, 0.12, len(u))))
         parts.append(cells(x, y, turn, np.sqrt(long), 1 / np.sqrt(long), EPITHELIAL))

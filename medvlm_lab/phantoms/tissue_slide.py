@@ -122,7 +122,7 @@ class Slide:
             root = np.sqrt(long)
             found = joined(found, cells(x[keep], y[keep], turn, root, 1 / root, EPITHELIAL))
         found = sized(scene, found, rng)
-        found.x, found.y = apart(found.x, found.y, np.minimum(found.b * 1.12, np.sqrt(found.a * found.b)))
+        found.x, found.y = apart(found.x, found.y, np.minimum(found.b * 1.2, np.sqrt(found.a * found.b) * 1.04))
         return self._divide(found, rng)
 
     def _alive(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:

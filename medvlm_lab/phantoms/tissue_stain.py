@@ -24,7 +24,7 @@ HAEMATOXYLIN = (0.650, 0.704, 0.286)
 EOSIN = (0.072, 0.990, 0.105)
 RESIDUAL = (0.268, 0.570, 0.776)  # brownish: red cells, pigment, calcium
 LAMP = (0.965, 0.958, 0.968)  # white light through an empty slide
-SHIFT = ((-0.10, 0.03, -0.09), (0.10, -0.09, 0.16))  # of both vectors, towards red
+SHIFT = ((-0.13, 0.04, 0.06), (-0.06, -0.08, 0.20))  # of both vectors, from violet towards red
 
 
 def vectors(scene: HistologyScene) -> Float[np.ndarray, "3 3"]:
