@@ -88,7 +88,7 @@ def wall_nuclei(scene: HistologyScene, bring: Callable, glands: Glands, rng: np.
     disorder = 0.08 + 0.25 * (scene.diagnosis >= 2)
     for row in range(int(open_.layers.max(initial=0))):
         some = open_.only(open_.layers > row)
-        base = b * aspect * (1.0 if colon else 1.25) + 0.8
+        base = b * aspect * 1.05 + (0.8 if colon else 3.0)
         depth = np.minimum(base + row * b * aspect * 1.15, 0.85 * some.t)
         _, u, v, turn = around(some, depth, 2.45 * b, rng, 0.2 + disorder)
         turn = turn + rng.normal(0, disorder, len(u))
