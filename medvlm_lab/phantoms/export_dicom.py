@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from medvlm_lab.phantoms.scene import Scene
 
 CODES = {
-    "X-ray": "DX", "CT": "CT", "MR": "MR", "ultrasound": "US", "echo": "US", "nuclear medicine": "NM", "histology": "GM",
+    "X-ray": "DX", "CT": "CT", "MR": "MR", "ultrasound": "US", "echo": "US", "nuclear medicine": "NM",
+    "histology": "GM",
 }  # fmt: skip
 DEPTH = 4095  # 12 bits
 

@@ -15,14 +15,14 @@ from medvlm_lab.phantoms.histology_scene import DIAGNOSES, ORGANS, HistologyScen
 from medvlm_lab.phantoms.language import Grammar
 from medvlm_lab.phantoms.tissue_fields import View
 from medvlm_lab.phantoms.tissue_render import Section
-from medvlm_lab.phantoms.tissue_slide import Slide
+from medvlm_lab.phantoms.tissue_slide import slide_of
 from medvlm_lab.phantoms.tissue_stain import photograph, transmit
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
 
-FINEST_UM = 3.2  # coarser pixels are made of finer ones, or thin structures would flicker
+FINEST_UM = 3.8  # coarser pixels are made of finer ones, or thin structures would flicker
 
 
 class Histology(Phantom):
@@ -65,7 +65,7 @@ class Histology(Phantom):
         check_size(size)
         for scene in scenes:
             k = min(2, max(1, int(np.ceil(scene.field_um / size / FINEST_UM))))
-            yield Section(Slide(scene), View(scene.field_um, k * size, torch.device(device or "cpu"))).stains()
+            yield Section(slide_of(scene), View(scene.field_um, k * size, torch.device(device or "cpu"))).stains()
 
     @torch.no_grad()
     def masks(
@@ -76,14 +76,14 @@ class Histology(Phantom):
         device = torch.device(device or "cpu")
         out = {name: torch.zeros(len(scenes), size, size, dtype=torch.bool, device=device) for name in MASKS}
         for i, scene in enumerate(scenes):
-            for name, mask in mask_fields(Section(Slide(scene), View(scene.field_um, size, device))).items():
+            for name, mask in mask_fields(Section(slide_of(scene), View(scene.field_um, size, device))).items():
                 out[name][i] = mask
         return out
 
     def measure(
         self, scenes: Sequence[HistologyScene], masks: dict[str, Bool[Tensor, "n h w"]]
     ) -> dict[str, Float[Tensor, " n"]]:
-        """`mitoses`, `necrosis_percent` of the carcinoma, `nuclei_per_mm2`, `nuclear_area_um2` and its `_variation`."""
+        """`mitoses`, `necrosis_percent` of the carcinoma, `nuclei_per_mm2`, `nuclear_area_um2` and its variation."""
         return measures(scenes, masks)
 
     def questions(

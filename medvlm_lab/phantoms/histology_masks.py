@@ -85,7 +85,8 @@ def measures(
         parts, count = label(mask["epithelial nuclei"])
         edge = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
         area = np.delete(np.bincount(parts.ravel(), minlength=count + 1), np.union1d(edge, [0])) * pixel**2
-        area = area[area > 0.3 * np.median(area)] if len(area) else area  # what peeps out from under another is no nucleus
+        if len(area):  # what peeps out from under another is no nucleus
+            area = area[area > 0.3 * np.median(area)]
         if len(area) >= 10:
             out["nuclear_area_um2"][i] = float(area.mean())
             out["nuclear_area_variation"][i] = float(area.std() / area.mean())

@@ -106,7 +106,7 @@ def myoepithelial(scene: HistologyScene, bring: Callable, glands: Glands, rng: n
 
 def goblets(scene: HistologyScene, bring: Callable, glands: Glands, rng: np.random.Generator) -> Cells:
     """Mucin droplets between the nuclei and the lumen of colonic crypts."""
-    amount = scene.goblet * (1.25, 1.35, 0.28, 0.12)[scene.diagnosis]
+    amount = scene.goblet * (1.25, 1.35, 0.12, 0.10)[scene.diagnosis]
     open_ = glands.only(~glands.solid)
     _, u, v, turn = around(open_, np.clip(open_.t * 0.62, 8, 19), np.full(len(open_), 9.5), rng, 0.25)
     keep = rng.random(len(u)) < amount * 1.25

@@ -1,4 +1,4 @@
-"""Depth fields over a field of view: how far each pixel lies inside glands and lumens, and along which way fibres run."""
+"""Depth fields over a field of view: how far each pixel lies inside glands and lumens, and which way fibres run."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def depths(view: View, warp: Warp, glands: Glands, rough_um: float, away: tuple[
     gland, solid, lumen = outside, outside.clone(), outside.clone()
     wx, wy = warp.back(glands.x, glands.y)
     half, px = view.field_um / 2, view.pixel_um
-    wide, tall = (1.25 * (glands.half * np.abs(k) + glands.r) + 0.2 * glands.half + PAD_UM for k in (glands.c, glands.s))
+    slack = 1.25 * glands.r + 0.2 * glands.half + PAD_UM
+    wide, tall = (1.25 * glands.half * np.abs(k) + slack for k in (glands.c, glands.s))
     low_x, high_x = (((wx + k * wide + half) / px).astype(int).clip(0, view.size) for k in (-1, 1))
     low_y, high_y = (((wy + k * tall + half) / px).astype(int).clip(0, view.size) for k in (-1, 1))
     for i in np.flatnonzero((low_x < high_x) & (low_y < high_y)):

@@ -1,7 +1,7 @@
 """Where glands, ducts, crypts and tumour nests lie: capsules in a bent plane.
 
-A smooth warp bends the plane, so that the same simple outlines come out irregular, each in its own way but none crossing
-another by accident. The layout belongs to the patient; the field of view is a window on it around (0, 0).
+A smooth warp bends the plane, so that simple outlines come out irregular, each in its own way. The layout belongs to
+the patient; the field of view is a window on it around (0, 0).
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def lay(scene: HistologyScene) -> tuple[Warp, Glands, Float[np.ndarray, "k 3"]]:
     return warp, glands, lobules
 
 
-def _make(rng: np.random.Generator, x, y, r, t, half=0.0, turn=None, star=0.0, folds=5, layers=1, solid=False) -> Glands:
+def _make(rng, x, y, r, t, half=0.0, turn=None, star=0.0, folds=5, layers=1, solid=False) -> Glands:
     n = len(x)
     turn = rng.uniform(0, np.pi, n) if turn is None else np.broadcast_to(turn, n)
     wide = [np.broadcast_to(v, n).copy() for v in (half, r, t, star, folds, layers, solid)]
@@ -103,7 +103,7 @@ def _joined(*parts: Glands) -> Glands:
 
 
 def lattice(rng: np.random.Generator, spacing: float, reach: float, jitter: float) -> tuple[np.ndarray, np.ndarray]:
-    """A hexagonal lattice of points around (0, 0), each moved by up to `jitter` spacings, one always near the middle."""
+    """A hexagonal lattice of points around (0, 0), each moved by up to `jitter` spacings; one is near the middle."""
     k = int(reach / spacing / 0.87) + 1
     i, j = np.meshgrid(np.arange(-k, k + 1), np.arange(-k, k + 1))
     x, y = spacing * (i + 0.5 * (j % 2)).ravel(), spacing * 0.87 * j.ravel()
@@ -192,7 +192,7 @@ def _dysplastic(scene: HistologyScene, rng: np.random.Generator) -> Glands:
     n = len(x)
     r, half = rng.uniform(44, 60, n), rng.uniform(0, 22, n)
     x, y = apart(x, y, r + 0.5 * half + 3, 4)
-    filled = rng.random(n) < 0.75 * (1 - scene.gland_formation)
+    filled = rng.random(n) < 0.45 * (1 - scene.gland_formation)
     filled[np.argmin(np.hypot(x, y))] |= scene.necrotic > 0
     t = np.where(filled, 2 * r, rng.uniform(29, 35, n))
     return _make(rng, x, y, r, t, half, rng.uniform(0, 3) + rng.normal(0, 0.4, n), 0.25, 4, 3, filled)

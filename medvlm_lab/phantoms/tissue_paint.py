@@ -42,21 +42,20 @@ def patches(view: View, cells: Cells, reach: float = 1.0):
 
 def _patch(view: View, cells: Cells, chosen: np.ndarray, side: int, column: np.ndarray, row: np.ndarray):
     device, px = view.device, view.pixel_um
-    to = lambda a: torch.from_numpy(np.ascontiguousarray(a[chosen])).to(device)  # noqa: E731
+    at = torch.from_numpy(np.stack([row[chosen], column[chosen]])).to(device)[:, :, None, None]
     spread = torch.arange(side, device=device) - side // 2
-    i = to(row)[:, None, None] + spread[:, None]  # (k, side, 1)
-    j = to(column)[:, None, None] + spread
-    each = lambda a: to(a).float()[:, None, None]  # noqa: E731
-    dx = (j + 0.5) * px - view.field_um / 2 - each(cells.x)
-    dy = (i + 0.5) * px - view.field_um / 2 - each(cells.y)
-    c, s = each(cells.c), each(cells.s)
-    along, across = dx * c + dy * s, dy * c - dx * s
-    u, v = along / each(cells.a), across / each(cells.b)
-    q = (u * u + v * v).sqrt()
-    irregular = each(cells.irregular)
-    if bool((irregular > 0).any()):  # lobes: three and two to a turn
+    i, j = at[0] + spread[:, None], at[1] + spread  # (k, side, 1), (k, 1, side)
+    c, s, a, b = cells.c, cells.s, cells.a, cells.b
+    numbers = np.stack([k[chosen] for k in (cells.x, cells.y, c / a, s / a, c / b, s / b, cells.irregular)])
+    table = torch.from_numpy(numbers.astype(np.float32)).to(device)
+    x, y, ca, sa, cb, sb, irregular = table[:, :, None, None]
+    dx, dy = (j + 0.5) * px - (x + view.field_um / 2), (i + 0.5) * px - (y + view.field_um / 2)
+    u, v = dx * ca + dy * sa, dy * cb - dx * sb
+    uu, vv = u * u, v * v
+    q = (uu + vv).sqrt()
+    if cells.irregular.any():  # lobes: three and two to a turn
         qq = q.clamp(min=0.3)
-        q = q * (1 + irregular * (u * (u * u - 3 * v * v) / (qq * qq * qq) + 0.7 * (u * v) / (qq * qq)))
+        q = q + (irregular / (qq * qq)) * u * (uu - 3 * vv + 0.7 * v * qq)
     inside = (i >= 0) & (i < view.size) & (j >= 0) & (j < view.size)
     flat = torch.where(inside, i * view.size + j, view.size**2)
     return torch.from_numpy(chosen).to(device), flat, q, u, v
@@ -84,7 +83,7 @@ def filled(view: View, cells: Cells) -> Float[Tensor, "h w"]:
 
 
 def labels(view: View, cells: Cells) -> Int[Tensor, "h w"]:
-    """Which cell owns each pixel, -1 for none: the one in which it lies deepest; the cell's middle is always its own."""
+    """Which cell owns each pixel, -1 for none: the one in which it lies deepest; a cell's middle is always its own."""
     n = len(cells.x)
     best = torch.full((view.size**2 + 1,), -1, dtype=torch.int64, device=view.device)
     for chosen, flat, q, _, _ in patches(view, cells):

@@ -74,7 +74,8 @@ class Section:
                 second = torch.where(nearer, first, torch.minimum(second, far))
                 fat = torch.where(nearer, flag[i, j], fat)
                 first = torch.where(nearer, far, first)
-        wall = torch.minimum((second - first) / 2 - 0.9, 0.60 * FAT_UM - first + 1.5 * self.texture(30, 18))  # corners rounded
+        # walls meet in rounded corners
+        wall = torch.minimum((second - first) / 2 - 0.9, 0.60 * FAT_UM - first + self.texture(30, 18))
         return fat * ((wall + 0.3 * self.texture(14, 9)) / self.view.pixel_um + 0.5).clamp(0, 1), fat.float()
 
     def stains(self) -> Float[Tensor, "3 h w"]:
@@ -93,7 +94,8 @@ class Section:
             red = filled(self.view, self.stroma.red)
             pink, brown = torch.maximum(pink, 0.95 * red), torch.maximum(brown, 0.55 * red)
         blue, pink, brown = self._calcium(blue, pink, brown)
-        stain = torch.stack([blue, pink, brown])
+        thick = 1 + 0.06 * self.texture(110, 21)
+        stain = torch.stack([blue, pink, brown]) * thick
         if self.scene.fold:
             d = self.depth
             band = d.u * np.cos(self.slide.away[1]) + d.v * np.sin(self.slide.away[1]) - self.scene.field_um * 0.22
@@ -112,9 +114,9 @@ class Section:
             blue = 0.13 + 0.04 * grain + 0.03 * weave
             cleft = ((self.texture(7, 5) + 0.4 * grain - 0.7) / 0.8).clamp(0, 1) * 0.7
         else:
-            pink = (0.52 - 0.13 * young) * (1 + 0.16 * weave + 0.10 * patch)
+            pink = (0.46 - 0.09 * young) * (1 + 0.24 * weave + 0.12 * patch)
             blue = (0.07 + 0.10 * young) * (1 + 0.4 * fibre) + 0.03 * young * self.texture(25, 6)
-            cleft = ((weave - 0.95 + 0.35 * patch) / 0.5).clamp(0, 1) * (0.75 - 0.35 * young)
+            cleft = ((weave - 0.72 + 0.4 * patch) / 0.6).clamp(0, 1) * (0.85 - 0.3 * young)
             loose = self.stroma.loose(self.view.x, self.view.y)
             if not isinstance(loose, float):
                 pink, blue = pink * (1 - 0.38 * loose), blue + 0.05 * loose

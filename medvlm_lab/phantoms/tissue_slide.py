@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -10,7 +10,16 @@ import torch
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.phantoms.histology_scene import HistologyScene
 from medvlm_lab.phantoms.tissue_cells import (
-    EPITHELIAL, MITOSIS, NOTHING, Cells, cells, goblets, joined, myoepithelial, sized, wall_nuclei,
+    EPITHELIAL,
+    MITOSIS,
+    NOTHING,
+    Cells,
+    cells,
+    goblets,
+    joined,
+    myoepithelial,
+    sized,
+    wall_nuclei,
 )  # fmt: skip
 from medvlm_lab.phantoms.tissue_fields import Depths, View, depths, noise
 from medvlm_lab.phantoms.tissue_layout import REACH_UM, apart, lattice, lay
@@ -76,7 +85,8 @@ class Slide:
         """Round punched-out lumens (cribriform), or slits at the rim of a hyperplastic duct."""
         scene, solid = self.scene, self.glands.only(self.glands.solid)
         benign = scene.diagnosis == 1
-        if not len(solid) or (not benign and scene.gland_formation < 0.3) or (scene.organ == 0 and scene.diagnosis == 3):
+        sieve = benign or (scene.gland_formation >= 0.3 and (scene.organ, scene.diagnosis) != (0, 3))
+        if not len(solid) or not sieve:
             return NOTHING
         u, v = lattice(rng, 30 if benign else 34, REACH_UM, 0.3)
         du, dv = u[:, None] - solid.x, v[:, None] - solid.y
@@ -183,3 +193,9 @@ class Slide:
         found = goblets(self.scene, self.bring, self.glands, self.rng(46))
         lumen = self.look(self.survey.lumen, found.x, found.y)
         return found.only(self.seen(found.x, found.y) & (lumen < -1) & self._alive(found.x, found.y))
+
+
+@lru_cache(maxsize=16)
+def slide_of(scene: HistologyScene) -> Slide:
+    """The slide of a scene; the last few are kept, since a picture is often followed by its masks."""
+    return Slide(scene)

@@ -8,7 +8,14 @@ import numpy as np
 import torch
 
 from medvlm_lab.phantoms.tissue_cells import (
-    DEBRIS, INFILTRATE, LYMPHOCYTE, NOTHING, SPINDLE, Cells, cells, joined,
+    DEBRIS,
+    INFILTRATE,
+    LYMPHOCYTE,
+    NOTHING,
+    SPINDLE,
+    Cells,
+    cells,
+    joined,
 )  # fmt: skip
 from medvlm_lab.phantoms.tissue_fields import noise
 from medvlm_lab.phantoms.tissue_layout import REACH_UM, apart, lattice
