@@ -96,7 +96,8 @@ class Histology(Phantom):
         found = scene.all_findings[0].mask_name if scene.diagnosis else ""
         say = lambda kind: grammar.say(("ask", kind), {}, own, wording)  # noqa: E731
         asked.append(Question(say("class"), DIAGNOSES[scene.diagnosis], True, "ATTRIB", found))
-        asked.append(Question(say("malignant"), "malignant" if scene.diagnosis >= 2 else "benign", True, "ATTRIB", found))
+        nature = "malignant" if scene.diagnosis >= 2 else "benign"
+        asked.append(Question(say("malignant"), nature, True, "ATTRIB", found))
         if not scene.mitoses:
             asked.append(Question(say("no mitoses"), "0 per field", False, "ATTRIB"))
         if scene.grade:

@@ -31,7 +31,8 @@ class Warp:
 
     def shift(self, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
         """w(x) at points."""
-        wave = np.sin(x[:, None] * self.kx + y[:, None] * self.ky + self.phase) * self.size  # (n, 8)
+        angle = np.stack([x, y], 1) @ np.stack([self.kx, self.ky]) + self.phase  # (n, 8)
+        wave = np.sin(angle.astype(np.float32)) * self.size
         return wave[:, :4].sum(1), wave[:, 4:].sum(1)
 
     def back(self, u: Float[np.ndarray, " n"], v: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:

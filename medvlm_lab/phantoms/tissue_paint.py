@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from medvlm_lab.phantoms.tissue_cells import Cells
 
-SIDES = (3, 5, 7, 9, 13, 17, 23, 31, 43, 61, 87, 123, 175, 251)  # pixels of a patch
+SIDES = (5, 7, 11, 17, 25, 37, 53, 77, 111, 163, 251)  # pixels of a patch
 ELEMENTS = 2**20  # pixels drawn together
 
 

@@ -154,11 +154,13 @@ class Slide:
     def _divide(self, found: Cells, rng: np.random.Generator) -> Cells:
         """As many cells as the scene says are dividing: those nearest to their lumens or nest middles, well apart."""
         scene, edge = self.scene, self.scene.field_um / 2 - 12
+        if not scene.mitoses:
+            return found
         order = rng.permutation(len(found))
         x, y = found.x[order], found.y[order]
         inner = (np.abs(x) < edge) & (np.abs(y) < edge)
-        spots = list(zip(x[inner], y[inner], strict=True))
-        k = np.arange(-edge, edge, APART_UM * 1.1)
+        spots = list(zip(x[inner].tolist(), y[inner].tolist(), strict=True))
+        k = np.arange(-edge, edge, APART_UM * 1.1).tolist()
         spots += [(a, b) for a in k for b in k]  # in a field with few epithelial cells stromal ones divide too
         chosen: list[tuple[float, float]] = []
         for a, b in spots:
@@ -166,8 +168,6 @@ class Slide:
                 break
             if all((a - p) ** 2 + (b - q) ** 2 > APART_UM**2 for p, q in chosen):
                 chosen.append((a, b))
-        if not chosen:
-            return found
         mx, my = np.array(chosen).T
         r = 0.62 * np.sqrt(scene.nuclear_area_um2 / np.pi) + 2.3
         near = ((found.x[:, None] - mx) ** 2 + (found.y[:, None] - my) ** 2).min(1) < (1.75 * r) ** 2
