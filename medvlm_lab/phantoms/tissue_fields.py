@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PAD_UM = 32.0  # depths are known this far outside glands
 CELLS, FINE = 64, 8  # the noise tile repeats after 64 cells, each sampled 8 times: powers of two
-HALF = 2**16  # makes cell numbers positive
+HALF = 2**13  # makes cell numbers positive; larger would cost float32 its fractions
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,19 @@ def _tile(device: str) -> Tensor:
     return torch.from_numpy((fine / fine.std()).astype(np.float32)).to(device).flatten()
 
 
-def noise(u: Float[Tensor, "h w"], v: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Smooth noise of variance 1 at points given in cells; the same everywhere it is asked for."""
-    side = CELLS * FINE
-    column, row = ((k * FINE + HALF).int() & (side - 1) for k in (u, v))
-    return _tile(str(u.device)).index_select(0, (row * side + column).flatten()).view(u.shape)
+def noise(u: Float[Tensor, "h w"], v: Float[Tensor, "h w"], between: bool = False) -> Float[Tensor, "h w"]:
+    """Smooth noise of variance 1 at points given in cells; the same everywhere it is asked for.
+
+    between: interpolate along v, for a tile stretched so far that its samples would show as steps.
+    """
+    side, tile = CELLS * FINE, _tile(str(u.device))
+    column, at = (u * FINE + HALF).int() & (side - 1), v * FINE + HALF
+    row = at.int()
+    first = tile.index_select(0, ((row & (side - 1)) * side + column).flatten()).view(u.shape)
+    if not between:
+        return first
+    second = tile.index_select(0, ((row + 1 & (side - 1)) * side + column).flatten()).view(u.shape)
+    return first + (second - first) * (at - row)
 
 
 @dataclass

@@ -78,7 +78,7 @@ class Glands:
 def lay(scene: HistologyScene) -> tuple[Warp, Glands, Float[np.ndarray, "k 3"]]:
     """The warp, the glands, and the lobules (x, y, radius) whose stroma is loose."""
     rng = rng_of(scene.patient, 41, scene.organ, scene.diagnosis)
-    rough = (0.8, 1.0, 1.0, 1.35)[scene.diagnosis]
+    rough = (0.8, 0.95, 0.95, 1.1)[scene.diagnosis]
     warp = Warp(rng, rough * (0.6 if scene.organ and scene.diagnosis < 2 else 1.0))
     lobules = np.zeros((0, 3))
     if scene.organ:

@@ -26,6 +26,7 @@ class Section:
         self.slide, self.view, self.scene = slide, view, slide.scene
         self.stroma = Stroma(slide)
         d = self.depth = slide.depths(view)
+        self.x, self.y = (k.expand_as(d.u) for k in (view.x, view.y))
         px = view.pixel_um
         self.gland = (d.gland / px + 0.5).clamp(0, 1)
         self.lumen = (d.lumen / px + 0.5).clamp(0, 1)
@@ -43,11 +44,14 @@ class Section:
 
     def texture(self, cell_um: float, purpose: int, stretch: float = 1.0) -> Tensor:
         """Noise of that grain; along fibres it is `stretch` times as long. Grain finer than a pixel fades."""
-        d, (a, b) = self.depth, self.slide.away
-        u, v = (d.flow, d.u * np.cos(a) + d.v * np.sin(a)) if stretch > 1 else (d.u, d.v)
+        a, b = self.slide.away
+        u, v = self.x, self.y
+        if stretch > 1:
+            u, v = self.depth.flow, u * np.cos(a) + v * np.sin(a)
         fade, step = min(1.0, (cell_um / self.view.pixel_um) ** 1.5), 4 if cell_um > 9 * self.view.pixel_um else 1
         u, v = u[::step, ::step], v[::step, ::step]
-        grain = fade * noise(u / cell_um + a + 11 * purpose, v / (cell_um * stretch) + b + 17 * purpose)
+        coarse = cell_um * stretch > 10 * self.view.pixel_um and step == 1
+        grain = fade * noise(u / cell_um + a + 11 * purpose, v / (cell_um * stretch) + b + 17 * purpose, coarse)
         if step == 1:
             return grain
         return F.interpolate(grain[None, None], self.depth.u.shape, mode="bilinear", align_corners=True)[0, 0]
