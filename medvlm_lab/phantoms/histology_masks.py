@@ -10,7 +10,7 @@ import torch
 
 from medvlm_lab.phantoms.histology_scene import HistologyScene
 from medvlm_lab.phantoms.tissue_cells import EPITHELIAL, MITOSIS, Cells, joined
-from medvlm_lab.phantoms.tissue_paint import filled, labels
+from medvlm_lab.phantoms.tissue_paint import labels
 from medvlm_lab.phantoms.tissue_render import Section
 
 if TYPE_CHECKING:
@@ -38,9 +38,11 @@ def mask_fields(section: Section) -> dict[str, Bool[Tensor, "h w"]]:
     if scene.diagnosis:
         out[scene.all_findings[0].kind] = gland
     if scene.find("nuclear pleomorphism"):
-        out["nuclear pleomorphism"] = out["epithelial nuclei"]
+        out["nuclear pleomorphism"] = epithelial[owner]
     if scene.mitoses:
         figures = slide.epithelium.of(MITOSIS)
+        least = 0.8 * view.pixel_um  # thinner ones would fall apart into several components
+        figures.a, figures.b = np.maximum(figures.a, least), np.maximum(figures.b, least)
         out["mitoses"] = labels(view, figures) >= 0
     if scene.necrotic:
         out["necrosis"] = dead
@@ -49,7 +51,7 @@ def mask_fields(section: Section) -> dict[str, Bool[Tensor, "h w"]]:
     if len(stroma.infiltrate):
         crowd = stroma.infiltrate
         around = Cells(**{**vars(crowd), "a": crowd.a + 3.5, "b": crowd.b + 3.5})
-        out["lymphocytic infiltrate"] = filled(view, around) > 0.5
+        out["lymphocytic infiltrate"] = labels(view, around) >= 0
     if len(stroma.calcium):
         out["calcification"] = labels(view, stroma.calcium) >= 0
     return out

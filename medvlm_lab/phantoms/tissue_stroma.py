@@ -112,11 +112,14 @@ class Stroma:
         seen = self.slide.seen(x, y, 0.0)
         depth = self.slide.look(self.slide.survey.gland, x, y)
         stroma = seen & (depth < -3.2) & ~self.in_fat(x, y)
+        if stroma.sum() < 0.01 * seen.sum():  # a duct fills the field: they enter it from its rim
+            stroma = seen & (depth < np.quantile(depth[seen], 0.15))
         crowd = self._noise(x, y, 62, 2) + 0.9 * np.exp(np.minimum(depth, 0) / 40) + 0.35 * self._noise(x, y, 14, 3)
         share = 0.06 + 0.5 * finding.amount
-        level = np.quantile(crowd[stroma], 1 - share) if stroma.any() else np.inf
+        level = np.quantile(crowd[stroma], 1 - share)
         edge = np.clip((crowd - level) / 0.5, 0, 1)
         keep = stroma & (crowd > level) & (missing < 0.2 + 0.6 * edge)
+        keep[np.argmax(np.where(stroma, crowd, -np.inf))] = True
         x, y = apart(x[keep], y[keep], r[keep], 1)
         return cells(x, y, 0.0, r[keep] * 1.05, r[keep], INFILTRATE, 0.03, dark[keep])
 
