@@ -108,7 +108,6 @@ class Histology(Phantom):
         return {
             "organ": ORGANS[scene.organ], "mammary": ("mammary", "colonic")[scene.organ], "grade": scene.grade,
             "glands": ("ducts and lobules", "crypts")[scene.organ], "objective": scene.objective,
-            "field": f"{round(scene.field_um)} µm",
         }
 
     def progress(self, scene: HistologyScene, rng: np.random.Generator) -> HistologyScene:
