@@ -41,6 +41,7 @@ def main(threads: int = 2) -> int:
     print(f"largest error of cardiothoracic ratio {errors[0]:.2%}, of nodule diameter {max(errors[1:]):.2%}")
     points = echocardiogram()
     heart_sounds()
+    histology()
     return int(max(rates) < 500 or max(errors) > 0.03 or points > 1.5)
 
 
@@ -58,6 +59,22 @@ def echocardiogram(count: int = 24) -> float:
     print(f"echocardiograms, {SIZE} px x 32 frames: {rate:.1f} cines/s, per second of one core {work:.1f}; ", end="")
     print(f"largest error of the ejection fraction {worst:.2f} points")
     return worst
+
+
+def histology(count: int = 64) -> None:
+    """Micrographs per second, and how exactly mitoses and necrosis are measured on their masks."""
+    slides = lab.phantom("histology")
+    scenes = slides.sample(0, count)
+    slides.render(scenes[:2], SIZE)
+    started, busy = perf_counter(), process_time()
+    slides.render(scenes, SIZE)
+    rate, work = count / (perf_counter() - started), count / (process_time() - busy)
+    measured = slides.measure(scenes, slides.masks(scenes, 256))
+    miscounted = sum(int(n) != s.mitoses for n, s in zip(measured["mitoses"], scenes, strict=True))
+    stated = torch.tensor([100 * s.necrotic or torch.nan for s in scenes])
+    worst = (measured["necrosis_percent"] / stated - 1).abs().nan_to_num().max().item()
+    print(f"micrographs, {SIZE} px: {rate:.1f} images/s, per second of one core {work:.1f}; ", end="")
+    print(f"{miscounted} mitotic counts wrong, largest error of necrosis {worst:.2%}")
 
 
 def heart_sounds(count: int = 128) -> None:

@@ -23,6 +23,7 @@ MODULES = {
     "chest-xray": "chest_xray",
     "abdominal-ct": "abdominal_ct",
     "pet": "pet",
+    "histology": "histology",
     "echocardiogram": "echocardiogram",
     "heart-sounds": "heart_sounds",
 }

@@ -237,7 +237,7 @@ def _png(frames: np.ndarray, simulator: Phantom, scene: Scene) -> bytes:
 
 
 def dicom(pixels: np.ndarray, simulator: Phantom, scene: Scene, size: int) -> bytes:
-    """12-bit DICOM of one grey picture (1, h, w), its identifiers derived from the seed."""
+    """DICOM of one picture (c, h, w), grey in 12 bits or colour in 8, its identifiers derived from the seed."""
     from medvlm_lab.phantoms.export_dicom import encode
 
     return encode(pixels, simulator, scene, size)

@@ -101,13 +101,18 @@ def check_report(phantom, rules: Rules, scene, wording: str) -> None:
     assert {kind for kind, _ in concluded} == diseases, report.impression
 
 
-def check_questions(phantom, rules: Rules, scene, wording: str) -> None:
-    """Closed answers are true; open ones come from the finding that they are about."""
+def check_questions(phantom, rules: Rules, scene, wording: str, own: dict[str, str] | None = None) -> None:
+    """Closed answers are true; open ones come from the finding that they are about.
+
+    own: questions of this modality alone, as pattern → the only right answer.
+    """
     asked = phantom.questions(scene, wording=wording)
     by_mask = {f.mask_name: f for f in scene.all_findings}
     assert len(asked) >= 6
     for q in asked:
-        if q.question_type in ("POS", "SIZE") or (q.question_type == "ATTRIB" and q.mask_name):
+        if right := [answer for pattern, answer in (own or {}).items() if re.search(pattern, q.question.lower())]:
+            assert q.answer in right, (q, right)
+        elif q.question_type in ("POS", "SIZE") or (q.question_type == "ATTRIB" and q.mask_name):
             f = by_mask[q.mask_name]
             unit = scene.kinds[f.kind].unit
             size = f"{f.measurement:g} {unit}" if f.measurement else ""
