@@ -50,7 +50,7 @@ class Cortex:
         ax, y, z = self.ax, self.y, self.z
         inside = self.head.vault - 0.9 - 3.2 * self.shrunk
         base = z + 12.0 + 9.0 * step(y, 2.0, 20.0) - 0.15 * beyond(y - 20.0)
-        floor = base + step(-y, 26.0, 40.0) * (self.tentorium - 0.4 - base)
+        floor = base + step(-y, 26.0, 40.0) * (self.tentorium + 0.6 - base)
         upper = torch.minimum(inside, floor)
         lobe = ellipsoid(ax, y, z, (40.0, -11.0, -20.0), (27.0, 36.0, 32.0))
         return join(upper, torch.minimum(lobe, inside), 2.0)

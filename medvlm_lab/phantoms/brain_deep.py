@@ -110,7 +110,7 @@ class Deep:
         midbrain = ellipsoid(ax, y, z, (0.0, -27.0, -10.0), (16.5, 11.5, 15.0))
         peduncle = rod(ax, y, z, (16.0, -14.0, 2.0), (8.0, -20.0, -20.0), 6.0, 6.5)
         pons = ellipsoid(ax, y, z, (0.0, -25.5, -31.0), (17.5, 13.0, 14.5))
-        medulla = rod(ax, y, z, (0.0, -33.0, -38.0), (0.0, -42.0, -62.0), 9.0, 6.8)
+        medulla = rod(ax, y, z, (0.0, -33.0, -38.0), (0.0, -42.0, -62.0), 10.0, 7.4)
         cord = rod(ax, y, z, (0.0, -42.0, -62.0), (0.0, -46.0, -140.0), 6.4, 5.6)
         arm = rod(ax, y, z, (12.0, -30.0, -31.0), (20.0, -48.0, -34.0), 7.0)
         tectum = rod(ax, y, z, (4.0, -36.0, -4.0), (4.0, -38.0, -14.0), 4.0)
@@ -122,18 +122,18 @@ class Deep:
     def cerebellum(self) -> Float[Tensor, "n h w"]:
         """Depth under the cerebellum's hull."""
         ax, y, z = self.ax, self.y, self.z
-        half = ellipsoid(ax, y, z, (24.0, -62.0, -34.0), (32.0, 36.0, 30.0))
+        half = ellipsoid(ax, y, z, (24.0, -62.0, -31.0), (33.0, 36.0, 32.0))
         vermis = ellipsoid(ax, y, z, (0.0, -58.0, -20.0), (18.0, 28.0, 30.0))
         whole = join(half, vermis, 5.0)
         gap = 0.6 + 2.2 * self.head.p["atrophy"]
-        whole = torch.minimum(torch.minimum(whole, -self.cortex.tentorium - 0.6), self.head.vault - gap)
+        whole = torch.minimum(torch.minimum(whole, -self.cortex.tentorium + 0.4 - 1.2 * self.head.p["atrophy"]), self.head.vault - gap)
         return meet(whole, -self.fourth - 0.5, 2.0)
 
     @cached_property
     def folia(self) -> Float[Tensor, "n h w"]:
         """Distance beside the fine sulci, which fan out from the fourth ventricle and run from side to side."""
         dx, dy, dz = self.x, self.y + 47.0, self.z + 31.0
-        far = length(dx * (1 / 50.0), dy * (1 / 44.0), dz * (1 / 30.0)).clamp(min=0.3)
+        far = length(dx * (1 / 50.0), dy * (1 / 44.0), dz * (1 / 30.0)).clamp(min=0.5)
         keep = FOLIA * (0.18 + 0.82 / far)
         n = tile.read(dx * 0.5, dy * keep, dz * keep, self.head.offset, tile.FOLDS, tile.FOLDS)[0]
         return n.abs() * (1 / (0.21 * FOLIA * 0.8))

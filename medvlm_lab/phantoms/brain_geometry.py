@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from medvlm_lab.phantoms import brain_tile as tile
-from medvlm_lab.phantoms.brain_places import box_of
+from medvlm_lab.phantoms.brain_places import box_of, middle
 from medvlm_lab.phantoms.brain_scene import AXIAL, BrainScene
 from medvlm_lab.phantoms.brain_shapes import beyond, ellipsoid, rod, step
 from medvlm_lab.phantoms.brain_tissue import signals
@@ -59,8 +59,7 @@ class Head:
         n = self.normal + (tilt[0] * self.u + tilt[1] * self.v)
         axial, coronal, sagittal = (self.plane == k for k in range(3))
         self.x = torch.where(sagittal, n, u)
-        self.y = torch.where(axial, MIDDLE[1] - v, torch.where(coronal, n, MIDDLE[1] - 0 - u))
-        self.y = torch.where(sagittal, MIDDLE[1] - u, self.y)
+        self.y = torch.where(axial, MIDDLE[1] - v, torch.where(coronal, n, MIDDLE[1] - u))
         self.z = torch.where(axial, n, MIDDLE[2] - v)
 
     def column(self, values: Sequence[float]) -> Float[Tensor, "m 1 1"]:
@@ -103,13 +102,43 @@ class Head:
         return full * torch.exp(-along.square()) * inner * (self.plane < 2) / self.scale_u
 
     @cached_property
+    def _pressed(self) -> tuple[Tensor, Tensor]:
+        """Picture coordinates before round masses pushed the tissue out of their way."""
+        u, v = self.u, self.v
+        for kind in ("brain tumour", "meningioma", "intracerebral haemorrhage"):
+            for side in SIGN:
+                rows, found = self.rows(kind, side)
+                if found:
+                    cu, cv = self.middles(rows, found)
+                    r = self.column([f.measurement / 2 for f in found])
+                    du, dv = u[rows] - cu, v[rows] - cv
+                    keep = -0.55 * torch.exp(-(du.square() + dv.square()) / (1.6 * r).square())
+                    u, v = u.index_add(0, rows, du * keep), v.index_add(0, rows, dv * keep)
+        return u, v
+
+    def middles(self, rows: Tensor, found: list[Finding]) -> tuple[Tensor, Tensor]:
+        """Where lesions lie in the picture, mm: (m, 1, 1) along u and along v."""
+        scenes = [self.scenes[i] for i in rows.tolist()]
+        at = [middle(s.plane, s.slice_mm - s.offset_mm, f, s.head) for s, f in zip(scenes, found, strict=True)]
+        across = [(MIDDLE[1] - a) if s.plane == 2 else a for s, (a, _) in zip(scenes, at, strict=True)]
+        down = [MIDDLE[1 if s.plane == 0 else 2] - b for s, (_, b) in zip(scenes, at, strict=True)]
+        return self.column(across) * self.scale_u[rows], self.column(down) * self.scale_v[rows]
+
+    @cached_property
     def brain(self) -> tuple[Tensor, Tensor, Tensor]:
         """The brain's own coordinates."""
         f = self.fields
+        u, v = self._pressed
+        du, dv = (u - self.u) / self.scale_u, (v - self.v) / self.scale_v
+        axial, sagittal = self.plane == 0, self.plane == 2
         x = self.x - self.pushed
+        # the falx holds the midline against what presses from one side
+        x = x + torch.where(sagittal, 0.0, du) * (x.abs() * (1 / 18)).clamp(max=1)
+        y = self.y - torch.where(axial, dv, torch.where(sagittal, du, 0.0))
+        z = self.z - torch.where(axial, 0.0, dv)
         # bending leaves the midline straight
         keep = (x.abs() * (1 / 16)).clamp(max=1)
-        return x + 2.0 * keep * f[0], self.y + 2.2 * f[1], self.z + 2.2 * f[2]
+        return x + 2.0 * keep * f[0], y + 2.2 * f[1], z + 2.2 * f[2]
 
     @cached_property
     def vault(self) -> Float[Tensor, "n h w"]:
@@ -119,8 +148,8 @@ class Head:
         main = ellipsoid(ax, y, z, (0.0, -17.0, 10.0), (70.5, 90.0, 71.0))
         cut = main
         hind = ellipsoid(ax, y, z, (0.0, -58.0, -30.0), (57.0, 44.0, 38.0))
-        stem = ellipsoid(ax, y, z, (0.0, -26.0, -28.0), (20.0, 22.0, 34.0))
-        canal = 11.5 - (ax.square() + (y + 36.0 - 0.15 * (z + 60)).square()).sqrt()
+        stem = ellipsoid(ax, y, z, (0.0, -27.0, -28.0), (18.5, 19.5, 30.0))
+        canal = 10.0 - (ax.square() + (y + 36.0 - 0.15 * (z + 60)).square()).sqrt()
         canal = torch.minimum(canal, -48.0 - z)
         cut = torch.minimum(cut, z + 23.0 - 0.15 * beyond(y - 15.0))
         temporal = ellipsoid(ax, y, z, (41.0, -13.0, -20.0), (26.0, 37.0, 30.0))
@@ -133,7 +162,7 @@ class Head:
         """Depth under the skin of head, face and neck."""
         x, y, z, fat = self.x, self.y, self.z, 3.0 * self.p["scalp_fat"]
         ax = x.abs() * (1 + 0.0012 * (y + 20))
-        skull = ellipsoid(ax, y, z, (0.0, -17.0, 8.0), (83.0 + fat, 103.0 + fat, 86.0 + fat))
+        skull = ellipsoid(ax, y, z, (0.0, -17.0, 8.0), (81.5 + fat, 101.5 + fat, 84.5 + fat))
         face = ellipsoid(ax, y, z, (0.0, 34.0, -62.0), (64.0 + 2 * fat, 55.0 + fat, 78.0))
         nose = ellipsoid(ax, y, z, (0.0, 84.0 - 0.3 * beyond(z + 50), -52.0), (15.0, 20.0, 22.0))
         neck = 61.0 + 2 * fat - (ax.square() + (1.05 * (y + 34.0)).square()).sqrt()

@@ -88,3 +88,31 @@ def shift_mm(findings: Sequence[Finding]) -> float:
 def away(offset_mm: float) -> float:
     """How much of a midline shift is left in a slice `offset_mm` from the mass."""
     return math.exp(-((offset_mm / 45.0) ** 2))
+
+
+#: the cranial cavity's middle and half axes, mm
+CAVITY = ((0.0, -17.0, 10.0), (70.0, 89.0, 70.0))
+IN_PLANE = ((0, 1), (0, 2), (1, 2))  # the template's axes along and down the picture, per plane
+
+
+def middle(plane: int, normal_mm: float, finding: Finding, size: float) -> tuple[float, float]:
+    """A lesion's middle along the two axes of the slice's plane, mm of the template; the whole lesion lies in the brain.
+
+    A meningioma touches the dura, all else keeps away from it. size: of the head.
+    """
+    box, sign = box_of(finding), -1 if finding.side == "right" else 1
+    r = (finding.measurement or 0.0) / 2 / size
+    at = []
+    for axis, share in zip(IN_PLANE[plane], finding.at, strict=True):
+        value = box[axis][0] + (box[axis][1] - box[axis][0]) * share
+        at.append(max(value, 0.6 * r + 3.0) if axis == 0 else value)
+    across = NORMAL[plane]
+    beyond = (normal_mm - CAVITY[0][across]) / CAVITY[1][across]
+    section = max(0.2, 1 - beyond**2) ** 0.5
+    extra = -0.06 * r if finding.kind == "meningioma" else 5.0
+    half = [max(4.0, CAVITY[1][axis] * section - r - extra) for axis in IN_PLANE[plane]]
+    away_from = [v - CAVITY[0][axis] for v, axis in zip(at, IN_PLANE[plane], strict=True)]
+    far = sum((v / h) ** 2 for v, h in zip(away_from, half, strict=True)) ** 0.5
+    pull = 1 / far if far > 1 or finding.kind == "meningioma" else 1.0
+    a, b = (CAVITY[0][axis] + v * pull for v, axis in zip(away_from, IN_PLANE[plane], strict=True))
+    return (a * sign if plane != 2 else a), b

@@ -9,6 +9,7 @@ import torch
 from medvlm_lab.phantoms.brain_cortex import Cortex
 from medvlm_lab.phantoms.brain_deep import Deep
 from medvlm_lab.phantoms.brain_film import Film
+from medvlm_lab.phantoms.brain_lesions import paint_lesions
 from medvlm_lab.phantoms.brain_shapes import ellipsoid, length, rod, step
 from medvlm_lab.phantoms.brain_skull import hemisphere_veins, paint_face, paint_lining, paint_scalp, paint_skull
 from medvlm_lab.phantoms.plane_shapes import cover, line
@@ -33,6 +34,7 @@ def signal(head: Head) -> Float[Tensor, "n h w"]:
     _hind(film, deep)
     hemisphere_veins(film, cortex.x)
     _arteries(film)
+    paint_lesions(film, deep)
     return film.signal * (1 + 0.02 * head.coarse + 0.018 * head.fine)
 
 

@@ -12,6 +12,7 @@ from medvlm_lab.phantoms.brain_places import (
     LOBES,
     MIDLINE_BOX,
     TERRITORIES,
+    TRAVEL_MM,
     Box,
     away,
     box_of,
@@ -79,12 +80,14 @@ class BrainScene(Scene):
         super().__post_init__()
         for f in self.findings:
             low, high = positions(box_of(f), self.plane, f.side)
+            at = self.focus if f.side else self.position
             what = f.mask_name + (f" of the {f.region}" if f.region else "")
             if low > high:
                 raise SceneError(f"plane is {self.plane}, sagittal; to show a {what} it must be 0 or 1.")
-            if not low - 1e-9 <= self.position <= high + 1e-9:
+            less = ", the offset taken off" if f.side and self.offset_mm else ""
+            if not low - 1e-6 <= at <= high + 1e-6:
                 raise SceneError(
-                    f"position is {self.position:g}; to show {what} in a slice that is {PLANES[self.plane]} it must be "
+                    f"position is {at:.4g}{less}; to show {what} in a slice that is {PLANES[self.plane]} it must be "
                     f"a number from {low:.2f} to {high:.2f}."
                 )
             if f.kind == BRIGHT_ON_WATER and self.sequence not in (T2, FLAIR):
@@ -109,10 +112,16 @@ class BrainScene(Scene):
         return slice_mm(self.plane, self.position)
 
     @property
+    def focus(self) -> float:
+        """The position of the slice that goes through the middle of the lesions."""
+        low, high = TRAVEL_MM[self.plane]
+        return self.position - self.offset_mm / (high - low)
+
+    @property
     def midline_mm(self) -> float:
-        """How far the midline is pushed in this slice, + to the patient's left; below SHIFT_MM it is left where it is."""
+        """Whole mm by which the midline is pushed in this slice, + to the patient's left; below SHIFT_MM it is left where it is."""
         pushed = shift_mm(self.findings) * away(self.offset_mm)
-        return pushed if abs(pushed) >= SHIFT_MM and self._through(MIDLINE_BOX) else 0.0
+        return float(round(pushed)) if abs(pushed) >= SHIFT_MM and self._through(MIDLINE_BOX) else 0.0
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:
@@ -121,7 +130,7 @@ class BrainScene(Scene):
         if self.atrophy > ATROPHY and self._through(ATROPHY_BOX):
             derived.append(Finding("cerebral atrophy", amount=max(0.01, (self.atrophy - ATROPHY) / (1 - ATROPHY))))
         if self.midline_mm:
-            derived.append(Finding("midline shift", measurement=round(abs(self.midline_mm))))
+            derived.append(Finding("midline shift", measurement=abs(self.midline_mm)))
         seen = (self._cut(f) for f in self.findings)
         return (*derived, *(f for f in seen if f))
 

@@ -72,8 +72,10 @@ def dens(film: Film) -> None:
 def paint_face(film: Film) -> None:
     """Sinuses, nose, mouth and throat, then the eyes."""
     head = film.head
-    ax, y, z, size = head.x.abs(), head.y, head.z, head.p["sinuses"]
-    frontal = ellipsoid(ax, y, z, (10.0, 78.0, -4.0), (13.0 * size, 5.0, 13.0 * size))
+    y, z, size = head.y, head.z, head.p["sinuses"]
+    # a sagittal slice is thicker than the septum of the nose
+    ax = torch.where(head.plane == 2, head.x.abs().clamp(min=2.6), head.x.abs())
+    frontal = ellipsoid(ax, y, z, (10.0, 74.5, -6.0), (13.0 * size, 4.2, 12.0 * size))
     ethmoid = meet(ellipsoid(ax, y, z, (6.5, 42.0, -30.0), (9.0, 24.0, 12.0)), ax - 1.0)
     sphenoid = ellipsoid(ax, y, z, (5.0, 12.0, -34.0), (12.0 * size + 3, 12.0, 9.0))
     maxillary = ellipsoid(ax, y, z, (28.0, 44.0, -60.0), (13.0, 15.0, 15.0))
