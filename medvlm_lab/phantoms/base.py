@@ -62,7 +62,7 @@ class Question:
     Attributes:
         answer: "yes", "no", or a few words.
         closed: the answer is yes or no, or one of the choices that the question names.
-        question_type: PRES, POS, SIZE, ATTRIB, MODALITY, PLANE or ABN, as in VQA-RAD.
+        question_type: PRES, POS, SIZE, ATTRIB, MODALITY, PLANE, ORGAN or ABN, as in VQA-RAD.
         mask_name: the mask that justifies the answer; empty where nothing in the picture does.
     """
 

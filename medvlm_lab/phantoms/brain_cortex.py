@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from medvlm_lab.phantoms.brain_geometry import Head
 
-RIBBON_MM = 3.0  # thickness of the grey matter
-STEEPNESS = 0.26  # per mm: how fast the field of folds grows beside its zeros
+RIBBON_MM = 2.9  # thickness of the grey matter
+STEEPNESS = 0.28  # per mm: how fast the field of folds grows beside its zeros
 ALONG = 0.30  # how much of its way down a sulcus follows the field's third dimension
 
 
@@ -49,10 +49,10 @@ class Cortex:
         """Depth under the smooth surface that lies on the gyri."""
         ax, y, z = self.ax, self.y, self.z
         inside = self.head.vault - 0.9 - 3.2 * self.shrunk
-        base = z + 12.0 + 9.0 * step(y, 2.0, 20.0) - 0.15 * beyond(y - 20.0)
-        floor = base + step(-y, 26.0, 40.0) * (self.tentorium + 0.6 - base)
+        base = z + 11.0 + 10.0 * step(y, -6.0, 10.0) - 0.15 * beyond(y - 20.0) + 0.6 * self.head.coarse
+        floor = base + step(-y, 32.0, 45.0) * (self.tentorium + 0.6 - base)
         upper = torch.minimum(inside, floor)
-        lobe = ellipsoid(ax, y, z, (40.0, -11.0, -20.0), (27.0, 36.0, 32.0))
+        lobe = ellipsoid(ax, y, z, (38.5, -17.0, -20.0), (28.5, 42.0, 32.0))
         return join(upper, torch.minimum(lobe, inside), 2.0)
 
     @cached_property
@@ -64,7 +64,7 @@ class Cortex:
     def sylvian(self) -> Float[Tensor, "n h w"]:
         """Distance to the lateral fissure, a T on its side: a stem to the surface, and the insula's sulcus."""
         ax, y, z = self.ax, self.y, self.z
-        level = -9.0 + 0.40 * (22.0 - y)  # it rises towards the back
+        level = -9.0 + 0.40 * (22.0 - y) + 2.5 * self.head.coarse  # it rises towards the back
         stem = length(z - level, beyond(37.0 - ax), beyond(-44.0 - y), beyond(y - 24.0))
         wall = 36.5 + 0.006 * (y - 2.0).square()
         insula = length(ax - wall, beyond((z - level).abs() - 11.0), beyond((y + 2.0).abs() - 21.0))
@@ -93,9 +93,9 @@ class Cortex:
         keep = ALONG + (1 - ALONG) / far
         n = tile.read(side * 90.0 + dx * keep, dy * keep, dz * keep, head.offset, tile.FOLDS, tile.FOLDS)[0]
         beside = n.abs() * (1 / STEEPNESS)
-        deep = (13.0 + 4.0 * head.coarse).clamp(min=5.0) + 2.0 * self.shrunk
+        deep = (16.0 + 4.5 * head.coarse).clamp(min=6.0) + 2.0 * self.shrunk
         sheet = length(beside, beyond(self.folded - deep))
-        width = (0.30 + 1.5 * self.shrunk) * (1.1 - beyond(self.folded) * 0.03)
+        width = (0.30 + 1.5 * self.shrunk) * (1.25 - beyond(self.folded) * 0.04)
         return torch.minimum(self.outside, sheet - width)
 
     @cached_property

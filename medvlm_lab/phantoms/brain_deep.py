@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from medvlm_lab.phantoms.brain_geometry import Head
 
+SHEATH_MM = 3.0  # of white matter around the ventricles
 FOLIA = 3.0  # how much finer the cerebellum is folded than the cerebrum
 
 
@@ -38,7 +39,7 @@ class Deep:
 
     @cached_property
     def caudate(self) -> Float[Tensor, "n h w"]:
-        push = 0.35 * beyond(self.wide)
+        push = 0.8 * beyond(self.wide)
         head = self.body((13.5 + push, 15.0, 7.0), (5.8, 12.0, 10.5))
         ax, y, z = self.ax, self.y, self.z
         tail = rod(ax, y, z, (15.5 + push, 4.0, 17.0), (23.0 + push, -28.0, 20.0), 3.4, 1.8)
@@ -46,7 +47,7 @@ class Deep:
 
     @cached_property
     def putamen(self) -> Float[Tensor, "n h w"]:
-        bent = self.ax - 0.30 * self.y.abs() * 0 - 0.22 * (1.0 - self.y) * 0.6 + 0.012 * (self.y - 2).square()
+        bent = self.ax - 0.13 * (1.0 - self.y) + 0.012 * (self.y - 2).square()
         return ellipsoid(bent, self.y, self.z, (26.0, 2.0, 2.0), (5.2, 16.5, 11.5))
 
     @cached_property
@@ -96,7 +97,7 @@ class Deep:
         thick = 4.6 + 3.4 * step(y.abs() + 0.06 * y, 16.0, 36.0) - 0.8 * self.water
         arch = torch.minimum(core, thick - core)
         below = z + 5.0 - 16.0 * step(-y, 20.0, 36.0) * 0.9
-        return torch.minimum(torch.minimum(arch, below), 15.0 - self.ax)
+        return meet(torch.minimum(arch, below), 0.7 * (13.0 - self.ax), 8.0)
 
     @cached_property
     def fornix(self) -> Float[Tensor, "n h w"]:
@@ -122,8 +123,8 @@ class Deep:
     def cerebellum(self) -> Float[Tensor, "n h w"]:
         """Depth under the cerebellum's hull."""
         ax, y, z = self.ax, self.y, self.z
-        half = ellipsoid(ax, y, z, (24.0, -62.0, -31.0), (33.0, 36.0, 32.0))
-        vermis = ellipsoid(ax, y, z, (0.0, -58.0, -20.0), (18.0, 28.0, 30.0))
+        half = ellipsoid(ax, y, z, (24.0, -62.0, -31.0), (34.0, 37.0, 40.0))
+        vermis = ellipsoid(ax, y, z, (0.0, -60.0, -22.0), (18.0, 34.0, 34.0))
         whole = join(half, vermis, 5.0)
         gap = 0.6 + 2.2 * self.head.p["atrophy"]
         whole = torch.minimum(torch.minimum(whole, -self.cortex.tentorium + 0.4 - 1.2 * self.head.p["atrophy"]), self.head.vault - gap)
@@ -136,12 +137,13 @@ class Deep:
         far = length(dx * (1 / 50.0), dy * (1 / 44.0), dz * (1 / 30.0)).clamp(min=0.5)
         keep = FOLIA * (0.18 + 0.82 / far)
         n = tile.read(dx * 0.5, dy * keep, dz * keep, self.head.offset, tile.FOLDS, tile.FOLDS)[0]
-        return n.abs() * (1 / (0.21 * FOLIA * 0.8))
+        # near the ventricle the fan would be finer than any folium
+        return n.abs() * (1 / (0.21 * FOLIA * 0.8)) + 6.0 * (1 - step(far, 0.5, 0.72))
 
     @cached_property
     def arbor(self) -> Float[Tensor, "n h w"]:
         """Depth inside the cerebellum's white matter, branched like a tree."""
         inside = self.cerebellum
-        middle = ellipsoid(self.ax, self.y, self.z, (16.0, -54.0, -34.0), (15.0, 13.0, 11.0))
-        twigs = torch.minimum(self.folia - 1.1, 11.0 + 4.0 * self.head.coarse + middle * 0.7)
+        middle = ellipsoid(self.ax, self.y, self.z, (15.0, -53.0, -34.0), (13.0, 11.0, 9.0))
+        twigs = torch.minimum(self.folia - 1.1, 9.0 + 4.0 * self.head.coarse + middle * 0.75)
         return torch.minimum(torch.maximum(middle, twigs), inside - 2.2)

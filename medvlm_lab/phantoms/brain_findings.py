@@ -59,7 +59,7 @@ def oedema(head: Head, deep: Deep, rows: Tensor, found: list[Finding], side: str
     amount = head.column([f.amount for f in found])
     far = length(head.u[rows] - cu, head.v[rows] - cv)
     reach = 0.85 * size + 11.0 + 21.0 * amount
-    fingers = reach - far + 5.0 * head.fields[0][rows] + 3.5 * head.coarse[rows]
+    fingers = reach - far + 6.0 * head.fields[0][rows] + 4.0 * head.coarse[rows] + 2.0 * head.fine[rows]
     return _own_half(head, deep, rows, torch.minimum(fingers, deep.cortex.white[rows] + 0.9), side)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from medvlm_lab.phantoms import brain_findings as where
 from medvlm_lab.phantoms.brain_cortex import Cortex
-from medvlm_lab.phantoms.brain_deep import Deep
+from medvlm_lab.phantoms.brain_deep import SHEATH_MM, Deep
 from medvlm_lab.phantoms.brain_geometry import SIGN, Head
 from medvlm_lab.phantoms.brain_scene import ROUND
 from medvlm_lab.phantoms.scene import Finding
@@ -27,9 +27,10 @@ def mask_fields(head: Head) -> dict[str, Bool[Tensor, "n h w"]]:
     vault = head.vault > 0
     ventricles = (deep.ventricles > 0) & vault
     hind, stem = (deep.cerebellum > 0) & vault, (deep.stem > 0) & vault
-    cerebrum = (cortex.surface > 0) & vault & ~hind & ~stem
+    sheath = deep.lateral + SHEATH_MM > 0
+    cerebrum = ((cortex.surface > 0) | sheath) & vault & ~hind & ~stem
     nuclei = torch.maximum(torch.maximum(deep.caudate, deep.putamen), torch.maximum(deep.thalamus, deep.pallidum)) > 0
-    white = (cerebrum & ((cortex.white > 0) | (deep.callosum > 0)) & ~nuclei) & ~ventricles
+    white = (cerebrum & ((cortex.white > 0) | (deep.callosum > 0) | sheath) & ~nuclei) & ~ventricles
     masks = {
         "head": head.skin > 0, "brain": (cerebrum | hind | stem | ventricles), "white matter": white,
         "grey matter": cerebrum & ~white & ~ventricles, "ventricles": ventricles, "cerebellum": hind & ~ventricles,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from medvlm_lab.phantoms.brain_cortex import Cortex
-from medvlm_lab.phantoms.brain_deep import Deep
+from medvlm_lab.phantoms.brain_deep import SHEATH_MM, Deep
 from medvlm_lab.phantoms.brain_film import Film
 from medvlm_lab.phantoms.brain_lesions import paint_lesions
 from medvlm_lab.phantoms.brain_shapes import ellipsoid, length, rod, step
@@ -47,6 +47,7 @@ def _nuclei(film: Film, deep: Deep) -> None:
     head, ax, y, z = film.head, deep.ax, deep.y, deep.z
     hypothalamus = ellipsoid(ax, y, z, (0.0, -4.0, -7.0), (9.0, 13.0, 8.0))
     film.put(hypothalamus, "deep grey", 0.8, soft_mm=2.0)
+    film.put(deep.lateral + SHEATH_MM, "white", soft_mm=1.5)
     film.put(deep.callosum, "callosum", soft_mm=0.6)
     film.put(deep.putamen, "deep grey", soft_mm=1.0)
     film.put(deep.pallidum, "pallidum", soft_mm=1.0)
@@ -63,6 +64,7 @@ def _hind(film: Film, deep: Deep) -> None:
     film.put(deep.arbor, "white", 0.75, soft_mm=0.8)
     sulci = cover(0.55 - deep.folia, film.pixel_mm + 0.3) * cover(deep.cerebellum, film.pixel_mm)
     film.blend(sulci * cover(9.0 - deep.cerebellum, 3.0), "fluid", 0.55)
+    film.put(deep.stem + 1.6, "fluid", 0.8 * step(-deep.z, -8.0, 2.0), soft_mm=0.6)
     film.put(deep.stem, "white", soft_mm=0.6)
     film.put(deep.stem - 4.0, "deep grey", 0.45, soft_mm=3.0)
     film.put(deep.fourth, "fluid", soft_mm=0.4)

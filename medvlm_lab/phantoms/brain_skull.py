@@ -30,8 +30,8 @@ def paint_scalp(film: Film) -> None:
     marbled = head.fields[0] + 0.25 * head.fine
     muscle = cover(deep, film.pixel_mm + 1.0) * (side + low).clamp(max=1)
     film.blend(muscle, "muscle")
-    planes = (1 - 2.6 * marbled.abs()).clamp(0, 1) * low * cover(deep, film.pixel_mm)
-    film.blend(planes, "fat", 0.75)
+    planes = (1 - 3.4 * marbled.abs()).clamp(0, 1) * low * cover(deep, film.pixel_mm)
+    film.blend(planes, "fat", 0.55)
     galea = line(skin - fat - 2.6 - 3.0 * p["scalp_fat"], 1.0, film.pixel_mm) * (1 - low) * (1 - side)
     film.blend(galea * (outer < 0), "muscle", 0.5)
 
@@ -74,8 +74,9 @@ def paint_face(film: Film) -> None:
     head = film.head
     y, z, size = head.y, head.z, head.p["sinuses"]
     # a sagittal slice is thicker than the septum of the nose
-    ax = torch.where(head.plane == 2, head.x.abs().clamp(min=2.6), head.x.abs())
+    ax = torch.where(head.plane == 2, head.x.abs().clamp(min=6.0), head.x.abs())
     frontal = ellipsoid(ax, y, z, (10.0, 74.5, -6.0), (13.0 * size, 4.2, 12.0 * size))
+    frontal = meet(frontal, head.skin - 8.0, 2.0)
     ethmoid = meet(ellipsoid(ax, y, z, (6.5, 42.0, -30.0), (9.0, 24.0, 12.0)), ax - 1.0)
     sphenoid = ellipsoid(ax, y, z, (5.0, 12.0, -34.0), (12.0 * size + 3, 12.0, 9.0))
     maxillary = ellipsoid(ax, y, z, (28.0, 44.0, -60.0), (13.0, 15.0, 15.0))
@@ -140,7 +141,7 @@ def hemisphere_veins(film: Film, midline: Tensor) -> None:
     falx = line(midline, 1.1, film.pixel_mm) * over
     film.blend(falx * (head.plane < 2) * cover(torch.minimum(vault, 34.0 + 0.2 * beyond(-y) - vault), film.pixel_mm), "dura", 0.9)
     wide = 4.6 - 0.8 * x.abs()
-    sinus = torch.minimum(wide - 0.75 * beyond(vault), vault + 1.5) - 20 * (1 - over)
+    sinus = torch.minimum(wide - 0.75 * beyond(vault) * 1.35, vault + 1.2) - 20 * (1 - over)
     film.put(sinus, "vein", soft_mm=0.4)
     ax = x.abs()
     transverse = length(z + 20.0 + 0.03 * (ax - 30.0), vault - 2.0) 
