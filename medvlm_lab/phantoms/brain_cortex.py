@@ -85,7 +85,7 @@ class Cortex:
     @cached_property
     def surface(self) -> Float[Tensor, "n h w"]:
         """Depth under the pial surface; negative in the fluid outside and in the sulci."""
-        head, p = self.head, self.head.p
+        head = self.head
         side = torch.where(self.x < 0, -1.0, 1.0)
         # from the middle of the hemisphere, nearly the same point of the field all the way down a sulcus
         dx, dy, dz = self.x - side * 27.0, self.y + 17.0, self.z - 14.0

@@ -102,7 +102,8 @@ class Deep:
     @cached_property
     def fornix(self) -> Float[Tensor, "n h w"]:
         ax, y, z = self.ax, self.y, self.z
-        return join(rod(ax, y, z, (1.5, 2.0, -6.0), (1.8, -4.0, 13.0), 1.5), rod(ax, y, z, (1.8, -4.0, 13.0), (4.0, -34.0, 13.0), 1.8), 2.0)
+        column = rod(ax, y, z, (1.5, 2.0, -6.0), (1.8, -4.0, 13.0), 1.5)
+        return join(column, rod(ax, y, z, (1.8, -4.0, 13.0), (4.0, -34.0, 13.0), 1.8), 2.0)
 
     @cached_property
     def stem(self) -> Float[Tensor, "n h w"]:
@@ -126,8 +127,9 @@ class Deep:
         half = ellipsoid(ax, y, z, (24.0, -62.0, -31.0), (34.0, 37.0, 40.0))
         vermis = ellipsoid(ax, y, z, (0.0, -60.0, -22.0), (18.0, 34.0, 34.0))
         whole = join(half, vermis, 5.0)
-        gap = 0.6 + 2.2 * self.head.p["atrophy"]
-        whole = torch.minimum(torch.minimum(whole, -self.cortex.tentorium + 0.4 - 1.2 * self.head.p["atrophy"]), self.head.vault - gap)
+        shrunk = self.cortex.shrunk
+        under = torch.minimum(0.4 - 1.2 * shrunk - self.cortex.tentorium, self.head.vault - 0.6 - 2.2 * shrunk)
+        whole = torch.minimum(whole, under)
         return meet(whole, -self.fourth - 0.5, 2.0)
 
     @cached_property

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from medvlm_lab.errors import SceneError
 from medvlm_lab.phantoms.brain_places import DEEP, LOBES, TERRITORIES, TRAVEL_MM, box_of, positions
 from medvlm_lab.phantoms.brain_scene import (
     AXIAL,
@@ -14,10 +15,8 @@ from medvlm_lab.phantoms.brain_scene import (
     SAGITTAL,
     SEQUENCES,
     SIDES,
-    T2,
     BrainScene,
 )
-from medvlm_lab.errors import SceneError
 from medvlm_lab.phantoms.scene import Finding
 
 # what differs between hospitals: field, lines of k-space, noise, coil, movement, extra field of view, sequences, planes

@@ -12,7 +12,7 @@ import torch
 
 from medvlm_lab.phantoms.brain_deep import Deep
 from medvlm_lab.phantoms.brain_geometry import SIGN, Head
-from medvlm_lab.phantoms.brain_places import NORMAL, box_of
+from medvlm_lab.phantoms.brain_places import NORMAL
 from medvlm_lab.phantoms.brain_shapes import ellipsoid, length
 from medvlm_lab.phantoms.noise import hashed
 from medvlm_lab.phantoms.scene import Finding
@@ -68,7 +68,7 @@ def infarct(head: Head, deep: Deep, rows: Tensor, found: list[Finding], side: st
     k = 0.48 + 0.52 * head.column([f.amount for f in found])
     scenes = [head.scenes[i] for i in rows.tolist()]
     middles = [list(FED[f.region][0]) for f in found]
-    for m, s, f in zip(middles, scenes, found, strict=True):
+    for m, s in zip(middles, scenes, strict=True):
         axis = NORMAL[s.plane]
         # as deep in the territory as the slice allows
         m[axis] = abs(s.slice_mm) if axis == 0 else s.slice_mm
@@ -88,10 +88,10 @@ def subdural(head: Head, rows: Tensor, found: list[Finding], side: str) -> Depth
     columns = head.pixel_mm[rows] * torch.arange(head.size, device=head.device)  # (m, 1, w), mm
     # where the vault ends in each row, on this side
     wall = torch.where(inside, columns * sign, -1e4).amax(2, keepdim=True) + 0.5 * head.pixel_mm[rows]
-    level = head.column([-16.0 - 10.0 * f.at[1] if s.plane == 0 else 26.0 - 8 * f.at[1] for s, f in
-                         zip([head.scenes[i] for i in rows.tolist()], found, strict=True)])
-    middle = torch.where(head.plane[rows] == 0, -16.0 - level, 8.0 - level)
-    long = torch.where(head.plane[rows] == 0, CRESCENT_MM, 0.62 * CRESCENT_MM)
+    axial = head.plane[rows] == 0
+    share = head.column([f.at[1] for f in found])
+    middle = torch.where(axial, 10.0 * share, 8.0 * share - 18.0)  # down the picture
+    long = torch.where(axial, CRESCENT_MM, 0.62 * CRESCENT_MM)
     along = (head.v[rows] - middle) / long
     off = (1 - (head.p["offset_mm"][rows] * (1 / 40)).square()).clamp(min=0)
     thick = head.column([f.measurement for f in found]) * (1.5 * (1 - along.square())).clamp(max=1) * off
@@ -105,13 +105,11 @@ def spots(head: Head, deep: Deep, rows: Tensor, found: list[Finding]) -> Depth:
     coarse, fine = head.coarse[rows], head.fine[rows]
     lateral = deep.lateral[rows]
     near = lateral + (1.6 + 6.5 * amount) * (0.75 + 0.35 * coarse) + 0.8 * fine
-    x, y, z = (c[rows] for c in head.brain)
     scattered = (fine - (2.3 - 1.35 * amount)) * 2.6
-    white = torch.minimum(deep.cortex.white[rows] - 1.5, z - 6.0)
-    away = torch.minimum(torch.minimum(white, deep.cortex.core[rows] + 20.0), -lateral)
+    white = torch.minimum(deep.cortex.white[rows] - 1.5, deep.z[rows] - 6.0)
     nuclei = torch.maximum(torch.maximum(deep.thalamus, deep.caudate), torch.maximum(deep.callosum, deep.putamen))[rows]
     best = torch.minimum(torch.maximum(near, scattered), torch.minimum(white, -nuclei))
-    return torch.minimum(torch.minimum(best, -lateral), away + 30.0)
+    return torch.minimum(best, -lateral)
 
 
 def _own_half(head: Head, deep: Deep, rows: Tensor, depth: Tensor, side: str) -> Depth:

@@ -18,7 +18,7 @@ import torch
 from medvlm_lab.phantoms import brain_tile as tile
 from medvlm_lab.phantoms.brain_places import box_of, middle
 from medvlm_lab.phantoms.brain_scene import AXIAL, BrainScene
-from medvlm_lab.phantoms.brain_shapes import beyond, ellipsoid, rod, step
+from medvlm_lab.phantoms.brain_shapes import beyond, ellipsoid, rod
 from medvlm_lab.phantoms.brain_tissue import signals
 from medvlm_lab.phantoms.noise import hashed
 from medvlm_lab.phantoms.plane_shapes import join, meet
@@ -49,14 +49,12 @@ class Head:
         self.v = angle.cos() * row - angle.sin() * column
         self.plane = self.column([s.plane for s in scenes])
         self.normal = self.column([s.slice_mm for s in scenes])
-        tilt = [(p[k] * (torch.pi / 180)).sin() / (p[k] * (torch.pi / 180)).cos() for k in ("lean_degrees", "nod_degrees")]
-        size_of_head = p["head"]
-        # template mm along the picture's axes and across it
-        wide = size_of_head * p["width"]
-        across = torch.where(self.plane == 2, size_of_head, wide)
-        self.scale_u, self.scale_v = across, size_of_head
+        lean, nod = (p[k] * (torch.pi / 180) for k in ("lean_degrees", "nod_degrees"))
+        # mm per mm of the template along the picture's axes
+        self.scale_u = p["head"] * torch.where(self.plane == 2, 1.0, p["width"])
+        self.scale_v = p["head"]
         u, v = self.u / self.scale_u, self.v / self.scale_v
-        n = self.normal + (tilt[0] * self.u + tilt[1] * self.v)
+        n = self.normal + lean.sin() / lean.cos() * self.u + nod.sin() / nod.cos() * self.v
         axial, coronal, sagittal = (self.plane == k for k in range(3))
         self.x = torch.where(sagittal, n, u)
         self.y = torch.where(axial, MIDDLE[1] - v, torch.where(coronal, n, MIDDLE[1] - u))

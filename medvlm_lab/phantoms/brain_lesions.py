@@ -74,7 +74,8 @@ def _haemorrhage(film: Film, deep: Deep, rows, found, side: str) -> None:
     depth = where.ball(head, rows, found)
     film.on(rows, depth + 5.0 + 1.5 * head.coarse[rows], "oedema", 0.75, soft_mm=3.0)
     film.on(rows, depth, "haemosiderin", soft_mm=0.5)
-    film.on(rows, depth - 1.9 - 0.5 * head.fine[rows], head.signal("clot")[rows] * (1 + 0.06 * head.fine[rows]), soft_mm=1.0)
+    blood = head.signal("clot")[rows] * (1 + 0.06 * head.fine[rows])
+    film.on(rows, depth - 1.9 - 0.5 * head.fine[rows], blood, soft_mm=1.0)
 
 
 def _lacune(film: Film, deep: Deep, rows, found, side: str) -> None:

@@ -96,7 +96,7 @@ IN_PLANE = ((0, 1), (0, 2), (1, 2))  # the template's axes along and down the pi
 
 
 def middle(plane: int, normal_mm: float, finding: Finding, size: float) -> tuple[float, float]:
-    """A lesion's middle along the two axes of the slice's plane, mm of the template; the whole lesion lies in the brain.
+    """A lesion's middle along the two axes of the slice, mm of the template, such that all of it lies in the brain.
 
     A meningioma touches the dura, all else keeps away from it. size: of the head.
     """

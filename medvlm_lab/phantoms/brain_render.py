@@ -10,7 +10,7 @@ from medvlm_lab.phantoms.brain_cortex import Cortex
 from medvlm_lab.phantoms.brain_deep import SHEATH_MM, Deep
 from medvlm_lab.phantoms.brain_film import Film
 from medvlm_lab.phantoms.brain_lesions import paint_lesions
-from medvlm_lab.phantoms.brain_shapes import ellipsoid, length, rod, step
+from medvlm_lab.phantoms.brain_shapes import ellipsoid, rod, step
 from medvlm_lab.phantoms.brain_skull import hemisphere_veins, paint_face, paint_lining, paint_scalp, paint_skull
 from medvlm_lab.phantoms.plane_shapes import cover, line
 
@@ -68,7 +68,8 @@ def _hind(film: Film, deep: Deep) -> None:
     film.put(deep.stem, "white", soft_mm=0.6)
     film.put(deep.stem - 4.0, "deep grey", 0.45, soft_mm=3.0)
     film.put(deep.fourth, "fluid", soft_mm=0.4)
-    film.blend(line(deep.cortex.tentorium, 1.2, film.pixel_mm) * step(-deep.y, 30.0, 40.0) * cover(film.head.vault, 1.0), "dura", 0.8)
+    tent = line(deep.cortex.tentorium, 1.2, film.pixel_mm) * step(-deep.y, 30.0, 40.0)
+    film.blend(tent * cover(film.head.vault, film.pixel_mm), "dura", 0.8)
 
 
 def _arteries(film: Film) -> None:

@@ -119,7 +119,7 @@ class BrainScene(Scene):
 
     @property
     def midline_mm(self) -> float:
-        """Whole mm by which the midline is pushed in this slice, + to the patient's left; below SHIFT_MM it is left where it is."""
+        """Whole mm by which the midline is pushed in this slice, + to the patient's left; none below SHIFT_MM."""
         pushed = shift_mm(self.findings) * away(self.offset_mm)
         return float(round(pushed)) if abs(pushed) >= SHIFT_MM and self._through(MIDLINE_BOX) else 0.0
 

@@ -8,7 +8,7 @@ import torch
 
 from medvlm_lab.phantoms.brain_film import Film
 from medvlm_lab.phantoms.brain_shapes import beyond, ellipsoid, length, rod, step
-from medvlm_lab.phantoms.plane_shapes import cover, join, line, meet
+from medvlm_lab.phantoms.plane_shapes import cover, line, meet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def paint_scalp(film: Film) -> None:
     """Skin, fat, muscles, and the soft parts of the face."""
     head = film.head
-    x, y, z, p = head.x, head.y, head.z, head.p
-    ax, skin = x.abs(), head.skin
+    z, p = head.z, head.p
+    ax, skin = head.x.abs(), head.skin
     film.put(skin, "skin", soft_mm=0.6)
     fat = 1.9 + 1.0 * step(-z, 20.0, 60.0)
     film.put(skin - fat, "fat", soft_mm=0.4)
@@ -94,12 +94,14 @@ def paint_face(film: Film) -> None:
     cells = (head.fine.abs() * 5 - 0.6).clamp(0, 1)
     film.blend(cover(ethmoid, film.pixel_mm) * (1 - cells), "mucosa", 0.8)
     turbinates = ellipsoid(ax, y, z, (8.5, 40.0, -64.0), (4.2, 24.0, 6.5))
-    film.put(torch.maximum(turbinates, ellipsoid(ax, y, z, (7.5, 38.0, -50.0), (3.2, 18.0, 4.5))), "mucosa", soft_mm=0.8)
+    turbinates = torch.maximum(turbinates, ellipsoid(ax, y, z, (7.5, 38.0, -50.0), (3.2, 18.0, 4.5)))
+    film.put(turbinates, "mucosa", soft_mm=0.8)
     film.put(throat + 1.5, "mucosa")
     film.put(throat, "air", soft_mm=0.5)
     mastoid = ellipsoid(ax, y, z, (56.0, -36.0, -38.0), (12.0, 16.0, 18.0))
-    film.put(torch.minimum(mastoid, -head.vault - 2.0), "bone", 0.9, soft_mm=2.0)
-    film.blend(cover(torch.minimum(mastoid, -head.vault - 2.0), film.pixel_mm) * (head.fine * 1.5 - 0.6).clamp(0, 1), "marrow")
+    mastoid = torch.minimum(mastoid, -head.vault - 2.0)
+    film.put(mastoid, "bone", 0.9, soft_mm=2.0)
+    film.blend(cover(mastoid, film.pixel_mm) * (head.fine * 1.5 - 0.6).clamp(0, 1), "marrow")
     petrous = rod(ax, y, z, (50.0, -34.0, -34.0), (14.0, -8.0, -32.0), 8.0, 4.0)
     film.put(petrous, "bone", 0.9, soft_mm=1.0)
     canal = rod(ax, y, z, (26.0, -22.0, -33.0), (12.0, -26.0, -33.0), 1.6)
@@ -139,10 +141,11 @@ def hemisphere_veins(film: Film, midline: Tensor) -> None:
     x, y, z, vault = head.x, head.y, head.z, head.vault
     over = step(z + 0.25 * y.abs(), -4.0, 12.0)
     falx = line(midline, 1.1, film.pixel_mm) * over
-    film.blend(falx * (head.plane < 2) * cover(torch.minimum(vault, 34.0 + 0.2 * beyond(-y) - vault), film.pixel_mm), "dura", 0.9)
+    reach = torch.minimum(vault, 34.0 + 0.2 * beyond(-y) - vault)
+    film.blend(falx * (head.plane < 2) * cover(reach, film.pixel_mm), "dura", 0.9)
     wide = 4.6 - 0.8 * x.abs()
-    sinus = torch.minimum(wide - 0.75 * beyond(vault) * 1.35, vault + 1.2) - 20 * (1 - over)
+    sinus = torch.minimum(wide - beyond(vault), vault + 1.2) - 20 * (1 - over)
     film.put(sinus, "vein", soft_mm=0.4)
     ax = x.abs()
-    transverse = length(z + 20.0 + 0.03 * (ax - 30.0), vault - 2.0) 
+    transverse = length(z + 20.0 + 0.03 * (ax - 30.0), vault - 2.0)
     film.put(3.6 - transverse - 20 * (1 - step(-y, 52.0, 60.0)), "vein", soft_mm=0.4)

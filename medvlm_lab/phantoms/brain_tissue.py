@@ -3,8 +3,9 @@
     S = PD (1 - exp(-TR / T1)) exp(-TE / T2)                        spin echo
     S = PD |1 - 2 exp(-TI / T1) + exp(-TR / T1)| exp(-TE / T2)      FLAIR: inverted, read while water crosses zero
 
-(Haacke et al., Magnetic Resonance Imaging, 1999, ch. 8.) Times in ms at 1.5 T after Bottomley et al., Med Phys 1984, and
-Stanisz et al., Magn Reson Med 2005. Fat has the longer T2 that trains of echoes give it (Henkelman et al., 1992).
+(Haacke et al., Magnetic Resonance Imaging, 1999, ch. 8.) Times in ms at 1.5 T, rounded, close to those of Bottomley et
+al., Med Phys 1984, and Stanisz et al., Magn Reson Med 2005; of lesions, such that they look as they do in practice.
+Fat has the longer T2 that trains of echoes give it (Henkelman et al., Magn Reson Med 1992).
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ TISSUES: dict[str, tuple[float, ...]] = {
     "gland": (0.80, 850, 80, 330),
     "tumour": (0.87, 1350, 150), "tumour rim": (0.86, 1250, 135, 360), "necrosis": (0.96, 2700, 420),
     "meningioma": (0.84, 1120, 104, 430), "oedema": (0.87, 1380, 185), "infarct": (0.88, 1480, 190),
-    "clot": (0.82, 300, 150), "haemosiderin": (0.35, 800, 24), "subdural": (0.92, 640, 190), "gliosis": (0.86, 1250, 170),
-    "cavity": (1.00, 3200, 700),
+    "clot": (0.82, 300, 150), "haemosiderin": (0.35, 800, 24), "subdural": (0.92, 640, 190),
+    "gliosis": (0.86, 1250, 170), "cavity": (1.00, 3200, 700),
 }
 #: receiver gain per sequence: the brightest tissue that is looked at comes close to 1
 GAIN = {T1: 1.5, T2: 1.42, FLAIR: 2.75, CONTRAST: 1.5}

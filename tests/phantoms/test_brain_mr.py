@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from medvlm_lab.errors import SceneError
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.phantoms.base import Finding
-from medvlm_lab.phantoms.brain_places import BOXES, away, positions, shift_mm
+from medvlm_lab.phantoms.brain_places import BOXES, away, positions, shift_mm, slice_mm
 from medvlm_lab.phantoms.brain_scene import CONTRAST, FLAIR, PLANES, T1, T2, BrainScene
 from medvlm_lab.phantoms.brain_tissue import TISSUES, echo, null_ms, signal
 
@@ -63,7 +63,7 @@ def test_every_stated_finding_has_a_mask_and_none_unstated():
 
 @pytest.mark.parametrize(("size", "within"), [(512, 0.03), (224, 0.04)])
 def test_measurements_on_masks_agree(size, within):
-    batch = [s for s in MR.sample(31, 90) if any(f.measurement for f in s.all_findings)][:24]
+    batch = [s for s in MR.sample(31, 90) if any(f.measurement for f in s.all_findings)][:18]
     measured = MR.measure(batch, MR.masks(batch, size))
     seen = 0
     for i, scene in enumerate(batch):
@@ -74,7 +74,7 @@ def test_measurements_on_masks_agree(size, within):
                 # a width ends between two pixels
                 least = 0.6 * MR.pixel_mm(scene, size) if f.kind in ("midline shift", "subdural haematoma") else 0.0
                 assert abs(mm - f.measurement) < max(within * f.measurement, least), (f, mm)
-    assert seen > 24 and measured["left_meningioma_mm"].isnan().any()
+    assert seen > 18 and measured["left_meningioma_mm"].isnan().any()
 
 
 def test_anatomy_lies_where_it_belongs():
@@ -97,10 +97,9 @@ def test_anatomy_lies_where_it_belongs():
 
 def test_one_patient_agrees_where_three_planes_cross():
     """A point of the head has the same signal in the axial, coronal and sagittal slice through it."""
-    from medvlm_lab.phantoms.brain_places import slice_mm
-
     base = BrainScene(patient=7, sequence=T1)
-    axial, coronal, sagittal = MR.truth([base.with_(plane=p, position=q) for p, q in ((0, 0.55), (1, 0.5), (2, 0.7))], 512)
+    cuts = ((0, 0.55), (1, 0.5), (2, 0.7))
+    axial, coronal, sagittal = MR.truth([base.with_(plane=p, position=q) for p, q in cuts], 512)
     mm, mid = base.fov_mm / 512, 255.5
     x, y, z = slice_mm(2, 0.7), slice_mm(1, 0.5), slice_mm(0, 0.55)
     at = lambda picture, u, v: picture[round(mid + v / mm), round(mid + u / mm)]  # noqa: E731
@@ -127,10 +126,11 @@ def test_contrast_follows_the_spin_echo():
 
 
 def test_tissues_look_as_their_sequence_says():
-    for sequence, order in ((T1, "ventricles < grey matter < white matter"), (T2, "white matter < grey matter < ventricles")):
+    orders = {T1: ("ventricles", "grey matter", "white matter"), T2: ("white matter", "grey matter", "ventricles")}
+    for sequence, order in orders.items():
         scene = BrainScene(seed=3, patient=3, sequence=sequence, position=0.56, ventricles=0.9, snr=60.0)
         pixels, masks = MR.render([scene], 192)[0, 0], MR.masks([scene], 192)
-        levels = [pixels[masks[name][0]].median() for name in order.split(" < ")]
+        levels = [pixels[masks[name][0]].median() for name in order]
         assert levels == sorted(levels), (sequence, levels)
 
 
@@ -150,7 +150,9 @@ VISIBLE = [
 ]
 
 
-@pytest.mark.parametrize(("finding", "sequence", "position", "sign"), VISIBLE, ids=lambda v: getattr(v, "mask_name", None))
+@pytest.mark.parametrize(
+    ("finding", "sequence", "position", "sign"), VISIBLE, ids=lambda v: getattr(v, "mask_name", None)
+)
 def test_a_finding_shows_inside_its_mask(finding, sequence, position, sign):
     without = PLAIN.with_(sequence=sequence, position=position)
     with_it = without.with_(findings=(finding,))
@@ -165,7 +167,7 @@ def test_what_a_slice_or_sequence_cannot_show_is_refused():
     tumour = Finding("brain tumour", "left", "frontal lobe", measurement=20.0)
     low, high = positions(BOXES["frontal lobe"], 0, "left")
     for position in (low - 0.02, high + 0.02):
-        with pytest.raises(SceneError, match=f"position is .*left brain tumour of the frontal lobe.*{low:.2f} to {high:.2f}"):
+        with pytest.raises(SceneError, match=f"position is .*tumour of the frontal lobe.*{low:.2f} to {high:.2f}"):
             BrainScene(position=position, findings=(tumour,))
     with pytest.raises(SceneError, match=r"position is 0.3; .*sagittal"):
         BrainScene(plane=2, position=0.3, findings=(tumour,))  # the other side of the head
@@ -186,7 +188,8 @@ def test_what_the_numbers_imply():
     assert pushed.find("midline shift").measurement == round(-shift_mm(big)) and pushed.midline_mm < 0
     assert BrainScene(plane=2, position=0.7, findings=big).find("midline shift") is None
     assert away(0.0) == 1 and away(60.0) < 0.2
-    assert BrainScene(position=0.6, findings=(Finding("brain tumour", "left", "frontal lobe", measurement=20.0),)).midline_mm == 0
+    small = Finding("brain tumour", "left", "frontal lobe", measurement=20.0)
+    assert BrainScene(position=0.6, findings=(small,)).midline_mm == 0
 
 
 def test_a_volume_is_one_patient_in_several_slices():
@@ -203,7 +206,8 @@ def test_a_volume_is_one_patient_in_several_slices():
 
 
 def test_the_same_slice_in_every_sequence():
-    scene = MR.draw(3).with_(findings=(Finding("white matter hyperintensities", amount=0.5),), sequence=2, plane=0, position=0.6)
+    spots = Finding("white matter hyperintensities", amount=0.5)
+    scene = MR.draw(3).with_(findings=(spots,), sequence=2, plane=0, position=0.6)
     assert [s.sequence for s in MR.sequences(scene)] == [1, 2]
     assert [s.sequence for s in MR.sequences(scene.with_(findings=()))] == [0, 1, 2, 3]
 

@@ -42,7 +42,10 @@ RULES = Rules(
             tuple(KINDS),
         ),
     ),
-    regions=r"(frontal|parietal|temporal|occipital) lobe|basal ganglia|thalamus|(anterior|middle|posterior) cerebral artery",
+    regions=(
+        r"(frontal|parietal|temporal|occipital) lobe|basal ganglia|thalamus|"
+        r"(anterior|middle|posterior) cerebral artery"
+    ),
 )
 
 
