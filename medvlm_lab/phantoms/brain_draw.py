@@ -7,7 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 from medvlm_lab.errors import SceneError
-from medvlm_lab.phantoms.brain_places import DEEP, LOBES, TERRITORIES, TRAVEL_MM, box_of, positions
+from medvlm_lab.phantoms.brain_places import (
+    CAVITY,
+    DEEP,
+    IN_PLANE,
+    LOBES,
+    NORMAL,
+    TERRITORIES,
+    TRAVEL_MM,
+    box_of,
+    middle,
+    positions,
+)
 from medvlm_lab.phantoms.brain_scene import (
     AXIAL,
     BRIGHT_ON_WATER,
@@ -191,6 +202,36 @@ def beside(scene: BrainScene, mm: float) -> BrainScene:
     moved = (position - scene.position) * (high - low)
     seen = tuple(f for f in scene.findings if f.side or _fits(f, scene.plane, position))
     return scene.with_(position=position, offset_mm=clip("offset_mm", scene.offset_mm + moved), findings=seen)
+
+
+def in_every_plane(scene: BrainScene) -> list[BrainScene]:
+    """Axial, coronal and sagittal slices through the first finding, where such a slice can show it."""
+    made = []
+    lesion = next((f for f in scene.findings if f.side), None)
+    point = dict(enumerate(CAVITY[0]))
+    if lesion:
+        at = middle(scene.plane, scene.slice_mm, lesion, scene.head)
+        point |= dict(zip(IN_PLANE[scene.plane], at, strict=True))
+    point[NORMAL[scene.plane]] = scene.slice_mm
+    for plane, (low, high) in enumerate(TRAVEL_MM):
+        position = min(1.0, max(0.0, (point[NORMAL[plane]] - low) / (high - low)))
+        found = []
+        for f in scene.findings:
+            first, last = positions(box_of(f), plane, f.side)
+            if f is lesion and first <= last:
+                position = min(last, max(first, position))
+                f = replace(f, at=tuple(_share(box_of(f)[axis], point[axis], axis) for axis in IN_PLANE[plane]))
+            found.append(f)
+        seen = tuple(f for f in found if _fits(f, plane, position))
+        if lesion is None or any(f.mask_name == lesion.mask_name for f in seen):
+            made.append(scene.with_(plane=plane, position=position, offset_mm=0.0, findings=seen))
+    return made
+
+
+def _share(span: tuple[float, float], value: float, axis: int) -> float:
+    """Where in its box a coordinate lies, 0 to 1."""
+    value = abs(value) if axis == 0 else value
+    return min(1.0, max(0.0, (value - span[0]) / (span[1] - span[0])))
 
 
 def in_every_sequence(scene: BrainScene) -> list[BrainScene]:

@@ -51,6 +51,10 @@ class BrainMR(Phantom):
         """The same slice in every sequence that can show its findings."""
         return brain_draw.in_every_sequence(scene)
 
+    def planes(self, scene: BrainScene) -> list[BrainScene]:
+        """Axial, coronal and sagittal slices of the patient through the scene's first finding."""
+        return brain_draw.in_every_plane(scene)
+
     @torch.no_grad()  # not inference_mode: what it makes could not be trained on
     def render(
         self, scenes: Sequence[BrainScene], size: int = 224, device: str | torch.device | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from medvlm_lab.errors import SceneError
 from medvlm_lab.phantoms.brain_places import (
@@ -97,6 +97,19 @@ class BrainScene(Scene):
                 raise SceneError(
                     f"region of {f.mask_name} is {f.region!r}; around the tumour it must be {tumour.region!r}."
                 )
+
+    def showing(self, finding: Finding) -> dict[str, Any]:
+        """The nearest slice through the finding, and a sequence in which it is bright."""
+        changes: dict[str, Any] = {"offset_mm": 0.0}
+        low, high = positions(box_of(finding), self.plane, finding.side)
+        if low > high:
+            changes["plane"] = AXIAL
+            low, high = positions(box_of(finding), AXIAL, finding.side)
+        inset = 0.1 * (high - low)
+        changes["position"] = min(high - inset, max(low + inset, self.position))
+        if finding.kind == BRIGHT_ON_WATER and self.sequence not in (T2, FLAIR):
+            changes["sequence"] = FLAIR
+        return changes
 
     @property
     def tr_ms(self) -> float:

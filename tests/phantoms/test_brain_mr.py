@@ -205,6 +205,22 @@ def test_a_volume_is_one_patient_in_several_slices():
     assert (pixels[0] - pixels[1]).abs().mean() < (pixels[0] - pixels[4]).abs().mean()
 
 
+def test_three_planes_go_through_one_lesion():
+    tumour = Finding("brain tumour", "left", "parietal lobe", measurement=30.0, at=(0.4, 0.5))
+    views = MR.planes(MR.draw(3).with_(findings=(tumour,), plane=0, position=0.7))
+    assert [s.plane for s in views] == [0, 1, 2]
+    assert all(s.find("brain tumour").measurement == 30 for s in views)
+    middles = []
+    for scene in views:
+        mask = MR.masks([scene.with_(turn_degrees=0.0, shift_x_mm=0.0, shift_y_mm=0.0)], 256)["left brain tumour"][0]
+        down, across = (at.float().mean() - 127.5 for at in mask.nonzero(as_tuple=True))
+        middles.append((across * scene.fov_mm / 256, down * scene.fov_mm / 256))
+    (x, back), (also_x, down), (also_back, also_down) = middles
+    for one, two in ((x, also_x), (back, also_back), (down, also_down)):
+        assert abs(one - two) < 4
+    assert len(MR.planes(BrainScene())) == 3
+
+
 def test_the_same_slice_in_every_sequence():
     spots = Finding("white matter hyperintensities", amount=0.5)
     scene = MR.draw(3).with_(findings=(spots,), sequence=2, plane=0, position=0.6)
