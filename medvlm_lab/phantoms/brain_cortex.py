@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from medvlm_lab.phantoms.brain_geometry import Head
 
 RIBBON_MM = 2.9  # thickness of the grey matter
-STEEPNESS = 0.28  # per mm: how fast the field of folds grows beside its zeros
+STEEPNESS = 0.255  # per mm: how fast the field of folds grows beside its zeros
 ALONG = 0.30  # how much of its way down a sulcus follows the field's third dimension
 
 
@@ -94,8 +94,10 @@ class Cortex:
         n = tile.read(side * 90.0 + dx * keep, dy * keep, dz * keep, head.offset, tile.FOLDS, tile.FOLDS)[0]
         beside = n.abs() * (1 / STEEPNESS)
         deep = (16.0 + 4.5 * head.coarse).clamp(min=6.0) + 2.0 * self.shrunk
-        sheet = length(beside, beyond(self.folded - deep))
-        width = (0.30 + 1.5 * self.shrunk) * (1.25 - beyond(self.folded) * 0.04)
+        # those of the inner surface reach less far
+        fissure = length(self.beside, beyond(self.core + 3.0) * 1.5)
+        sheet = length(beside, beyond(torch.minimum(self.hull - deep, fissure - 9.0)))
+        width = (0.30 + 1.5 * self.shrunk + 0.22 * head.fine) * (1.25 - beyond(self.folded) * 0.04)
         return torch.minimum(self.outside, sheet - width)
 
     @cached_property

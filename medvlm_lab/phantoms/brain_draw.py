@@ -32,7 +32,7 @@ from medvlm_lab.phantoms.scene import Finding
 
 # what differs between hospitals: field, lines of k-space, noise, coil, movement, extra field of view, sequences, planes
 HOSPITALS = (
-    (1.5, 256, 34.0, 0.15, 0.05, 0.0, (0.24, 0.30, 0.26, 0.20), (0.70, 0.15, 0.15)),
+    (1.5, 256, 28.0, 0.15, 0.05, 0.0, (0.24, 0.30, 0.26, 0.20), (0.70, 0.15, 0.15)),
     (0.5, 160, 14.0, 0.35, 0.25, 25.0, (0.45, 0.35, 0.10, 0.10), (0.85, 0.05, 0.10)),
     (3.0, 384, 60.0, 0.60, 0.05, 5.0, (0.10, 0.25, 0.40, 0.25), (0.45, 0.30, 0.25)),
     (1.5, 192, 22.0, 0.25, 0.70, 40.0, (0.25, 0.25, 0.25, 0.25), (0.60, 0.20, 0.20)),
@@ -195,13 +195,11 @@ def progress(scene: BrainScene, rng: np.random.Generator) -> BrainScene:
     return scene.with_(findings=tuple(kept), **pose)
 
 
-def beside(scene: BrainScene, mm: float) -> BrainScene:
-    """The same patient in a slice `mm` further along the normal; diffuse findings are left out where none can be."""
+def beside(scene: BrainScene, position: float) -> BrainScene:
+    """The same patient in another slice of the same plane: lesions keep their place."""
     low, high = TRAVEL_MM[scene.plane]
-    position = min(1.0, max(0.0, scene.position + mm / (high - low)))
-    moved = (position - scene.position) * (high - low)
-    seen = tuple(f for f in scene.findings if f.side or _fits(f, scene.plane, position))
-    return scene.with_(position=position, offset_mm=clip("offset_mm", scene.offset_mm + moved), findings=seen)
+    offset = scene.offset_mm + (position - scene.position) * (high - low) if scene.findings else 0.0
+    return scene.with_(position=position, offset_mm=offset)
 
 
 def in_every_plane(scene: BrainScene) -> list[BrainScene]:

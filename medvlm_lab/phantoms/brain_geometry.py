@@ -142,7 +142,7 @@ class Head:
     def vault(self) -> Float[Tensor, "n h w"]:
         """Depth inside the cranial cavity."""
         x, y, z = self.x, self.y, self.z
-        ax = x.abs() * (1 + 0.0014 * (y + 20))
+        ax = x.abs() * (1 + 0.0010 * (y + 20))
         main = ellipsoid(ax, y, z, (0.0, -17.0, 10.0), (70.5, 90.0, 71.0))
         cut = main
         hind = ellipsoid(ax, y, z, (0.0, -58.0, -30.0), (57.0, 44.0, 38.0))
@@ -159,7 +159,7 @@ class Head:
     def skin(self) -> Float[Tensor, "n h w"]:
         """Depth under the skin of head, face and neck."""
         x, y, z, fat = self.x, self.y, self.z, 3.0 * self.p["scalp_fat"]
-        ax = x.abs() * (1 + 0.0012 * (y + 20))
+        ax = x.abs() * (1 + 0.0009 * (y + 20))
         skull = ellipsoid(ax, y, z, (0.0, -17.0, 8.0), (81.5 + fat, 101.5 + fat, 84.5 + fat))
         face = ellipsoid(ax, y, z, (0.0, 34.0, -62.0), (64.0 + 2 * fat, 55.0 + fat, 78.0))
         nose = ellipsoid(ax, y, z, (0.0, 84.0 - 0.3 * beyond(z + 50), -52.0), (15.0, 20.0, 22.0))
@@ -167,7 +167,7 @@ class Head:
         neck = torch.minimum(neck, -30.0 - z)
         ear = ellipsoid(ax, y, z, (81.0, -30.0, -30.0), (6.0, 13.0, 26.0))
         whole = join(join(join(skull, face, 22.0), neck, 26.0), nose, 10.0)
-        return join(whole, ear, 3.0) + 1.0 * self.coarse
+        return join(whole, ear, 3.0) + 0.5 * self.coarse
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], list[tuple[int, Finding]]]:
@@ -185,11 +185,9 @@ class Head:
         return torch.tensor([i for i, _ in found], dtype=torch.long, device=self.device), [f for _, f in found]
 
     def amount(self, kind: str, side: str = "") -> Float[Tensor, "n 1 1"]:
-        """Each scene's extent of a graded finding, 0 where it has none."""
-        rows, found = self.rows(kind, side)
-        out = torch.zeros(len(self.scenes), device=self.device)
-        out[rows] = torch.tensor([f.amount for f in found], device=self.device)
-        return out[:, None, None]
+        """Each patient's extent of a graded finding, seen in the slice or not; 0 where there is none."""
+        found = ((f.amount for f in s.findings if (f.kind, f.side) == (kind, side)) for s in self.scenes)
+        return self.column([next(amounts, 0.0) for amounts in found])
 
     def signal(self, tissue: str) -> Float[Tensor, "n 1 1"]:
         """What a tissue gives in each scene's sequence."""

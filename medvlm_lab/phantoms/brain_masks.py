@@ -50,7 +50,8 @@ def mask_fields(head: Head) -> dict[str, Bool[Tensor, "n h w"]]:
     masks["cerebral atrophy"] = masks["brain"] & atrophied
     moved = head.column([s.midline_mm for s in head.scenes])
     masks["midline shift"] = (moved != 0) & vault & ((head.u > 0) != (deep.x > 0)) & (head.u * moved > 0)
-    masks["hydrocephalus"] = ventricles & (deep.water > 0)
+    dilated = head.column([s.find("hydrocephalus") is not None for s in head.scenes]) > 0
+    masks["hydrocephalus"] = ventricles & dilated
     put("white matter hyperintensities", lambda r, f: where.spots(head, deep, r, f))
     for side in SIGN:
         for kind in ROUND:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from medvlm_lab.phantoms import brain_draw
 from medvlm_lab.phantoms.base import Phantom, Question, check_count, check_hospital, check_size, rng_of
 from medvlm_lab.phantoms.brain_geometry import Head
 from medvlm_lab.phantoms.brain_masks import mask_fields
+from medvlm_lab.phantoms.brain_places import TRAVEL_MM
 from medvlm_lab.phantoms.brain_render import signal
 from medvlm_lab.phantoms.brain_scanner import scan
 from medvlm_lab.phantoms.brain_scene import CONTRAST, PLANES, ROUND, SEQUENCES, BrainScene
@@ -45,7 +46,9 @@ class BrainMR(Phantom):
         Lesions keep their place: a slice beside one shows less of it, or nothing.
         """
         check_count(slices, "slices")
-        return [brain_draw.beside(scene, float(mm)) for mm in np.linspace(-spread_mm / 2, spread_mm / 2, slices)]
+        low, high = TRAVEL_MM[scene.plane]
+        steps = np.linspace(-0.5, 0.5, slices) * spread_mm / (high - low)
+        return [brain_draw.beside(scene, min(1.0, max(0.0, scene.position + float(step)))) for step in steps]
 
     def sequences(self, scene: BrainScene) -> list[BrainScene]:
         """The same slice in every sequence that can show its findings."""
@@ -125,6 +128,14 @@ class BrainMR(Phantom):
         text = grammar.say(("ask", "sequence"), {}, own, wording)
         asked.append(Question(text, SEQUENCES[scene.sequence].lower(), False, "ATTRIB"))
         return [asked[i] for i in own.permutation(len(asked))]
+
+    def adjust(self, scene: BrainScene, **changes: Any) -> BrainScene:
+        """Lesions keep their place when the slice moves, and stay in view when it is turned into another plane."""
+        if set(changes) == {"position"}:
+            return brain_draw.beside(scene, position=changes["position"])
+        if set(changes) == {"plane"}:
+            return next((s for s in self.planes(scene) if s.plane == changes["plane"]), None) or scene.with_(**changes)
+        return scene.with_(**changes)
 
     def facts(self, scene: BrainScene) -> dict[str, str]:
         return {

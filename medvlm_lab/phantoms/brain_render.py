@@ -35,12 +35,12 @@ def signal(head: Head) -> Float[Tensor, "n h w"]:
     hemisphere_veins(film, cortex.x)
     _arteries(film)
     paint_lesions(film, deep)
-    return film.signal * (1 + 0.02 * head.coarse + 0.018 * head.fine)
+    return film.signal * (1 + 0.025 * head.coarse + 0.025 * head.fine)
 
 
 def _cerebrum(film: Film, cortex: Cortex) -> None:
-    film.put(cortex.surface, "grey", soft_mm=0.5)
-    film.put(torch.minimum(cortex.white, cortex.surface), "white", soft_mm=0.9)
+    film.put(cortex.surface, "grey", soft_mm=1.0)
+    film.put(torch.minimum(cortex.white, cortex.surface), "white", soft_mm=2.2)
 
 
 def _nuclei(film: Film, deep: Deep) -> None:
@@ -69,7 +69,7 @@ def _hind(film: Film, deep: Deep) -> None:
     film.put(deep.stem - 4.0, "deep grey", 0.45, soft_mm=3.0)
     film.put(deep.fourth, "fluid", soft_mm=0.4)
     tent = line(deep.cortex.tentorium, 1.2, film.pixel_mm) * step(-deep.y, 30.0, 40.0)
-    film.blend(tent * cover(film.head.vault, film.pixel_mm), "dura", 0.8)
+    film.blend(tent * cover(film.head.vault, film.pixel_mm), "dura", 0.4)
 
 
 def _arteries(film: Film) -> None:

@@ -41,7 +41,7 @@ class BrainScene(Scene):
     sequence: int = number(1, 0, 3, "", "T1, T2, FLAIR, T1 after contrast")
     plane: int = number(0, 0, 2, "", "axial, coronal, sagittal")
     position: float = number(0.55, 0.0, 1.0, "", "slice: from below to above, back to front, right to left")
-    offset_mm: float = number(0.0, -80.0, 80.0, "mm", "distance of the slice from the middle of its lesions")
+    offset_mm: float = number(0.0, -170.0, 170.0, "mm", "distance of the slice from the middle of its lesions")
     head: float = number(1.0, 0.90, 1.10, "", "size of the head")
     width: float = number(1.0, 0.92, 1.08, "", "width of the head over its length")
     atrophy: float = number(0.25, 0.0, 1.0, "", "shrinkage of the brain: wide sulci and ventricles")
@@ -80,14 +80,13 @@ class BrainScene(Scene):
         super().__post_init__()
         for f in self.findings:
             low, high = positions(box_of(f), self.plane, f.side)
-            at = self.focus if f.side else self.position
             what = f.mask_name + (f" of the {f.region}" if f.region else "")
             if low > high:
                 raise SceneError(f"plane is {self.plane}, sagittal; to show a {what} it must be 0 or 1.")
-            less = ", the offset taken off" if f.side and self.offset_mm else ""
-            if not low - 1e-6 <= at <= high + 1e-6:
+            less = ", the offset taken off" if self.offset_mm else ""
+            if not low - 1e-6 <= self.focus <= high + 1e-6:
                 raise SceneError(
-                    f"position is {at:.4g}{less}; to show {what} in a slice that is {PLANES[self.plane]} it must be "
+                    f"position is {self.focus:.4g}{less}; to show {what} in the {PLANES[self.plane]} plane it must be "
                     f"a number from {low:.2f} to {high:.2f}."
                 )
             if f.kind == BRIGHT_ON_WATER and self.sequence not in (T2, FLAIR):
@@ -149,7 +148,9 @@ class BrainScene(Scene):
 
     def _cut(self, f: Finding) -> Finding | None:
         """The finding as this slice shows it: a ball's section is smaller beside its middle."""
-        if not self.offset_mm or f.kind in ("hydrocephalus", BRIGHT_ON_WATER):
+        if not f.side:
+            return f if self._through(box_of(f)) else None
+        if not self.offset_mm:
             return f
         if f.kind in ROUND:
             left = f.measurement**2 / 4 - self.offset_mm**2

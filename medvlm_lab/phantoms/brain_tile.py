@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CELLS, CELL_MM = 96, 3.0
-FOLD_MM = 18.0  # two gyri: the wavelength of the folds
+FOLD_MM = 20.0  # two gyri: the wavelength of the folds
 FOLDS, WARP_X, WARP_Y, WARP_Z, COARSE, FINE = range(6)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: proton density, T1, T2; then T1 where gadolinium gets in, which a whole blood-brain barrier prevents, and the
 #: density that a vein seems to have once its blood outshines the loss by flow
 TISSUES: dict[str, tuple[float, ...]] = {
-    "white": (0.72, 560, 76), "grey": (0.83, 1080, 98), "deep grey": (0.80, 980, 88), "pallidum": (0.72, 720, 66),
+    "white": (0.72, 570, 78), "grey": (0.83, 1060, 95), "deep grey": (0.80, 980, 88), "pallidum": (0.72, 720, 66),
     "callosum": (0.72, 545, 75), "fluid": (1.00, 4200, 1800), "fat": (0.92, 270, 105), "muscle": (0.74, 950, 44),
     "skin": (0.66, 560, 48), "bone": (0.05, 600, 12), "marrow": (0.66, 400, 62), "dura": (0.42, 900, 46, 360),
     "mucosa": (0.88, 1150, 130, 420), "vitreous": (1.00, 3900, 1200), "lens": (0.55, 900, 35), "air": (0.0, 1000, 50),
@@ -34,7 +34,7 @@ TISSUES: dict[str, tuple[float, ...]] = {
     "gliosis": (0.86, 1250, 170), "cavity": (1.00, 3200, 700),
 }
 #: receiver gain per sequence: the brightest tissue that is looked at comes close to 1
-GAIN = {T1: 1.5, T2: 1.42, FLAIR: 2.75, CONTRAST: 1.5}
+GAIN = {T1: 1.28, T2: 1.36, FLAIR: 2.5, CONTRAST: 1.28}
 WATER_T1 = TISSUES["fluid"][1]
 
 

@@ -136,7 +136,7 @@ def put(state: StudioState, place: Place, present: bool, region: str = "", amoun
 def change(state: StudioState, **values) -> StudioState:
     """The state with other numbers or findings in its scene; outlines of findings that are gone go with them."""
     try:
-        scene = state.scene.with_(**values)
+        scene = state.phantom.adjust(state.scene, **values)
     except MedVLMError as error:
         return replace(state, error=str(error))
     gone = {f.mask_name for f in state.scene.all_findings} - {f.mask_name for f in scene.all_findings}

@@ -201,6 +201,11 @@ def test_a_volume_is_one_patient_in_several_slices():
     assert volume[1].find("brain tumour").measurement == 18
     measured = MR.measure(volume, MR.masks(volume, 512))["left_brain_tumour_mm"]
     assert measured[1] == pytest.approx(18, rel=0.03) and measured[0].isnan()
+    assert MR.adjust(scene, position=volume[4].position) == volume[4]
+    water = scene.with_(findings=(Finding("hydrocephalus", amount=0.8),), position=0.6)
+    above = MR.adjust(water, position=0.9)
+    assert above.find("hydrocephalus") is None and not MR.masks([above], 64)["hydrocephalus"].any()
+    assert MR.adjust(above, position=0.6).find("hydrocephalus")
     pixels = MR.truth(volume, 64)
     assert (pixels[0] - pixels[1]).abs().mean() < (pixels[0] - pixels[4]).abs().mean()
 
@@ -219,6 +224,10 @@ def test_three_planes_go_through_one_lesion():
     for one, two in ((x, also_x), (back, also_back), (down, also_down)):
         assert abs(one - two) < 4
     assert len(MR.planes(BrainScene())) == 3
+    assert MR.adjust(views[0], plane=1) == MR.planes(views[0])[1]
+    collection = views[0].with_(findings=(Finding("subdural haematoma", "left", measurement=9.0),))
+    with pytest.raises(SceneError, match="plane is 2"):
+        MR.adjust(collection, plane=2)
 
 
 def test_the_same_slice_in_every_sequence():
