@@ -21,7 +21,7 @@ def paint_scalp(film: Film) -> None:
     ax, skin = head.x.abs(), head.skin
     film.put(skin, "skin", soft_mm=0.6)
     fat = 1.9 + 1.0 * step(-z, 20.0, 60.0)
-    film.put(skin - fat, head.signal("fat") * (1 + 0.12 * head.fine), soft_mm=0.4)
+    film.put(skin - fat, head.signal("fat") * (1 + 0.06 * head.fine), soft_mm=0.4)
     outer = head.vault + 9.0  # outer surface of the skull
     deep = skin - fat - (3.0 + 3.5 * p["scalp_fat"]) - 3.0 * step(-z, 30.0, 70.0)
     # temporal muscle at the sides, neck muscles behind, a face of muscle and fat

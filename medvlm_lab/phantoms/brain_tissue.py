@@ -30,7 +30,7 @@ TISSUES: dict[str, tuple[float, ...]] = {
     "gland": (0.80, 850, 80, 330),
     "tumour": (0.87, 1350, 150), "tumour rim": (0.86, 1250, 135, 360), "necrosis": (0.96, 2700, 420),
     "meningioma": (0.84, 1120, 104, 430), "oedema": (0.87, 1380, 185), "infarct": (0.88, 1480, 190),
-    "clot": (0.82, 300, 150), "haemosiderin": (0.35, 800, 24), "subdural": (0.92, 640, 190),
+    "clot": (0.82, 300, 150), "haemosiderin": (0.35, 800, 24), "subdural": (0.92, 640, 135),
     "gliosis": (0.86, 1250, 170), "cavity": (1.00, 3200, 700),
 }
 #: receiver gain per sequence: the brightest tissue that is looked at comes close to 1
