@@ -64,11 +64,6 @@ class Head:
         """Per-scene or per-finding numbers, ready to broadcast over pictures."""
         return torch.tensor(values, dtype=torch.float32, device=self.device)[:, None, None]
 
-    def drift(self, purpose: int, spread: float = 1.0) -> Float[Tensor, "n 1 1"]:
-        """A number in [-spread, spread] of each patient's own."""
-        value = torch.from_numpy(hashed(self.patients, purpose, 1)[:, 0] % 2001).to(self.device)
-        return (value * 0.001 - 1).float()[:, None, None] * spread
-
     @cached_property
     def offset(self) -> Float[Tensor, "n 1 1 3"]:
         """Where in the block of patterns each patient lies, mm."""

@@ -31,10 +31,14 @@ FLUID = ("hydrocephalus", "cerebral atrophy")
 RULES = Rules(
     KINDS,
     (
-        (r"no mass|no space-occ|^no intracranial mass|^no .*-axial mass|nothing space|of masses", MASSES),
+        (
+            r"no (tumour|neoplasm|mass lesion), vaso|^no .*extra-axial tumour|^no intracranial tumour|"
+            r"nothing neoplastic|of neoplasms",
+            MASSES,
+        ),
         (r"^midline structures are not|^the midline (is (central|not)|lies)", ("midline shift",)),
         (r"no intracranial (haem|blood)|^no .*-axial blood|blood products are absent", BLOOD),
-        (r"no ischaem|(white matter|parenchyma) (shows|is)|parenchymal signal|nothing ischaem", ISCHAEMIA),
+        (r"^(there is )?no .*ischaem|no infarct(ion)? of any|ischaemic lesions are|nothing ischaem", ISCHAEMIA),
         (r"sulci are (unremarkable|normal)|^(normal|unremarkable) ventric|cerebrospinal", FLUID),
         (
             r"no (acute )?(intracranial )?abnormality|^(normal|unremarkable) .*(mr|head|brain)|without patho|"
