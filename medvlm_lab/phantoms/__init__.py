@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MODULES = {
     "chest-xray": "chest_xray",
     "abdominal-ct": "abdominal_ct",
+    "brain-mr": "brain_mr",
     "pet": "pet",
     "histology": "histology",
     "echocardiogram": "echocardiogram",

@@ -21,7 +21,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Question:
     Attributes:
         answer: "yes", "no", or a few words.
         closed: the answer is yes or no, or one of the choices that the question names.
-        question_type: PRES, POS, SIZE, ATTRIB, MODALITY, PLANE or ABN, as in VQA-RAD.
+        question_type: PRES, POS, SIZE, ATTRIB, MODALITY, PLANE, ORGAN or ABN, as in VQA-RAD.
         mask_name: the mask that justifies the answer; empty where nothing in the picture does.
     """
 
@@ -130,6 +130,10 @@ class Phantom(ABC):
             again = self.progress(studies[-1], rng_of(studies[0].seed, visit))
             studies.append(again.with_(seed=scene_seed(part, seed, visit), visit=visit))
         return studies
+
+    def adjust(self, scene: Scene, **changes: Any) -> Scene:
+        """The scene after a reader changed a number or the findings; raises SceneError for what it cannot be."""
+        return scene.with_(**changes)
 
     def facts(self, scene: Scene) -> dict[str, str]:
         """Slots of sentences that depend on the scene's numbers, not on one finding."""

@@ -138,6 +138,10 @@ class Scene:
         """A copy with some fields replaced, checked again."""
         return dataclasses.replace(self, **changes)
 
+    def showing(self, finding: Finding) -> dict[str, Any]:
+        """Numbers to change so that the scene can show a finding; a modality that shows one slice moves it."""
+        return {}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` reads them back."""
         return dataclasses.asdict(self)

@@ -107,8 +107,9 @@ def _regions(scene: Scene, kind: str, side: str, regions: tuple[str, ...]) -> tu
     for region in regions:
         k = scene.kinds[kind]
         trial = Finding(kind, side, region, 0.5 if k.graded else None, (k.low + k.high) / 2 if k.unit else None)
+        usual = type(scene)()
         try:
-            type(scene)(findings=(trial,))
+            usual.with_(**usual.showing(trial), findings=(trial,))
         except MedVLMError:
             continue
         allowed.append(region)
@@ -125,13 +126,17 @@ def put(state: StudioState, place: Place, present: bool, region: str = "", amoun
         place.kind, place.side, region if place.regions else "", amount if place.graded else None,
         measured if place.unit else None, old.at if old else (0.5, 0.5),
     )  # fmt: skip
-    return change(state, findings=(*others, made))
+    changed = change(state, findings=(*others, made))
+    if changed.error and (moved := state.scene.showing(made)):  # perhaps in another slice
+        elsewhere = change(state, findings=(*others, made), **moved)
+        return changed if elsewhere.error else elsewhere
+    return changed
 
 
 def change(state: StudioState, **values) -> StudioState:
     """The state with other numbers or findings in its scene; outlines of findings that are gone go with them."""
     try:
-        scene = state.scene.with_(**values)
+        scene = state.phantom.adjust(state.scene, **values)
     except MedVLMError as error:
         return replace(state, error=str(error))
     gone = {f.mask_name for f in state.scene.all_findings} - {f.mask_name for f in scene.all_findings}

@@ -78,6 +78,17 @@ def test_every_phantom_can_be_built_by_hand(name):
         assert tried.error or tried.scene.find(place.kind, place.side) is not None
 
 
+def test_a_finding_elsewhere_moves_the_slice():
+    state = logic.StudioState("brain-mr", lab.phantom("brain-mr").scene(position=0.9))
+    place = next(p for p in logic.places(state.scene) if p.label == "left lacunar infarct")
+    assert place.regions == ("basal ganglia", "thalamus")
+    moved = logic.put(state, place, True, "thalamus", measured=9.0)
+    assert not moved.error and moved.scene.find("lacunar infarct", "left") and moved.scene.position < 0.6
+    high = next(p for p in logic.places(moved.scene) if p.label == "right brain tumour")
+    refused = logic.put(moved, high, True, "parietal lobe", measured=30.0)  # no slice goes through both
+    assert "parietal lobe" in refused.error and refused.scene == moved.scene
+
+
 def test_shell_follows_and_exports(tmp_path):
     studio = lab.widgets.phantom_studio("chest-xray", seed=1)
     before = studio.view.value
