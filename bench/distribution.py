@@ -21,10 +21,11 @@ from medvlm_lab.errors import MissingDataError
 from medvlm_lab.metrics import bootstrap_interval
 from medvlm_lab.models.preprocess import to_square
 
-SIDE, SEED, COUNT = 96, 0, 1500  # pictures of each phantom
+SIDE, SEED, COUNT = 96, 0, 1200  # pictures of each phantom
 ORGANS = {"chest-xray": "CHEST", "abdominal-ct": "ABD", "brain-mr": "HEAD"}
 NAMES = (*ORGANS, "echocardiogram", "pet", "histology")
 FILMED = {"echocardiogram": 8}  # frames taken of each cine
+REPEATED = {"pet": 6}  # costly to simulate: fewer patients, each as often
 REAL = {  # catalogue entry → the phantom that simulates its kind, and which frames to take
     "chest-xray-nodules": ("chest-xray", [0]), "abdomen-ct": ("abdominal-ct", [0]),
     "brain-mr-volume": ("brain-mr", [60, 80, 95, 110, 125]), "echo-cine": ("echocardiogram", [0, 20, 40]),
@@ -36,12 +37,12 @@ def simulated() -> tuple[Tensor, Tensor]:
     """(n, 3, s, s) bytes as a reader sees them, and labels: all four hospitals, several sizes."""
     pixels, labels = [], []
     for label, name in enumerate(NAMES):
-        phantom, each = lab.phantom(name), FILMED.get(name, 1)
-        for i in tqdm(range(COUNT // each), desc=name, unit="study"):
+        phantom, each, repeated = lab.phantom(name), FILMED.get(name, 1), REPEATED.get(name, 1)
+        for i in tqdm(range(COUNT // each // repeated), desc=name, unit="study"):
             image = phantom.image(phantom.draw(SEED * 10**6 + i, hospital=i % 4), (96, 128, 192)[i % 3])
             for frame in np.linspace(0, image.frames - 1, each).astype(int):
-                pixels.append((to_square(image.display(int(frame)), SIDE) * 255).byte())
-                labels.append(label)
+                pixels += [(to_square(image.display(int(frame)), SIDE) * 255).byte()] * repeated
+                labels += [label] * repeated
     return torch.stack(pixels), torch.tensor(labels)
 
 

@@ -47,7 +47,7 @@ class CheXzero(ImageTextModel):
         self, images: Sequence[MedicalImage], findings: Sequence[str] = FINDINGS
     ) -> dict[str, Float[Tensor, " n"]]:
         """`classify` for many images."""
-        pictures, scale = self.encode_images(images), float(self.module.logit_scale.exp())
+        pictures, scale = self.encode_images(images), float(self.module.logit_scale.detach().exp())
         found = torch.zeros(len(images), len(findings))
         for positive, negative in zip(POSITIVE, NEGATIVE, strict=True):
             agree = [pictures @ self.encode_texts([t.format(n) for n in findings]).T for t in (positive, negative)]

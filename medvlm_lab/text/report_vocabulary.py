@@ -27,5 +27,5 @@ def report_vocabulary(name: str, studies: int = 400) -> list[str]:
         for form in forms(re.sub(r"<[^>]+>", " ", pattern))
     ]  # fmt: skip
     texts += [str(simulator.report(scene)) for scene in simulator.sample(0, studies)]
-    words = {word for text in texts for word in re.findall(r"[a-z]+|[^\w\s]", text.lower())}
+    words = {word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower()) if not word.isdigit()}
     return [PAD, UNKNOWN, START, END, *map(str, range(LARGEST_NUMBER + 1)), *sorted(words)]

@@ -24,7 +24,7 @@ def folders(tmp_path_factory):
     found = {}
     for name, phantom in (("echo-clip", "echocardiogram"), ("chexzero", "chest-xray")):
         folder = found[name] = tmp_path_factory.mktemp(name)
-        words = report_vocabulary(phantom, 50)
+        words = report_vocabulary(phantom)
         (folder / "vocabulary.txt").write_text("\n".join(words), encoding="utf-8")
         config = Config(len(words), 64, 4, (1, 1), (16, 32), 24, 96, 32, 1, 2)
         torch.manual_seed(1)

@@ -15,8 +15,8 @@ from medvlm_lab.train.contrastive_setup import prepare, task
 from medvlm_lab.train.loop import Loop
 
 SMALL = {
-    "studies": 128, "validation_studies": 48, "test_studies": 24, "batch_size": 32, "epochs": 6, "warmup_steps": 4,
-    "bf16": False, "ema_decay": 0.8, "learning_rate": 2e-3,
+    "studies": 512, "validation_studies": 48, "test_studies": 24, "batch_size": 64, "epochs": 12, "warmup_steps": 4,
+    "bf16": False, "ema_decay": 0.8, "excerpts": 0.0, "word_dropout": 0.0,
     "model": {"image_size": 32, "frames": 1, "depths": [1, 1], "widths": [16, 32], "embedding": 32, "text_width": 32,
               "text_depth": 1},
 }  # fmt: skip
@@ -39,7 +39,7 @@ def test_it_learns_and_its_checkpoint_scores(tmp_path):
     before = loop.task.validate(loop.model.eval())["mcmrr_percent"]
     loop.run()
     after = loop.task.validate(loop.averaged())["mcmrr_percent"]
-    assert before > 40 and after < before - 8
+    assert before > 40 and after < before - 15
     folder = train("chexzero", out=tmp_path / "run", **{**SMALL, "epochs": 1})
     model = lab.load("chexzero", checkpoint=folder)
     assert model.classify(lab.sample("chest-xray-nodules")).keys() >= {"nodule", "pneumothorax"}
