@@ -27,6 +27,8 @@ import pandas as pd
 from skimage import color, transform
 
 import medvlm_lab as lab
+from medvlm_lab.phantoms.base import Finding
+from medvlm_lab.phantoms.brain_scene import BrainScene
 
 lab.style.apply()
 lab.samples()
@@ -115,14 +117,8 @@ lab.style.show({f"{name} window": ct.display(window=name) for name in ("abdomen"
 # %%
 abdomen = lab.phantom("abdominal-ct")
 belly = abdomen.draw(3)
-lab.style.show(
-    {
-        "real": ct.display(window="abdomen"),
-        "simulated, 30 mGy": abdomen.image(belly.with_(dose_mgy=30.0)).display(window="abdomen"),
-        "simulated, 1 mGy": abdomen.image(belly.with_(dose_mgy=1.0)).display(window="abdomen"),
-    },
-    side=3.6,
-)
+scans = {f"simulated, {dose:.0f} mGy": abdomen.image(belly.with_(dose_mgy=dose)) for dose in (30.0, 1.0)}
+lab.style.show({k: scan.display(window="abdomen") for k, scan in ({"real": ct} | scans).items()}, side=3.6)
 
 # %% [markdown]
 # ## MR: a map of frequencies
@@ -139,15 +135,35 @@ brain = lab.sample("brain-mr-volume").pixels[95].astype(float)
 k_space = np.fft.fftshift(np.fft.fft2(brain))
 radius = np.hypot(*(np.indices(brain.shape) - np.array(brain.shape)[:, None, None] // 2))
 small = radius < np.sqrt(0.01 * brain.size / np.pi)
-lab.style.show(
-    {
-        "slice": brain,
-        "k-space (logarithm)": np.log1p(np.abs(k_space)),
-        "the middle 1 %": np.abs(np.fft.ifft2(np.fft.ifftshift(k_space * small))),
-        "all but the middle 1 %": np.abs(np.fft.ifft2(np.fft.ifftshift(k_space * ~small))),
-    },
-    side=3,
-)
+middle, rim = (np.abs(np.fft.ifft2(np.fft.ifftshift(k_space * part))) for part in (small, ~small))
+shown = {"slice": brain, "k-space (logarithm)": np.log1p(np.abs(k_space)), "the middle 1 %": middle, "all else": rim}
+lab.style.show(shown, side=3)
+
+# %% [markdown]
+# **Explain.** The middle keeps light and dark, the rim keeps the outlines: two pictures out of one measurement.
+#
+# What is bright is a matter of timing: a spin echo gives $S = PD\,(1 - e^{-TR/T_1})\,e^{-TE/T_2}$. Short times favour
+# tissue whose magnetisation comes back soon (T1), long ones tissue that keeps it (T2). FLAIR starts from an inversion
+# and waits until fluid has no signal; a contrast agent brightens on T1 what leaks.
+#
+# **Predict.** A patient with a tumour: in which of the four simulated pictures is the fluid of the ventricles bright?
+
+# %%
+sequence = ipywidgets.ToggleButtons(options=["T1", "T2", "FLAIR", "T1 with contrast"], description="Bright:")
+sequence
+
+# %%
+mr = lab.phantom("brain-mr")
+tumour = Finding("brain tumour", "left", "frontal lobe", measurement=34.0)
+swelling = Finding("vasogenic oedema", "left", "frontal lobe", amount=0.6)
+head = BrainScene(seed=4, patient=4, position=0.62, findings=(tumour, swelling))
+views = [mr.image(head.with_(sequence=k)).display() for k in range(4)]
+lab.style.show({"real T1": brain} | dict(zip(sequence.options, views, strict=True)), columns=5, side=2.4)
+
+# %% [markdown]
+# **Explain.** On T2 alone. The swelling around the tumour is water in tissue, bright on T2 and FLAIR; the rim that
+# takes up the contrast agent is where the vessels leak. The patient's left is on your right, as if you stood at the
+# foot of the bed.
 
 # %% [markdown]
 # ## Ultrasound: echoes
@@ -192,20 +208,19 @@ lab.widgets.viewer("echo-cine-short")
 
 # %%
 pet = lab.phantom("pet")
-body = pet.draw(8)
-lab.style.show(
-    {
-        "real bone scan": lab.sample("bone-scan").display(),
-        "simulated PET": pet.image(body.with_(counts=4.0)).display(),
-        "a fortieth of the counts": pet.image(body.with_(counts=0.1)).display(),
-        "attenuation not corrected": pet.image(body.with_(counts=4.0, corrected=0)).display(),
-    },
-    side=3,
-)
+body = pet.draw(8).with_(camera=0, counts=4.0)
+changes = {
+    "simulated PET": {}, "a fortieth of the counts": {"counts": 0.1}, "attenuation not corrected": {"corrected": 0},
+    "SPECT": {"camera": 1},
+}  # fmt: skip
+scans = {title: pet.image(body.with_(**change)) for title, change in changes.items()}
+lab.style.show({"real bone scan": lab.sample("bone-scan")} | scans, columns=5)
 
 # %% [markdown]
-# **Explain.** The brain burns sugar and the bladder collects the tracer: bright is not always ill. In the last picture
-# the body's own absorption is left in: skin and lungs look too bright, because little lies between them and the camera.
+# **Explain.** The brain burns sugar and the bladder collects the tracer: bright is not always ill. In the fourth
+# picture the body's own absorption is left in: skin and lungs look too bright, because little lies between them and
+# the camera. PET catches two photons that fly apart and so knows the line they came along; SPECT has one, and needs a
+# collimator that stops nearly all others and blurs the rest.
 
 # %% [markdown]
 # ## Histology: stained light
@@ -219,6 +234,25 @@ tissue = lab.sample("colon-ihc").display()
 stains = color.rgb2hed(tissue)  # (h, w, 3): haematoxylin, eosin, DAB
 shown = {"as photographed": tissue, "nuclei (haematoxylin)": stains[..., 0], "antibody (DAB)": stains[..., 2]}
 lab.style.show(shown, side=3.6)
+
+# %% [markdown]
+# Simulated, the other way round: glands and nuclei are laid out, stained and photographed. The usual stain, H&E, has
+# eosin's pink in place of the brown. **Predict.** Which of the four is cancer that has broken out of its glands?
+
+# %%
+histology = lab.phantom("histology")
+names = ("normal", "benign", "in situ", "invasive")
+drawn = histology.sample(5, 99)
+slides = [next(s for s in drawn if (s.organ, s.diagnosis) == (0, d)).with_(field_um=420.0) for d in range(4)]
+lab.style.show({f"simulated {i + 1}": histology.image(s).display() for i, s in enumerate(slides)}, side=3)
+
+# %%
+for i, (name, slide) in enumerate(zip(names, slides, strict=True)):
+    print(f"{i + 1}: {name}. {histology.report(slide).impression}")
+
+# %% [markdown]
+# **Explain.** In situ, the cells are wild but their gland's border holds; invasive, glands without a border lie in
+# young, reactive stroma. Architecture decides, and one must see enough of it: a patch of a few cells cannot tell.
 
 # %% [markdown]
 # ## What the file says besides
