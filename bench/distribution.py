@@ -47,7 +47,7 @@ def simulated() -> tuple[Tensor, Tensor]:
 
 
 def varied(batch: Tensor, rng: torch.Generator) -> Tensor:
-    """Random zoom, shift, turn, gamma, brightness, blur and noise: the ways in which archives differ."""
+    """Random zoom, shift, turn, gamma, brightness, tint, blur, noise, inversion: the ways in which archives differ."""
     n = len(batch)
     draw = lambda low, high: low + (high - low) * torch.rand(n, generator=rng)  # noqa: E731
     zoom, angle, squeeze = draw(0.55, 1.25), draw(-0.25, 0.25), draw(0.8, 1.25)
@@ -56,6 +56,8 @@ def varied(batch: Tensor, rng: torch.Generator) -> Tensor:
     theta[:, 1, 0], theta[:, 1, 1], theta[:, 1, 2] = zoom * angle.sin(), zoom * angle.cos(), draw(-0.2, 0.2)
     out = F.grid_sample(batch.float() / 255, F.affine_grid(theta, list(batch.shape), False), align_corners=False)
     out = out.clamp(min=1e-3) ** draw(0.55, 1.8)[:, None, None, None]
+    tint = 1 - 0.5 * torch.rand(n, 3, 1, 1, generator=rng) * (draw(0, 1) < 0.3)[:, None, None, None]
+    out = torch.where((draw(0, 1) < 0.2)[:, None, None, None], 1 - out, out) * tint
     soft = F.avg_pool2d(out, 3, 1, 1)
     out = torch.where((draw(0, 1) < 0.4)[:, None, None, None], soft, out)
     out = (out * draw(0.7, 1.3)[:, None, None, None] + draw(-0.1, 0.1)[:, None, None, None]).clamp(0, 1)
@@ -99,7 +101,7 @@ def report(title: str, hits: list[bool], chance: float) -> float:
     return value
 
 
-def main(epochs: int = 12) -> int:
+def main(epochs: int = 10) -> int:
     pixels, labels = simulated()
     order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(1))
     held, kept = order[: len(order) // 10], order[len(order) // 10 :]

@@ -14,7 +14,7 @@ CATALOGUE = {
         "medvlm_lab.models.vqa_answerer",
         "VQAAnswerer",
         "ViT + BERT visual question answering transformer (Bazi et al. 2023), trained on VQA-RAD and PathVQA",
-        ("Answerer",),
+        ("Answerer", "Staged"),
     ),
     "echo-clip": (
         "medvlm_lab.models.echo_clip",

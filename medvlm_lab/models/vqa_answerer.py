@@ -17,6 +17,7 @@ from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer
 from medvlm_lab.models.beam import beam_search
 from medvlm_lab.models.preprocess import to_square
+from medvlm_lab.models.stages import Stage
 from medvlm_lab.models.store import load_config, load_weights
 from medvlm_lab.models.vit_bert_vqa import Config, ViTBertVQA
 from medvlm_lab.text.tokenizer import Tokenizer
@@ -163,6 +164,12 @@ class VQAAnswerer:
             tokens=tuple(self.tokenizer.vocabulary[t] for t in tokens),
             seconds=seconds,
         )
+
+    def stages(self, image: MedicalImage, question: str) -> list[Stage]:
+        """Every stage of one example with its tensor; the answer is decoded greedily, not by beams."""
+        from medvlm_lab.models.vqa_stages import stages
+
+        return stages(self, familiar(image), checked(question))
 
     def stream(self, image: MedicalImage, question: str) -> Iterator[str | Answer]:
         """The answer's words one by one, then the `Answer`. All are known at once: a beam settles as a whole."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["phantom_studio", "viewer", "vqa"]
+__all__ = ["anatomy", "phantom_studio", "viewer", "vqa"]
 
 
 def vqa(model, image="chest-xray-nodules", question: str | None = None):
@@ -48,3 +48,19 @@ def phantom_studio(phantom: str = "chest-xray", seed: int = 0):
     from medvlm_lab.widgets.studio_shell import StudioWidget
 
     return StudioWidget(phantom, seed)
+
+
+def anatomy(model, image="chest-xray-nodules", question: str = "Is there cardiomegaly?"):
+    """Follow one image and one question through a model, tensor by tensor.
+
+    Args:
+        model: any `Staged` model, such as `lab.load("vit-bert-vqa")`.
+        image: a `MedicalImage`, the name of a sample, or the path of an image file.
+        question: the first one; the widget takes others.
+
+    Raises:
+        MedVLMError: the model cannot be followed, or the image cannot be read.
+    """
+    from medvlm_lab.widgets.anatomy_shell import AnatomyWidget
+
+    return AnatomyWidget(model, image, question)

@@ -1,0 +1,74 @@
+"""The anatomy widget's shell: a diagram, one button a stage, a question box; what is shown is `anatomy_state`'s."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from html import escape
+
+import ipywidgets as w
+
+from medvlm_lab.widgets import anatomy_state as logic
+from medvlm_lab.widgets.vqa_state import resolve_image
+
+CSS = """
+.mv-anatomy { max-width: 1080px; color: var(--jp-ui-font-color1, #1b1f24); }
+.mv-anatomy img { max-width: 100%; }
+.mv-anatomy .mv-about { font-size: 13px; line-height: 1.5; }
+.mv-anatomy .mv-error { border-left: 4px solid #d55e00; padding: 6px 10px; }
+.mv-anatomy .mv-footer { font-size: 12px; color: var(--jp-ui-font-color2, #5c6670); }
+"""
+
+
+class AnatomyWidget(w.VBox):
+    """Follow one image and one question through a model; `.state` holds everything that is shown."""
+
+    def __init__(self, model, image, question: str):
+        logic.require_staged(model)
+        self._model = model
+        image = resolve_image(image)
+        self.state = logic.follow(logic.AnatomyState(model.name, image, question), model)
+        style = w.HTML(f"<style>{CSS}</style>", layout=w.Layout(display="none"))
+        self.diagram, self.about, self.view = w.HTML(), w.HTML(), w.HTML()
+        self.about.add_class("mv-about")
+        self.question = w.Text(
+            value=question, description="Question", continuous_update=False, layout=w.Layout(width="98%"),
+            tooltip="Press Enter to follow another question",
+        )  # fmt: skip
+        self.stage = w.ToggleButtons(
+            options=[s.name for s in self.state.stages], value=self.state.chosen or None, tooltips=[
+                s.about for s in self.state.stages
+            ], style={"button_width": "auto"}, description="",
+        )  # fmt: skip
+        footer = w.HTML(f'<div class="mv-footer" role="note">{logic.DISCLAIMER}</div>')
+        super().__init__([style, self.question, self.diagram, self.stage, self.about, self.view, footer])
+        self.add_class("mv-anatomy")
+        self.question.observe(lambda change: self._ask(change["new"]), "value")
+        self.stage.observe(lambda change: self._choose(change["new"]), "value")
+        self._refresh()
+
+    def _ask(self, question: str) -> None:
+        self.state = logic.follow(replace(self.state, question=question), self._model)
+        self._refresh()
+
+    def _choose(self, name: str) -> None:
+        self.state = replace(self.state, chosen=name)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        state = self.state
+        error = f'<div class="mv-error" role="alert">{escape(state.error)}</div>' if state.error else ""
+        if state.stage is None:
+            self.about.value = error
+            return
+        self.diagram.value, self.about.value = logic.diagram(state), error + logic.summary(state.stage)
+        self.png = logic.picture(state)
+        data = base64.b64encode(self.png).decode("ascii")
+        self.view.value = f'<img src="data:image/png;base64,{data}" alt="{escape(logic.describe(state))}">'
+
+    def _repr_mimebundle_(self, **kwargs):
+        """The live widget, and the chosen stage's picture for pages on which no kernel runs."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None and self.state.stage is not None:
+            bundle["image/png"] = base64.b64encode(self.png).decode("ascii")
+        return bundle

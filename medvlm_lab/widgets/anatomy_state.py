@@ -1,0 +1,258 @@
+"""What the anatomy widget shows: the model as a diagram, and the tensor behind the chosen stage as a picture."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.stages import Stage, Staged
+from medvlm_lab.style import COLORS
+
+DISCLAIMER = "Not for clinical use."
+BOX, GAP, ROW = (158, 62), 44, 92  # width and height of a box, room between boxes, distance of the two rows
+ROWS = {"image": 0.0, "text": 1.0, "fusion": 0.5, "decoder": 0.5}
+
+
+@dataclass(frozen=True)
+class AnatomyState:
+    """One example on its way through a model.
+
+    Attributes:
+        stages: in the order in which data flows. chosen: the name of the stage in view.
+        error: one sentence to show the reader, or "".
+    """
+
+    model: str
+    image: MedicalImage
+    question: str
+    stages: tuple[Stage, ...] = field(default=(), repr=False)
+    chosen: str = ""
+    error: str = ""
+
+    @property
+    def stage(self) -> Stage | None:
+        """The stage in view."""
+        return next((s for s in self.stages if s.name == self.chosen), None)
+
+
+def require_staged(model) -> None:
+    """MedVLMError where the model cannot be followed stage by stage."""
+    if not isinstance(model, Staged):
+        raise MedVLMError(
+            f"{getattr(model, 'name', type(model).__name__)} cannot be followed stage by stage; choose a model that "
+            "`medvlm-lab models` lists with the capability Staged."
+        )
+
+
+def follow(state: AnatomyState, model) -> AnatomyState:
+    """The state with every stage computed; with a sentence in `error` where the model refuses the question."""
+    try:
+        stages = tuple(model.stages(state.image, state.question))
+    except MedVLMError as error:
+        return AnatomyState(state.model, state.image, state.question, state.stages, state.chosen, str(error))
+    names = [s.name for s in stages]
+    chosen = state.chosen if state.chosen in names else names[0]
+    return AnatomyState(state.model, state.image, state.question, stages, chosen)
+
+
+# the diagram
+
+
+def columns(stages: tuple[Stage, ...]) -> dict[str, int]:
+    """Column of each stage: one further than the furthest that it reads."""
+    found: dict[str, int] = {}
+    for stage in stages:
+        found[stage.name] = 1 + max((found[p] for p in stage.parents), default=-1)
+    return found
+
+
+def diagram(state: AnatomyState) -> str:
+    """SVG: a box a stage with the shape of its tensor, an arrow wherever one reads another; the chosen one framed."""
+    place = columns(state.stages)
+    last = max((place[s.name] for s in state.stages if s.part in ("image", "text")), default=0)
+    # a shorter branch ends beside the longer one
+    shift = {part: last - max((place[s.name] for s in state.stages if s.part == part), default=last)
+             for part in ("image", "text")}  # fmt: skip
+    at = {
+        s.name: ((place[s.name] + shift.get(s.part, 0)) * (BOX[0] + GAP) + 6, ROWS[s.part] * ROW + 6)
+        for s in state.stages
+    }
+    wide = max(x for x, _ in at.values()) + BOX[0] + 8
+    parts = []
+    for stage in state.stages:
+        x, y = at[stage.name]
+        for parent in stage.parents:
+            px, py = at[parent][0] + BOX[0], at[parent][1] + BOX[1] / 2
+            middle = (px + x) / 2
+            parts.append(
+                f'<path d="M{px},{py} C{middle},{py} {middle},{y + BOX[1] / 2} {x - 6},{y + BOX[1] / 2}" fill="none" '
+                'stroke="#7f7f7f" stroke-width="2" marker-end="url(#mv-tip)"/>'
+            )
+    for stage in state.stages:
+        x, y = at[stage.name]
+        frame = ' stroke="#d55e00" stroke-width="4"' if stage.name == state.chosen else ""
+        size = f"{stage.parameters / 1e6:.1f} M learned" if stage.parameters else "nothing learned"
+        lines = ((stage.name, 19, 13, 700), (stage.shape, 36, 10.5, 400), (size, 51, 10.5, 400))
+        text = "".join(
+            f'<text x="{x + BOX[0] / 2}" y="{y + dy}" text-anchor="middle" font-size="{s}" font-weight="{w}" '
+            f'fill="#fff">{escape(line)}</text>' for line, dy, s, w in lines
+        )  # fmt: skip
+        parts.append(
+            f'<g><rect x="{x}" y="{y}" width="{BOX[0]}" height="{BOX[1]}" rx="8" fill="{COLORS[stage.part]}"{frame}/>'
+            f"{text}</g>"
+        )
+    label = escape(f"{state.model}: {', then '.join(s.name for s in state.stages)}")
+    return (
+        f'<svg viewBox="0 0 {wide:.0f} {ROW + BOX[1] + 12}" role="img" aria-label="{label}" '
+        'style="width:100%;font-family:sans-serif"><defs><marker id="mv-tip" viewBox="0 0 8 8" refX="6" refY="4" '
+        'markerWidth="5" markerHeight="5" orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#7f7f7f"/></marker></defs>'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+# the chosen stage
+
+
+def summary(stage: Stage) -> str:
+    """The stage in a sentence and its tensor in numbers, as HTML."""
+    t = stage.tensor
+    numbers = ", ".join(f"{v:.2f}" for v in t.flatten()[:6].tolist())
+    return (
+        f'<b style="color:{COLORS[stage.part]}">{escape(stage.name)}</b> · {escape(stage.about)}<br>'
+        f"{escape(stage.shape)} · from {t.min():.2f} to {t.max():.2f}, mean {t.mean():.2f} · begins {numbers} …"
+    )
+
+
+def picture(state: AnatomyState) -> bytes:
+    """PNG of the chosen stage: what its numbers look like, beside the picture or the words that they stand for."""
+    import matplotlib.pyplot as plt
+
+    from medvlm_lab import style
+
+    stage = state.stage
+    with plt.rc_context(style.rc()):
+        figure = plt.figure(figsize=(9.2, 3.1))
+        if stage.choices:
+            _choices(figure, stage)
+        elif stage.looks is not None:
+            _looks(figure, state)
+        elif stage.words and stage.grid:
+            _similar_cells(figure, state)
+        elif stage.words:
+            _similar_words(figure, stage)
+        elif stage.grid:
+            _cells(figure, state)
+        else:
+            _panel(figure, 1, 1, pixels_of(state), "as the model gets it")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=100)
+        plt.close(figure)
+    return buffer.getvalue()
+
+
+def describe(state: AnatomyState) -> str:
+    """What the picture shows, in words."""
+    stage = state.stage
+    if stage.choices:
+        return "; ".join(
+            f"after {word}: " + ", ".join(f"{w} {p:.0%}" for w, p in row[:3])
+            for word, row in zip(stage.words, stage.choices, strict=True)
+        )
+    if stage.looks is not None:
+        return f"Where each word of the answer looked: {', '.join(stage.words)}"
+    kind = "cells by similarity to each word" if stage.words and stage.grid else "words" if stage.words else "cells"
+    return f"{stage.name}: {kind if stage.grid or stage.words else 'the picture as the model gets it'}"
+
+
+def pixels_of(state: AnatomyState) -> np.ndarray:
+    """The first stage's picture, (h, w, 3) from 0 to 1."""
+    return state.stages[0].tensor.permute(1, 2, 0).numpy()
+
+
+def cells_of(stage: Stage) -> np.ndarray:
+    """The image cells' features, (rows, columns, d)."""
+    rows, cols = stage.grid
+    end = len(stage.tensor) - (len(stage.words) if stage.looks is None else 0)
+    return stage.tensor[end - rows * cols : end].reshape(rows, cols, -1).numpy()
+
+
+def colours(cells: np.ndarray) -> np.ndarray:
+    """Three principal components as red, green and blue, (rows, columns, 3): equal colours, alike features."""
+    flat = cells.reshape(-1, cells.shape[-1])
+    centred = flat - flat.mean(0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    three = u[:, :3] * s[:3]
+    low, high = np.percentile(three, 2, axis=0), np.percentile(three, 98, axis=0)
+    return np.clip((three - low) / np.maximum(high - low, 1e-9), 0, 1).reshape(*cells.shape[:2], 3)
+
+
+def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cosine of every row of `a` with every row of `b`, after the mean of both together is taken off."""
+    middle = np.concatenate([a, b]).mean(0)
+    a, b = a - middle, b - middle
+    unit = lambda x: x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)  # noqa: E731
+    return unit(a) @ unit(b).T
+
+
+def _panel(figure, columns: int, number: int, image: np.ndarray, title: str, **options) -> None:
+    axis = figure.add_subplot(1, columns, number)
+    axis.imshow(image, **options)
+    axis.set_title(title, fontsize=9)
+    axis.axis("off")
+
+
+def _cells(figure, state: AnatomyState) -> None:
+    cells = cells_of(state.stage)
+    _panel(figure, 3, 1, pixels_of(state), "picture")
+    _panel(figure, 3, 2, colours(cells), "cells: equal colours, alike features")
+    _panel(figure, 3, 3, np.linalg.norm(cells, axis=-1), "length of each cell's vector", cmap="cividis")
+
+
+def _similar_words(figure, stage: Stage) -> None:
+    axis = figure.add_subplot(1, 1, 1)
+    features = stage.tensor.numpy()
+    shown = axis.imshow(similarity(features, features), cmap="RdBu_r", vmin=-1, vmax=1)
+    axis.set_xticks(range(len(stage.words)), stage.words, rotation=45, ha="right")
+    axis.set_yticks(range(len(stage.words)), stage.words)
+    axis.grid(False)
+    figure.colorbar(shown, ax=axis, label="cosine")
+
+
+def _similar_cells(figure, state: AnatomyState) -> None:
+    stage = state.stage
+    cells, words = cells_of(stage), stage.tensor[len(stage.tensor) - len(stage.words) :].numpy()
+    maps = similarity(words, cells.reshape(-1, cells.shape[-1])).reshape(len(words), *stage.grid)
+    inner = list(range(1, len(words) - 1))[:6] or [0]
+    _panel(figure, 1 + len(inner), 1, pixels_of(state), "picture")
+    for k, i in enumerate(inner, 2):
+        _panel(figure, 1 + len(inner), k, maps[i], stage.words[i], cmap="RdBu_r", vmin=-1, vmax=1)
+
+
+def _looks(figure, state: AnatomyState) -> None:
+    """Each written word's share of attention on the picture's cells, and what it paid to the question."""
+    stage, (rows, cols) = state.stage, state.stage.grid
+    asked = next(s.words for s in state.stages if s.part == "text")
+    first = stage.looks.shape[1] - len(asked) - rows * cols
+    steps = list(range(len(stage.words)))[:5]
+    _panel(figure, 1 + len(steps), 1, pixels_of(state), "picture")
+    for k, i in enumerate(steps, 2):
+        share = stage.looks[i, first : first + rows * cols].reshape(rows, cols).numpy()
+        title = f"to write after\n{stage.words[i]}: {share.sum():.0%} on the picture"
+        _panel(figure, 1 + len(steps), k, share, title, cmap="cividis", vmin=0)
+
+
+def _choices(figure, stage: Stage) -> None:
+    steps = range(min(3, len(stage.choices)))
+    for k in steps:
+        axis = figure.add_subplot(1, len(steps), k + 1)
+        names, shares = zip(*stage.choices[k], strict=True)
+        axis.barh(range(len(names)), [100 * p for p in shares], color=COLORS["decoder"])
+        axis.set_yticks(range(len(names)), names)
+        axis.invert_yaxis()
+        axis.set(xlim=(0, 100), xlabel="probability, %", title=f"after {stage.words[k]}")
+    figure.tight_layout()
