@@ -109,6 +109,27 @@ EXERCISES: dict[str, Exercise] = {
         hint="The share of queries whose partner is among the first five.",
         mistakes={33.33: "That is the recall at 1.", 4: "That is the mean rank."},
     ),
+    "04.1": Exercise(
+        question="A picture of 448 × 448 pixels, cells of 32 × 32, one class token: how many image tokens?",
+        answer=197,
+        why="448 / 32 = 14 cells a side, 14 · 14 = 196 cells, and the class token.",
+        hint="How many cells fit along one side? The picture has that many rows of them.",
+        mistakes={196: "The class token comes on top.", 15: "One side has 14 cells; the picture has 14 rows of them."},
+    ),
+    "04.2": Exercise(
+        question="The question is zeroed. Can the decoder still name the organ of any picture: 'yes' or 'no'?",
+        answer="no",
+        why="The picture's tokens are all there, but nothing says which of its properties is wanted.",
+        hint="Look at the row 'no question' of the table: do the answers fit what was asked?",
+        mistakes={"yes": "It writes something, but what is wanted stands in the question alone."},
+    ),
+    "04.3": Exercise(
+        question="Position vectors are left out and the cells shuffled. Does the answer change: 'yes' or 'no'?",
+        answer="no",
+        why="Attention treats its tokens as a set: without position vectors, order is nowhere in the numbers.",
+        hint="Attention is a weighted sum over tokens. Does a sum depend on the order of what is added?",
+        mistakes={"yes": "With position vectors it may; without them a weighted sum does not know the order."},
+    ),
     "12.1": Exercise(
         question="A ViT cuts a 224 × 224 image into patches of 32 × 32. How many image tokens, without a class token?",
         answer=49,

@@ -1,7 +1,7 @@
 """From a scene to a report: each finding stated once, absent ones denied, in varying order and wording.
 
 A modality's `wording/NAME.toml` has the branches `sections` (which finding is reported where), `nouns`, `present`,
-`absent`, `normal`, `change` and `impression`.
+`absent`, `normal`, `change` and `impression`, and may have `measured`, one line of numbers that closes the findings.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ def write_report(
     ]
     order = rng.permutation(len(paragraphs)) if rng.random() < 0.5 else range(len(paragraphs))
     sentences = [s for i in order for s in paragraphs[i]]
+    if grammar.patterns(("measured",), wording):
+        sentences.append(grammar.say(("measured",), facts_of(phantom, scene, None), rng, wording))
     if prior is not None:
         sentences += _changes(phantom, grammar, scene, prior, rng, wording)
     return Report(" ".join(sentences), " ".join(_impression(phantom, grammar, scene, rng, wording)))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from medvlm_lab.models.dual_encoder import VOCABULARY, Config, DualEncoder
 from medvlm_lab.phantoms import phantom
@@ -34,4 +37,15 @@ def task(recipe: dict, data: tuple[Tokenizer, Studies, Studies], split: str) -> 
     tokenizer, train, validation = data
     torch.manual_seed(recipe["seed"])
     model = DualEncoder(Config(len(tokenizer), **recipe["model"]), tokenizer.end)
+    numbers = [i for i, token in enumerate(tokenizer.vocabulary) if token.isdigit()]
+    with torch.no_grad():  # 61 and 62 start alike, so that what is learned of one holds for the other
+        values = torch.tensor([float(tokenizer.vocabulary[i]) for i in numbers])
+        model.text_encoder.token_embedding.weight[numbers] += 0.05 * waves(values, model.config.text_width)
     return ContrastiveTask(model, tokenizer, train, validation, recipe)
+
+
+def waves(values: Float[Tensor, " n"], width: int) -> Float[Tensor, "n width"]:
+    """Sines and cosines of each value, with periods from 6 to 1,200 (as Vaswani et al. 2017 mark positions)."""
+    periods = torch.logspace(math.log10(6), math.log10(1200), width // 2)
+    angle = values[:, None] * (2 * math.pi / periods)  # (n, width / 2)
+    return torch.cat([angle.sin(), angle.cos()], 1)

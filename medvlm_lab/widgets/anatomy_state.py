@@ -97,7 +97,8 @@ def diagram(state: AnatomyState) -> str:
         x, y = at[stage.name]
         frame = ' stroke="#d55e00" stroke-width="4"' if stage.name == state.chosen else ""
         size = f"{stage.parameters / 1e6:.1f} M learned" if stage.parameters else "nothing learned"
-        lines = ((stage.name, 19, 13, 700), (stage.shape, 36, 10.5, 400), (size, 51, 10.5, 400))
+        shape = stage.shape if stage.tensor.ndim < 3 else " × ".join(map(str, stage.tensor.shape))
+        lines = ((stage.name, 19, 13, 700), (shape, 36, 10.5, 400), (size, 51, 10.5, 400))
         text = "".join(
             f'<text x="{x + BOX[0] / 2}" y="{y + dy}" text-anchor="middle" font-size="{s}" font-weight="{w}" '
             f'fill="#fff">{escape(line)}</text>' for line, dy, s, w in lines
@@ -227,10 +228,10 @@ def _similar_cells(figure, state: AnatomyState) -> None:
     stage = state.stage
     cells, words = cells_of(stage), stage.tensor[len(stage.tensor) - len(stage.words) :].numpy()
     maps = similarity(words, cells.reshape(-1, cells.shape[-1])).reshape(len(words), *stage.grid)
-    inner = list(range(1, len(words) - 1))[:6] or [0]
+    inner, top = list(range(1, len(words) - 1))[:6] or [0], float(np.abs(maps).max())
     _panel(figure, 1 + len(inner), 1, pixels_of(state), "picture")
     for k, i in enumerate(inner, 2):
-        _panel(figure, 1 + len(inner), k, maps[i], stage.words[i], cmap="RdBu_r", vmin=-1, vmax=1)
+        _panel(figure, 1 + len(inner), k, maps[i], stage.words[i], cmap="RdBu_r", vmin=-top, vmax=top)
 
 
 def _looks(figure, state: AnatomyState) -> None:

@@ -33,6 +33,11 @@ def claims(sentence):
     numbers = {unit: int(v) for v, unit in re.findall(r"(\d+) ?(%|ml|mm|beats)", text)}
     present = not re.search(DENIALS, text) or bool(re.search(r"was not (present|seen) on the prior", text))
     severity = next((s for s, p in SEVERITIES.items() if re.search(p, text)), "")
+    if re.search(r"^(measure|dimensions|figures)", text):
+        volumes = re.findall(r"(ventricle|diastolic volume|atri\w+|atrial volume)(?: holds)? (\d+) ml", text)
+        assert len(volumes) == 2, text
+        named = [("atrium" if what[0] == "a" else "ventricle", True, "", {"ml": int(ml)}) for what, ml in volumes]
+        return [("rate", True, "", {k: v for k, v in numbers.items() if k != "ml"}), *named]
     if re.search(r"^heart rate", text):
         return [("rate", True, "", numbers)]
     if re.search(r"echocardiogra|cardiac ultrasound|cardiac abnormality|abnormal in the heart", text):
@@ -48,13 +53,13 @@ def claims(sentence):
 def disagreement(claim, scene):
     """Why the claim is wrong about the scene; empty if it is right."""
     kind, present, severity, numbers = claim
-    finding = scene.find(kind) if kind != "rate" else None
-    ml = scene.atrium_ml if kind == "dilated left atrium" else scene.ventricle_ml
+    finding = scene.find(kind) if kind not in ("rate", "ventricle", "atrium") else None
+    ml = scene.atrium_ml if kind in ("dilated left atrium", "atrium") else scene.ventricle_ml
     right = {"%": scene.ejection_fraction_percent, "mm": scene.wall_mm, "beats": scene.heart_rate_bpm, "ml": ml}
     for unit, value in numbers.items():
         if abs(value - right[unit]) > 0.51:
             return f"{unit} {right[unit]}"
-    if kind == "rate":
+    if kind in ("rate", "ventricle", "atrium"):
         return ""
     if present != (finding is not None):
         return f"there is {finding}"

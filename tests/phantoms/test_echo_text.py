@@ -24,7 +24,7 @@ def test_reports_say_what_is_there_and_nothing_else(wording):
                 assert read, f"not understood: {sentence}"
                 for claim in read:
                     assert not disagreement(claim, scene), f"{sentence!r} says {claim}: {disagreement(claim, scene)}"
-                stated |= {c[0] for c in read if c[1] and c[0] != "rate"}
+                stated |= {c[0] for c in read if c[1] and c[0] not in ("rate", "ventricle", "atrium")}
             assert stated == wanted, report
 
 
