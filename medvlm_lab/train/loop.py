@@ -44,6 +44,10 @@ class Loop:
 
     Matrices inside the network are trained by Muon (Jordan et al. 2024), which on these small transformers needs under
     half of AdamW's steps; embeddings, norms and biases by AdamW.
+
+    Optional in a recipe: `accumulate`, batches whose gradients make one step; `stop`, a table with the validation
+    `score` to watch, whether `lower` is better, and after how many validations without a better one (`patience`)
+    training ends early.
     """
 
     def __init__(self, task: Task, recipe: dict, out: Path, device: torch.device | str = "cpu"):
@@ -53,8 +57,10 @@ class Loop:
         self.average = {n: p.detach().clone() for n, p in self.learning}
         self.optimizers = optimizers(self.model, recipe)
         self.rates = [group["lr"] for o in self.optimizers for group in o.param_groups]
-        self.epoch = self.step = 0
-        self.steps = recipe["epochs"] * len(task.batches(0))
+        self.epoch = self.step = self.waited = 0
+        self.best = math.inf
+        self.together = recipe.get("accumulate", 1)
+        self.steps = recipe["epochs"] * -(-len(task.batches(0)) // self.together)
 
     def factor(self) -> float:
         """Share of the full learning rate now: linear warm-up, then half a cosine down to zero."""
@@ -68,34 +74,50 @@ class Loop:
         started, seed, epochs = time.perf_counter(), self.recipe["seed"], self.recipe["epochs"]
         keep_freed_memory()
         with tqdm(total=self.steps, initial=self.step, desc="training", unit="step") as bar:
-            while self.epoch < epochs:
+            while self.epoch < epochs and not self.settled():
                 rng, losses = np.random.default_rng((seed, self.epoch, 1)), []
                 torch.manual_seed(1000 * seed + self.epoch)
                 self.model.train()
-                for batch in self.task.batches(self.epoch):
-                    losses.append(self.update(batch, rng))
+                batches = self.task.batches(self.epoch)
+                for i in range(0, len(batches), self.together):
+                    losses.append(self.update(batches[i : i + self.together], rng))
                     bar.set_postfix(loss=f"{np.mean(losses):.3f}", refresh=False)
                     bar.update()
                 self.epoch += 1
                 record = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(losses)), "rate": self.factor()}
                 if self.epoch % self.recipe["validation_every"] == 0 or self.epoch == epochs:
                     record |= self.task.validate(self.averaged())
+                    self.watch(record)
                 self.log(record)
                 self.save()
                 if minutes and time.perf_counter() - started > 60 * minutes:
                     break
 
-    def update(self, batch: Any, rng: np.random.Generator) -> float:
-        """One step; returns its loss."""
+    def watch(self, scores: dict) -> None:
+        """Counts validations since the best one."""
+        if stop := self.recipe.get("stop"):
+            score = scores[stop["score"]] * (1 if stop["lower"] else -1)
+            self.waited = 0 if score < self.best else self.waited + 1
+            self.best = min(self.best, score)
+
+    def settled(self) -> bool:
+        """Whether validation has not become better for as long as the recipe is patient."""
+        return self.waited >= self.recipe.get("stop", {}).get("patience", math.inf)
+
+    def update(self, batches: Sequence[Any], rng: np.random.Generator) -> float:
+        """One step on the mean of the batches' losses; returns it."""
         factor = self.factor()
         groups = [group for o in self.optimizers for group in o.param_groups]
         for group, rate in zip(groups, self.rates, strict=True):
             group["lr"] = rate * factor
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe["bf16"]):
-            loss = self.task.loss(batch, rng)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        total = 0.0
+        for batch in batches:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe["bf16"]):
+                loss = self.task.loss(batch, rng) / len(batches)
+            loss.backward()
+            total += loss.item()
         torch.nn.utils.clip_grad_norm_([p for _, p in self.learning], 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -104,7 +126,7 @@ class Loop:
             for name, value in self.learning:
                 self.average[name].lerp_(value, 1 - decay)
         self.step += 1
-        return loss.item()
+        return total
 
     def averaged(self) -> nn.Module:
         """A copy of the model with the averaged weights."""
@@ -126,7 +148,8 @@ class Loop:
         for name, p in self.learning:
             for optimizer in self.optimizers:
                 state |= {f"optimizer.{name}.{k}": v for k, v in optimizer.state.get(p, {}).items()}
-        state["counters"] = torch.tensor([self.epoch, self.step])
+        state["counters"] = torch.tensor([self.epoch, self.step, self.waited])
+        state["best"] = torch.tensor(self.best, dtype=torch.float64)
         part = self.out / "checkpoint.part"
         save_file({k: v.contiguous() for k, v in state.items()}, part)
         part.replace(self.out / CHECKPOINT)
@@ -145,7 +168,8 @@ class Loop:
         for name, p in self.learning:
             prefix = f"optimizer.{name}."
             owner[id(p)].state[p] = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-        self.epoch, self.step = state["counters"].tolist()
+        self.epoch, self.step, self.waited = state["counters"].tolist()
+        self.best = float(state["best"])
         return True
 
 

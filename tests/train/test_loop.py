@@ -1,0 +1,103 @@
+"""The loop with a task of its own: accumulated steps, early stop, and a run killed at any moment."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from medvlm_lab.train.loop import CHECKPOINT, Loop
+
+RECIPE = {
+    "seed": 0, "bf16": False, "epochs": 6, "learning_rate": 1e-2, "matrix_learning_rate": 1e-2, "warmup_steps": 2,
+    "ema_decay": 0.9, "weight_decay": 0.0, "validation_every": 1,
+}  # fmt: skip
+
+
+class Line:
+    """Learns a linear map; `score` is what validation says, one value an epoch."""
+
+    def __init__(self, size=8, scores=(), pause=0.0):
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 1))
+        self.x = torch.randn(64, 4, generator=torch.Generator().manual_seed(1))
+        self.size, self.scores, self.pause, self.asked = size, list(scores), pause, 0
+
+    def batches(self, epoch):
+        rows = np.random.default_rng(epoch).permutation(64)
+        return [rows[i : i + self.size] for i in range(0, 64, self.size)]
+
+    def loss(self, rows, rng):
+        time.sleep(self.pause)
+        x = self.x[torch.from_numpy(rows)]
+        return (self.model(x) - x.sum(1, keepdim=True)).square().mean()
+
+    def validate(self, model):
+        self.asked += 1
+        return {"score": self.scores[self.asked - 1] if self.scores else 0.0}
+
+
+def test_accumulated_batches_make_the_same_step_as_a_large_one(tmp_path):
+    large = Loop(Line(32), RECIPE, tmp_path)
+    small = Loop(Line(8), RECIPE | {"accumulate": 4}, tmp_path)
+    assert large.steps == small.steps == 12
+    rng = np.random.default_rng(0)
+    for epoch in range(3):
+        for loop in (large, small):
+            batches = loop.task.batches(epoch)
+            losses = [loop.update(batches[i : i + loop.together], rng) for i in range(0, len(batches), loop.together)]
+        for a, b in zip(large.model.parameters(), small.model.parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    assert len(losses) == 2
+
+
+@pytest.mark.parametrize(("lower", "scores"), [(True, [5, 4, 4.5, 4.2, 1, 1]), (False, [1, 2, 1, 1.5, 9, 9])])
+def test_training_ends_when_validation_no_longer_gets_better(tmp_path, lower, scores):
+    recipe = RECIPE | {"stop": {"score": "score", "lower": lower, "patience": 2}}
+    loop = Loop(Line(scores=scores), recipe, tmp_path)
+    loop.run(minutes=1e-9)
+    again = Loop(Line(scores=scores[1:]), recipe, tmp_path)  # stopped and resumed: it still knows what was best
+    assert again.resume()
+    again.run()
+    assert again.epoch == 4 and again.settled()
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
+
+
+CODE = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_loop import RECIPE, Line, Loop
+loop = Loop(Line(pause=0.02), RECIPE, Path({out!r}))
+loop.resume()
+loop.run()
+"""
+
+
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
+    whole = Loop(Line(), RECIPE, tmp_path)
+    whole.run()
+    out = tmp_path / "killed"
+    out.mkdir()
+    code = CODE.format(tests=str(Path(__file__).parent), out=str(out))
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not (out / CHECKPOINT).exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    again = Loop(Line(), RECIPE, out)
+    assert again.resume() and 1 <= again.epoch < RECIPE["epochs"]
+    again.run()
+    for (name, a), (_, b) in zip(whole.learning, again.learning, strict=True):
+        assert torch.equal(a, b), name
+    epochs = [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()]
+    assert sorted(set(epochs)) == list(range(1, RECIPE["epochs"] + 1))
