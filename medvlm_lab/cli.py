@@ -134,19 +134,19 @@ def train(
 
 @app.command()
 def evaluate(
-    task: Annotated[str, typer.Argument(help="vqa")],
+    task: Annotated[str, typer.Argument(help="vqa, zero-shot, retrieval or regression.")],
     model: Annotated[str, typer.Option(help="A model's name.")],
     data: Annotated[str, typer.Option(help="A data set's name, or a folder in its layout.")],
     split: str = "test",
     questions: Annotated[Path | None, typer.Option(help="The questions' file, if not in the usual place.")] = None,
     images: Annotated[Path | None, typer.Option(help="The images' folder, if not in the usual place.")] = None,
-    n: Annotated[int | None, typer.Option(min=1, help="Only this many questions, drawn at random.")] = None,
+    n: Annotated[int | None, typer.Option(min=1, help="Only this many questions or studies, drawn at random.")] = None,
     seed: int = 0,
     checkpoint: Checkpoint = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Score a model on a data set: percent, with 95 % bootstrap intervals."""
+    """Score a model on a data set, with 95 % bootstrap intervals."""
     from medvlm_lab.datasets import dataset
     from medvlm_lab.doctor import versions
     from medvlm_lab.models import load
