@@ -119,11 +119,12 @@ def fetch_repository(repository: str, entry: Published) -> Path:
 def describe(name: str) -> dict[str, Any]:
     """What a table row says of a published checkpoint, and whether it is on this machine."""
     entry = PUBLISHED[name]
+    folder = files.cached(entry.repository)
     return {
         "repository": entry.repository,
         "size_gb": entry.size_gb,
         "licence": entry.licence,
         "gated": entry.gated,
         "source": entry.source,
-        "present": files.cached(entry.repository) is not None,
+        "present": folder is not None and any(folder.glob("*.safetensors")),
     }

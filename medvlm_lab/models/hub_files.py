@@ -15,25 +15,27 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 def cached(repository: str) -> Path | None:
-    """The folder of `repository` in the hub's local cache; None where it is not."""
+    """The folder of `repository`, or of `repository@revision`, in the hub's local cache; None where it is not."""
     from huggingface_hub import snapshot_download
 
+    repository, _, revision = repository.partition("@")
     try:
-        return Path(snapshot_download(repository, local_files_only=True))
+        return Path(snapshot_download(repository, revision=revision or None, local_files_only=True))
     except (OSError, ValueError):  # LocalEntryNotFoundError is the first, a malformed name the second
         return None
 
 
 def download(repository: str, patterns: tuple[str, ...] = PATTERNS) -> Path:
-    """Fetches `repository` into the hub's local cache: settings, tokenizer and safetensors only.
+    """Fetches `repository`, or `repository@revision`, into the hub's cache: settings, tokenizer, safetensors only.
 
     Raises:
         DownloadError: the hub cannot be reached, or refuses.
     """
     from huggingface_hub import snapshot_download
 
+    repository, _, revision = repository.partition("@")
     try:
-        return Path(snapshot_download(repository, allow_patterns=list(patterns)))
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(patterns)))
     except (OSError, ValueError) as error:
         said = str(error).strip() or type(error).__name__
         raise DownloadError(
@@ -85,8 +87,9 @@ def examine(folder: Path, sums: dict[str, str] | None = None) -> list[Path]:
     files = sorted(folder.glob("*.safetensors"))
     if not files and (pickles := sorted(file for pattern in PICKLES for file in folder.glob(pattern))):
         raise CheckpointError(
-            f"{pickles[0]} is a pickle, which can run code when it is read; convert it to model.safetensors "
-            "(https://huggingface.co/spaces/safetensors/convert) and name the folder that holds it."
+            f"{pickles[0]} is a pickle, which can run code when it is read; convert it to safetensors "
+            "(https://huggingface.co/spaces/safetensors/convert) and name the folder, or the revision as "
+            "'hf-hub:owner/name@refs/pr/1'."
         )
     if not files:
         raise MissingDataError(f"No weights in {folder}: *.safetensors is missing; fetch the checkpoint again.")

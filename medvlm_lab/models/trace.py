@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from medvlm_lab.models.view import View
 
@@ -36,7 +37,7 @@ class Trace:
     view: View
     attentions: tuple[Float[Tensor, "1 heads rows columns"], ...] = ()
     tokens: Int[Tensor, " cells"] | None = None
-    reads: slice = slice(None)
+    reads: slice = field(default_factory=lambda: slice(None))
     embedding: Float[Tensor, " d"] | None = None
     text_embedding: Float[Tensor, " d"] | None = None
     answer: str = ""
@@ -53,6 +54,42 @@ class Trace:
     def to_image(self, values: Float[Tensor, "h w"], mode: str = "bilinear") -> Float[np.ndarray, "height width"]:
         """A map over the grid in the image's own pixels; see `View.to_image`."""
         return self.view.to_image(values, mode)
+
+
+@dataclass(frozen=True, eq=False)
+class Tower:
+    """Where a network is looked into.
+
+    Attributes:
+        layer: whose input is the map, or whose output if `leaving`. grid: rows and columns of that map.
+        attended: the module whose attentions are kept, those whose name holds `only`.
+        reads, tokens: as in `Trace`; the last columns by default.
+    """
+
+    layer: nn.Module
+    grid: tuple[int, int]
+    attended: nn.Module
+    only: str = ""
+    reads: slice = field(default_factory=lambda: slice(None))
+    tokens: Int[Tensor, " cells"] | None = None
+    leaving: bool = False
+
+    @contextmanager
+    def record(self) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+        """Maps and attentions of what is computed inside."""
+        with (
+            torch.enable_grad(),
+            record_map(self.layer, self.grid, self.leaving) as maps,
+            record_attention(self.attended, self.only) as attentions,
+        ):
+            yield maps, attentions
+
+    def places(self, attentions: list[Tensor]) -> Int[Tensor, " cells"] | None:
+        """Column of each cell in the attentions."""
+        if not attentions or self.tokens is not None:
+            return self.tokens
+        columns = attentions[0].shape[-1]
+        return torch.arange(columns - self.grid[0] * self.grid[1], columns)
 
 
 @contextmanager
@@ -90,31 +127,42 @@ def record_attention(tower: nn.Module, only: str = "") -> Iterator[list[Tensor]]
     found: list[Tensor] = []
     undo = []
 
-    def keep(weights: Tensor) -> None:
-        if isinstance(weights, Tensor) and weights.ndim == 4 and not any(weights is seen for seen in found):
+    def keep(weights: Tensor | None) -> None:
+        if weights is not None and weights.ndim == 4 and not any(weights is seen for seen in found):
             found.append(weights)
 
-    def ask(module, args, kwargs):  # torch computes weights only if asked
-        return args, kwargs | {"need_weights": True, "average_attn_weights": False}
+    def rewrite(module: nn.MultiheadAttention, args, output):
+        mixed, weights = written_out(module, *args[:3])
+        keep(weights)
+        return mixed, None
 
     for name, module in tower.named_modules():
         if not type(module).__name__.endswith("Attention") or only not in name:
             continue
-        if hasattr(module, "fused_attn"):  # timm
+        if isinstance(module, nn.MultiheadAttention):
+            undo.append(module.register_forward_hook(rewrite).remove)
+        elif hasattr(module, "fused_attn"):  # timm: with `fused_attn` off, the weights pass a module of their own
             undo.append(lambda m=module, fused=module.fused_attn: setattr(m, "fused_attn", fused))
             module.fused_attn = False
-            undo.append(module.attn_drop.register_forward_hook(lambda m, a, output: keep(output)).remove)
-            continue
-        if isinstance(module, nn.MultiheadAttention):
-            undo.append(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
-        undo.append(
-            module.register_forward_hook(lambda m, a, out: keep(out[1]) if isinstance(out, tuple) else None).remove
-        )
+            undo.append(module.attn_drop.register_forward_hook(lambda m, a, weights: keep(weights)).remove)
+        else:  # transformers: (output, weights), which an outer module may pass on
+            see = lambda m, a, output: keep(output[1]) if isinstance(output, tuple) else None  # noqa: E731
+            undo.append(module.register_forward_hook(see).remove)
     try:
         yield found
     finally:
         for each in undo:
             each()
+
+
+def written_out(
+    module: nn.MultiheadAttention, query: Float[Tensor, "n q d"], key: Float[Tensor, "n k d"], value: Float[Tensor, "n k d"]
+) -> tuple[Float[Tensor, "n q d"], Float[Tensor, "n heads q k"]]:
+    """torch's attention with weights through which its output was computed; those that it returns have no gradient."""
+    parts = zip((query, key, value), module.in_proj_weight.chunk(3), module.in_proj_bias.chunk(3), strict=True)
+    q, k, v = (F.linear(x, w, b).unflatten(-1, (module.num_heads, -1)).transpose(1, 2) for x, w, b in parts)
+    weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)  # (n, heads, q, k)
+    return module.out_proj((weights @ v).transpose(1, 2).flatten(2)), weights
 
 
 @contextmanager

@@ -32,10 +32,10 @@ class View:
     def through(cls, size: tuple[int, int], resized: Size, seen: Size, offset: Size | None = None, frame: int = 0):
         """An image of `size` that was resized to `resized`, of which a window of `seen` starts at `offset`.
 
-        The window is central by default, so that a negative offset is padding.
+        The window is central by default; a negative offset is padding.
         """
         scale = [a / b for a, b in zip(size, resized, strict=True)]
-        offset = offset or tuple((r - s) // 2 for r, s in zip(resized, seen, strict=True))
+        offset = offset or [int((r - s) / 2) for r, s in zip(resized, seen, strict=True)]
         start = [o * s for o, s in zip(offset, scale, strict=True)]
         end = [(o + n) * s for o, n, s in zip(offset, seen, scale, strict=True)]
         return cls(size, (*start, *end), frame)
@@ -66,13 +66,12 @@ def fitted(size: tuple[int, int], square: int) -> View:
     """The view of `preprocess.to_square`: the whole image, black around it."""
     scale = square / max(size)
     resized = [max(1, round(n * scale)) for n in size]
-    return View.through(size, resized, (square, square), [-((square - n) // 2) for n in resized])
+    return View.through(size, resized, (square, square))
 
 
-def shortest_edge(size: tuple[int, int], edge: int, crop: tuple[int, int]) -> View:
-    """The shorter side resized to `edge`, then a central crop."""
-    short = min(size)
-    return View.through(size, [edge if n == short else int(edge * n / short) for n in size], crop)
+def by_shorter_side(size: tuple[int, int], edge: int) -> list[int]:
+    """Height and width after the shorter one was resized to `edge`, as torchvision rounds them."""
+    return [edge if n == min(size) else int(edge * n / min(size)) for n in size]
 
 
 def processor_view(processor, size: tuple[int, int]) -> View:
@@ -86,7 +85,7 @@ def processor_view(processor, size: tuple[int, int]) -> View:
     if "shortest_edge" in wanted:
         edge = wanted["shortest_edge"]
         crop = _as_dict(processor.crop_size)
-        return shortest_edge(size, edge, (crop["height"], crop["width"]))
+        return View.through(size, by_shorter_side(size, edge), (crop["height"], crop["width"]))
     seen = (wanted["height"], wanted["width"])
     if getattr(processor, "do_center_crop", False):
         crop = _as_dict(processor.crop_size)
