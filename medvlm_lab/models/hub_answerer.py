@@ -118,13 +118,16 @@ class PublishedAnswerer:
             answer=tokenizer.decode(ids, skip_special_tokens=True).strip(),
         )  # fmt: skip
 
-    def _inputs(self, images: list[MedicalImage], question: str, frame: int | None = None) -> Inputs:
-        """A prompt on the device, known to fit the context."""
+    def _inputs(
+        self, images: list[MedicalImage], question: str, frame: int | None = None, longest: int | None = None
+    ) -> Inputs:
+        """A prompt on the device, known to fit the context together with an answer of `longest` tokens."""
         pictures = [image.pil(image.frames // 2 if frame is None else frame) for image in images]
         inputs = self._encode(pictures, checked(question))
         context = getattr(self.module.config.get_text_config(), "max_position_embeddings", math.inf)
         tokens = inputs["input_ids"].shape[1]
-        room = 0 if self.module.config.model_type == "blip" else self.max_new_tokens  # BLIP's answer has its own
+        own = self.module.config.model_type == "blip"  # its answer has a context of its own
+        room = 0 if own else longest or self.max_new_tokens
         if tokens + room > context:
             raise QuestionError(
                 f"{len(images)} image(s) and the question take {tokens:,} tokens, and the answer up to {room:,} more, but "
@@ -136,6 +139,8 @@ class PublishedAnswerer:
     @torch.inference_mode()
     def _generate(self, prompts: list[Inputs], **options) -> list[tuple[Int[Tensor, " t"], Float[Tensor, " t"]]]:
         """Greedy answers: ids up to the end, and the log-probability of each."""
+        options = {"max_new_tokens": self.max_new_tokens} | options
+        options |= {"do_sample": False, "num_beams": 1, "output_logits": True, "return_dict_in_generate": True}
         found: list = [None] * len(prompts)
         groups: dict[tuple, list[int]] = {}
         for i, prompt in enumerate(prompts):
@@ -144,10 +149,7 @@ class PublishedAnswerer:
             for part in (group[i : i + self.batch] for i in range(0, len(group), self.batch)):
                 stacked = {key: torch.cat([prompts[i][key] for i in part]) for key in prompts[part[0]]}
                 with memory_hint(self):
-                    out = self.module.generate(
-                        **stacked, max_new_tokens=self.max_new_tokens, do_sample=False, num_beams=1,
-                        output_logits=True, return_dict_in_generate=True, **options,
-                    )  # fmt: skip
+                    out = self.module.generate(**stacked, **options)
                 logs = torch.stack(out.logits, 1).float().log_softmax(-1)  # (n, t, v)
                 ids = out.sequences[:, -logs.shape[1] :]  # the prompt comes back only from some families
                 for i, row, log in zip(part, ids.cpu(), logs.gather(2, ids[..., None])[..., 0].cpu(), strict=True):

@@ -24,11 +24,8 @@ class ReportMixin:
         """Findings and impression of the middle frame; all is findings where the model writes no headings."""
         started = time.perf_counter()
         request = f"{REQUEST} Indication: {indication.strip()}" if indication and indication.strip() else REQUEST
-        before, self.max_new_tokens = self.max_new_tokens, LONGEST
-        try:
-            ids, logs = self._generate([self._inputs([image], request)])[0]
-        finally:
-            self.max_new_tokens = before
+        inputs = self._inputs([image], request, longest=LONGEST)
+        ids, logs = self._generate([inputs], max_new_tokens=LONGEST)[0]
         text, sentences = _sentences(self.processor.tokenizer, ids, logs)
         parts = _sections(text)
         return Report(parts["findings"], parts["impression"], sentences, time.perf_counter() - started)

@@ -166,13 +166,19 @@ def written_out(
 
 
 @contextmanager
-def eager_attention(model) -> Iterator[None]:
-    """transformers' attention written out, so that its weights exist; as it was afterwards."""
-    config = model.config
-    before = {"": config._attn_implementation}
-    before |= {key: getattr(config, key)._attn_implementation for key in config.sub_configs if getattr(config, key)}
-    model.set_attn_implementation("eager")
+def eager_attention(model: nn.Module) -> Iterator[None]:
+    """transformers' attention written out, so that its weights exist; as it was afterwards.
+
+    `set_attn_implementation` cannot restore a model whose parts it does not know (IDEFICS), so the settings that it
+    changes are changed here.
+    """
+    name = "_attn_implementation_internal"
+    found = (getattr(module, "config", None) for module in model.modules())
+    before = [(config, getattr(config, name)) for config in {id(c): c for c in found if hasattr(c, name)}.values()]
+    for config, _ in before:
+        setattr(config, name, "eager")
     try:
         yield
     finally:
-        model.set_attn_implementation(before)
+        for config, implementation in before:
+            setattr(config, name, implementation)
