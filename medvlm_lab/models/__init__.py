@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medvlm_lab.errors import MissingDataError, UnknownNameError
+from medvlm_lab.errors import CheckpointError, MissingDataError, UnknownNameError
 from medvlm_lab.models import hub
 from medvlm_lab.models.hub_table import PUBLISHED
 
@@ -22,13 +22,13 @@ CATALOGUE = {
         "medvlm_lab.models.echo_clip",
         "EchoCLIP",
         "Echocardiograms and reports in one space (Christensen et al. 2024), trained on simulated patients",
-        ("ImageTextEncoder",),
+        ("ImageTextEncoder", "Explainable"),
     ),
     "chexzero": (
         "medvlm_lab.models.chexzero",
         "CheXzero",
         "Zero-shot classification of chest X-rays (Tiu et al. 2022), trained on simulated patients",
-        ("ImageTextEncoder",),
+        ("ImageTextEncoder", "Explainable"),
     ),
 }
 
@@ -70,6 +70,8 @@ def load(
     if name not in CATALOGUE and name not in PUBLISHED:
         raise UnknownNameError("model", name, names())
     if name in PUBLISHED and (name not in CATALOGUE or is_published(checkpoint)):
+        if untrained:
+            raise CheckpointError(f"{name} is published trained; untrained=True is for the teaching models.")
         return hub.load(name, checkpoint, choose(device), download=download, dtype=dtype, sha256=sha256)
     folder = Path(checkpoint) if checkpoint else WEIGHTS / name
     if not folder.is_dir():

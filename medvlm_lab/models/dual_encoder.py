@@ -1,8 +1,8 @@
 """Two towers, one space: a ConvNeXt for images and videos, a causal transformer for texts (CLIP; EchoCLIP; CheXzero).
 
-    image (n, frames, s, s) → ConvNeXt → mean over frames → (n, d)  ┐
-                                                                    ├ cosine: how well they belong together
-    text  (n, t)            → transformer → at its last token (n, d) ┘
+image (n, frames, s, s) → ConvNeXt → mean over frames → (n, d)  ┐
+                                                                ├ cosine: how well they belong together
+text  (n, t)            → transformer → at its last token (n, d) ┘
 """
 
 from __future__ import annotations
@@ -194,6 +194,4 @@ class ImageTextModel:
         features = tower.features(((pixels - MEAN) / STD)[None])  # (1, c, h, w)
         embedding = tower.embed(features)[0]  # (d,)
         view = replace(fitted((image.height, image.width), self.module.config.image_size), frame=frame)
-        return Trace(
-            text, embedding @ towards, features, view, embedding=embedding, text_embedding=towards
-        )
+        return Trace(text, embedding @ towards, features, view, embedding=embedding, text_embedding=towards)

@@ -15,8 +15,10 @@ from typing import Any
 
 from medvlm_lab.errors import CheckpointError, MissingDataError, UnknownNameError
 from medvlm_lab.models import hub_files as files
+from medvlm_lab.models import hub_memory as memory
 from medvlm_lab.models.hub_table import PUBLISHED, Published
 
+DTYPES = ("float32", "bfloat16", "float16")
 # kind → (module, class)
 WRAPPERS = {
     "open_clip": ("hub_open_clip", "OpenCLIPEncoder"),
@@ -54,17 +56,22 @@ def load(
     Raises:
         MissingDataError: not on this machine; the message says size, licence and how to fetch it.
         CheckpointError: damaged, a pickle, or of another architecture.
-        DownloadError: it could not be fetched.
+        DownloadError: it could not be fetched. OutOfMemoryError: it does not fit the device.
     """
+    if dtype not in (None, *DTYPES):
+        raise UnknownNameError("dtype", dtype, DTYPES)
     entry = PUBLISHED[name]
     folder = locate(name, entry, checkpoint, download)
     found = files.kind(folder)
     if found not in entry.kinds:
         raise CheckpointError(f"{folder} holds a {found!r} model, but {name!r} is {' or '.join(entry.kinds)}.")
-    files.examine(folder, sha256)
+    weights = files.examine(folder, sha256)
+    dtype = dtype or ("float32" if device.type == "cpu" else "auto")
+    memory.check_room(name, device, files.weigh(weights, dtype))
     module, cls = NAMED.get((name, found)) or WRAPPERS[found]
     wrapper = getattr(import_module(f"medvlm_lab.models.{module}"), cls)
-    return wrapper.load(folder, name, device, dtype or ("float32" if device.type == "cpu" else "auto"))
+    with memory.memory_hint(name, device):
+        return wrapper.load(folder, name, device, dtype)
 
 
 def locate(name: str, entry: Published, checkpoint: str | Path | None, download: bool) -> Path:

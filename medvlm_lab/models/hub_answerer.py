@@ -69,7 +69,7 @@ class PublishedAnswerer:
         return self._answer(ids, logs, time.perf_counter() - started)
 
     def answer_batch(self, images: list[MedicalImage], questions: list[str]) -> list[Answer]:
-        """One answer per pair. Prompts of equal length run together, so that nothing is padded and no answer changes."""
+        """One answer per pair. Prompts of equal length run together: nothing is padded, so no answer changes."""
         started = time.perf_counter()
         if len(images) != len(questions):
             raise QuestionError(f"{len(images)} images but {len(questions)} questions; give one question per image.")
@@ -109,7 +109,11 @@ class PublishedAnswerer:
         ids = ids.to(self.device)
         tower = self._tower(inputs, ids)
         inputs = inputs | {"pixel_values": inputs["pixel_values"].clone().requires_grad_()}
-        with memory_hint(self), eager_attention(self.module), tower.record() as (maps, attentions):
+        with (
+            memory_hint(self.name, self.device, self.batch),
+            eager_attention(self.module),
+            tower.record() as (maps, attentions),
+        ):
             logs = self._logits(inputs, ids).float().log_softmax(-1)  # (t, v)
         return Trace(
             text, logs.gather(1, ids[:, None]).sum(), maps[0],
@@ -130,8 +134,8 @@ class PublishedAnswerer:
         room = 0 if own else longest or self.max_new_tokens
         if tokens + room > context:
             raise QuestionError(
-                f"{len(images)} image(s) and the question take {tokens:,} tokens, and the answer up to {room:,} more, but "
-                f"{self.name} holds {context:,}; give fewer images, a shorter question or a lower max_new_tokens."
+                f"{len(images)} image(s) and the question take {tokens:,} tokens, and the answer up to {room:,} more, "
+                f"but {self.name} holds {context:,}; give fewer images, a shorter question or a lower max_new_tokens."
             )
         dtype = self.module.dtype
         return {k: v.to(self.device, dtype if v.is_floating_point() else None) for k, v in inputs.items()}
@@ -148,7 +152,7 @@ class PublishedAnswerer:
         for group in groups.values():
             for part in (group[i : i + self.batch] for i in range(0, len(group), self.batch)):
                 stacked = {key: torch.cat([prompts[i][key] for i in part]) for key in prompts[part[0]]}
-                with memory_hint(self):
+                with memory_hint(self.name, self.device, self.batch):
                     out = self.module.generate(**stacked, **options)
                 logs = torch.stack(out.logits, 1).float().log_softmax(-1)  # (n, t, v)
                 ids = out.sequences[:, -logs.shape[1] :]  # the prompt comes back only from some families

@@ -66,7 +66,7 @@ class PublishedEncoder:
         return self._in_batches(list(texts), self._embed_texts)
 
     def _in_batches(self, items: list, encode) -> Float[Tensor, "n d"]:
-        with memory_hint(self):
+        with memory_hint(self.name, self.device, self.batch):
             parts = [items[i : i + self.batch] for i in range(0, len(items), self.batch)]
             rows = [F.normalize(encode(part).float(), dim=-1).cpu() for part in parts]
         return torch.cat(rows) if rows else torch.empty(0, 0)
@@ -81,7 +81,7 @@ class PublishedEncoder:
         towards = self.encode_texts([text])[0].clone().to(self.device)  # (d,), no longer an inference tensor
         pixels = self._pixels([image.pil(frame)]).to(self.device).requires_grad_()
         tower = self._tower(pixels)
-        with memory_hint(self), self._written_out(), tower.record() as (maps, attentions):
+        with memory_hint(self.name, self.device, self.batch), self._written_out(), tower.record() as (maps, attentions):
             embedding = self._embed_pixels(pixels)[0].float()
         return Trace(
             text, embedding @ towards, maps[0], replace(self._view((image.height, image.width)), frame=frame),
@@ -121,7 +121,12 @@ class TransformersEncoder(PublishedEncoder):
         # SigLIP was trained on padded texts and has no mask
         padding = "max_length" if self.module.config.model_type == "siglip" else True
         ids = self.processor.tokenizer(
-            texts, padding=padding, truncation=True, max_length=context, return_tensors="pt", return_token_type_ids=False
+            texts,
+            padding=padding,
+            truncation=True,
+            max_length=context,
+            return_tensors="pt",
+            return_token_type_ids=False,
         )
         return self.module.get_text_features(**ids.to(self.device)).pooler_output
 

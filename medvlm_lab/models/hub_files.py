@@ -1,9 +1,10 @@
-"""A published checkpoint's files: found on disk or in the hub's local cache, and examined before a library reads them."""
+"""A published checkpoint's files: on disk or in the hub's local cache, examined before a library reads them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 
 from medvlm_lab.errors import CheckpointError, DownloadError, MissingDataError
@@ -65,7 +66,9 @@ def read_json(file: Path) -> dict:
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise MissingDataError(f"No checkpoint in {file.parent}: {file.name} is missing; name another folder.") from error
+        raise MissingDataError(
+            f"No checkpoint in {file.parent}: {file.name} is missing; name another folder."
+        ) from error
     except ValueError as error:
         raise CheckpointError(f"{file} is damaged: {error}; fetch the checkpoint again.") from error
     if not isinstance(settings, dict):
@@ -108,13 +111,28 @@ def examine(folder: Path, sums: dict[str, str] | None = None) -> list[Path]:
     return files
 
 
+def weigh(weights: list[Path], dtype: str) -> int:
+    """Bytes that the tensors of `weights` take in memory as `dtype`, or as stored if it is "auto"."""
+    from safetensors import safe_open
+
+    if dtype == "auto":
+        return sum(file.stat().st_size for file in weights)
+    numbers = 0
+    for file in weights:
+        with safe_open(file, "pt") as tensors:
+            numbers += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())
+    return numbers * (4 if dtype == "float32" else 2)
+
+
 def _sums(file: Path) -> dict[str, str]:
     """Lines of `sha256sum`: checksum, two spaces, name."""
     if not file.is_file():
         return {}
     lines = [line.split(maxsplit=1) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     if any(len(line) != 2 for line in lines):
-        raise CheckpointError(f"{file} is damaged: each line must hold a checksum and a name, as sha256sum writes them.")
+        raise CheckpointError(
+            f"{file} is damaged: each line must hold a checksum and a name, as sha256sum writes them."
+        )
     return {name.strip().lstrip("*"): expected for expected, name in lines}
 
 

@@ -13,13 +13,28 @@ from medvlm_lab.models.hub_report import ReportMixin
 from medvlm_lab.models.trace import Tower
 
 
+TURN = "<end_of_utterance>"
+
+
 class IdeficsAnswerer(ReportMixin, PublishedAnswerer):
     """Attentions are those of the answer's words to the patches, one per gated layer; none through a resampler."""
+
+    @property
+    def _turn(self) -> str:
+        """The token that ends a turn, if the checkpoint was trained on dialogues."""
+        return TURN if TURN in self.processor.tokenizer.get_vocab() else ""
+
+    def _ends(self) -> list[int]:
+        ids = self.processor.tokenizer.get_vocab()
+        return [*super()._ends(), *([ids[TURN]] if TURN in ids else [])]
+
+    def _generate(self, prompts: list[Inputs], **options):
+        return super()._generate(prompts, eos_token_id=self._ends(), **options)
 
     def _encode(self, pictures: list[Image], question: str) -> Inputs:
         if "<image>" in question:
             raise QuestionError("The question holds an <image> token; pass images as images, and the question as text.")
-        prompt = ["User:", *pictures, f"{question}\nAssistant:"]
+        prompt = ["User:", *pictures, f"{question}{self._turn}\nAssistant:"]
         return dict(self.processor(text=[prompt], return_tensors="pt"))
 
     def _logits(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Float[Tensor, "t v"]:

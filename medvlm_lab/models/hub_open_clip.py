@@ -14,6 +14,7 @@ from medvlm_lab.errors import CheckpointError, MissingDataError
 from medvlm_lab.models.echo_clip import EchoTasks
 from medvlm_lab.models.hub_contrastive import PublishedEncoder
 from medvlm_lab.models.hub_files import cached, read_json
+from medvlm_lab.models.hub_memory import ran_out
 from medvlm_lab.models.hub_read import LOCAL, check_vocabulary
 from medvlm_lab.models.trace import Tower
 from medvlm_lab.models.view import View, by_shorter_side
@@ -22,9 +23,9 @@ from medvlm_lab.models.view import View, by_shorter_side
 class OpenCLIPEncoder(PublishedEncoder):
     """A model of open_clip, its transform and its tokenizer."""
 
-    def __init__(self, module, transform, tokenizer, name: str, device: torch.device):
+    def __init__(self, module, transform, tokenizer, dtype: torch.dtype, name: str, device: torch.device):
         super().__init__(module, name, device)
-        self.transform, self.tokenizer = transform, tokenizer
+        self.transform, self.tokenizer, self.dtype = transform, tokenizer, dtype
 
     @classmethod
     def load(cls, folder: Path, name: str, device: torch.device, dtype: str) -> OpenCLIPEncoder:
@@ -44,6 +45,8 @@ class OpenCLIPEncoder(PublishedEncoder):
         try:
             module = open_clip.create_model(where, precision=precision, require_pretrained=True, **options)
         except Exception as error:  # keys or shapes that differ, settings that are impossible
+            if ran_out(error):
+                raise
             said = " ".join(str(error).split())[:400]
             raise CheckpointError(f"The weights in {folder} do not fit its open_clip_config.json: {said}") from error
         own = text.get("hf_tokenizer_name")
@@ -54,14 +57,11 @@ class OpenCLIPEncoder(PublishedEncoder):
         rows = module.vocab_size if hasattr(module, "vocab_size") else module.text.vocab_size
         check_vocabulary(folder, tokenizer.tokenizer if own else range(tokenizer.vocab_size), rows)
         settings = open_clip.transform.PreprocessCfg(**module.visual.preprocess_cfg)
-        return cls(module, open_clip.transform.image_transform_v2(settings, is_train=False), tokenizer, name, device)
+        transform = open_clip.transform.image_transform_v2(settings, is_train=False)
+        return cls(module, transform, tokenizer, open_clip.get_input_dtype(precision) or torch.float32, name, device)
 
     def _pixels(self, pictures: list[Image]) -> Float[Tensor, "n 3 h w"]:
-        return torch.stack([self.transform(picture) for picture in pictures]).to(self._dtype)
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.module.visual.parameters()).dtype
+        return torch.stack([self.transform(picture) for picture in pictures]).to(self.dtype)
 
     def _embed_pixels(self, pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
         return self.module.encode_image(pixels)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medvlm_lab.errors import CheckpointError, MissingDataError
 from medvlm_lab.models.hub_files import kind
+from medvlm_lab.models.hub_memory import ran_out
 
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 # model_type → class; only these are ever built
@@ -30,7 +31,7 @@ def processor_of(folder: Path):
     """
     from transformers import AutoProcessor
 
-    wanted = {"tokenizer": ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json"),
+    wanted = {"tokenizer": ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.txt", "vocab.json"),
               "image processor": ("preprocessor_config.json", "processor_config.json")}  # fmt: skip
     for what, names in wanted.items():
         if not any((folder / name).is_file() for name in names):
@@ -40,7 +41,9 @@ def processor_of(folder: Path):
     except Exception as error:  # a damaged file raises whatever its reader raises
         raise CheckpointError(f"The processor in {folder} cannot be read: {_said(error)}") from error
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise CheckpointError(f"The processor in {folder} is a {type(processor).__name__}: an image or text part is missing.")
+        raise CheckpointError(
+            f"The processor in {folder} is a {type(processor).__name__}: an image or text part is missing."
+        )
     return processor
 
 
@@ -58,6 +61,8 @@ def read_transformers(folder: Path, tokenizer, dtype: str):
             folder, use_safetensors=True, dtype=dtype, output_loading_info=True, **LOCAL
         )
     except Exception as error:  # shapes that differ, settings that are impossible: whatever the library raises
+        if ran_out(error):
+            raise
         raise CheckpointError(f"The weights in {folder} do not make a {cls.__name__}: {_said(error)}") from error
     if missing := sorted(report["missing_keys"]):
         raise CheckpointError(

@@ -22,10 +22,8 @@ class CLIPSegSegmenter:
     """Capabilities `Segmenter` and `Explainable`.
 
     Attributes:
-        module, processor: the library's own. name, device: of `lab.load`. batch: images at once, always one.
+        module, processor: the library's own. name, device: of `lab.load`.
     """
-
-    batch: int = 1
 
     def __init__(self, module: nn.Module, processor, name: str, device: torch.device):
         self.module, self.processor, self.name, self.device = module.eval().to(device), processor, name, device
@@ -42,7 +40,7 @@ class CLIPSegSegmenter:
         Raises QuestionError for an empty phrase.
         """
         frame = image.frames // 2 if frame is None else range(image.frames)[frame]
-        with memory_hint(self), torch.inference_mode():
+        with memory_hint(self.name, self.device), torch.inference_mode():
             logits = self._logits(self._pixels(image, frame), phrase)
             probability = self._view(image, frame).to_image(logits.float().sigmoid())
         return Mask(probability >= threshold, probability, phrase)
@@ -57,7 +55,7 @@ class CLIPSegSegmenter:
         vision, config = self.module.clip.vision_model, self.module.config
         grid = tuple(n // config.vision_config.patch_size for n in pixels.shape[-2:])
         tower = Tower(vision.encoder.layers[max(config.extract_layers)], grid, vision)
-        with memory_hint(self), eager_attention(self.module), tower.record() as (maps, attentions):
+        with memory_hint(self.name, self.device), eager_attention(self.module), tower.record() as (maps, attentions):
             score = self._logits(pixels, text).float().mean()
         read = attentions[: max(config.extract_layers) + 1]  # no deeper layer has a part in the mask
         return Trace(text, score, maps[0], self._view(image, frame), tuple(read), tower.places(read))

@@ -156,7 +156,10 @@ def record_attention(tower: nn.Module, only: str = "") -> Iterator[list[Tensor]]
 
 
 def written_out(
-    module: nn.MultiheadAttention, query: Float[Tensor, "n q d"], key: Float[Tensor, "n k d"], value: Float[Tensor, "n k d"]
+    module: nn.MultiheadAttention,
+    query: Float[Tensor, "n q d"],
+    key: Float[Tensor, "n k d"],
+    value: Float[Tensor, "n k d"],
 ) -> tuple[Float[Tensor, "n q d"], Float[Tensor, "n heads q k"]]:
     """torch's attention with weights through which its output was computed; those that it returns have no gradient."""
     parts = zip((query, key, value), module.in_proj_weight.chunk(3), module.in_proj_bias.chunk(3), strict=True)

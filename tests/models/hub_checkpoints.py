@@ -103,7 +103,9 @@ class _NoTokenizer:
 
 
 def echo_clip(folder):
-    open_clip_model(folder, {"timm_model_name": "test_convnext", "timm_pool": "", "timm_proj": "linear", "image_size": 64})
+    open_clip_model(
+        folder, {"timm_model_name": "test_convnext", "timm_pool": "", "timm_proj": "linear", "image_size": 64}
+    )
 
 
 def open_clip_vit(folder, **preprocess):
@@ -117,8 +119,10 @@ def biomedclip(folder):
     words = tokenizer("[CLS]", "[SEP]", cls_token="[CLS]", sep_token="[SEP]")
     text = hf.BertConfig(**TEXT, vocab_size=len(words), max_position_embeddings=64, pad_token_id=0)
     text.save_pretrained(folder)
-    text_cfg = {"hf_model_name": str(folder), "hf_tokenizer_name": "owner/name", "hf_proj_type": "mlp",
-                "hf_pooler_type": "cls_last_hidden_state_pooler", "context_length": 16, "hf_model_pretrained": False}  # fmt: skip
+    text_cfg = {
+        "hf_model_name": str(folder), "hf_tokenizer_name": "owner/name", "hf_proj_type": "mlp",
+        "hf_pooler_type": "cls_last_hidden_state_pooler", "context_length": 16, "hf_model_pretrained": False,
+    }  # fmt: skip
     vision = {"timm_model_name": "test_vit", "timm_pool": "", "timm_proj": "linear", "image_size": 160}
     open_clip_model(folder, vision, text_cfg, tokens=words)
     file = folder / "open_clip_config.json"

@@ -76,7 +76,9 @@ def test_trace_has_gradients_and_equals_the_embedding(kind, models, pictures):
     torch.testing.assert_close(trace.text_embedding, model.encode_texts(TEXTS[:1])[0])
     torch.testing.assert_close(trace.score, trace.embedding @ trace.text_embedding)
     assert trace.gradients().abs().max() > 0
-    assert all(g.abs().max() > 0 for g in torch.autograd.grad(trace.score, trace.attentions)) if trace.attentions else True
+    assert (
+        all(g.abs().max() > 0 for g in torch.autograd.grad(trace.score, trace.attentions)) if trace.attentions else True
+    )
     assert bool(trace.attentions) == (kind != "echo-clip")
     for weights in trace.attentions:
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
@@ -155,6 +157,17 @@ def test_out_of_memory_says_what_to_lower(models, pictures, monkeypatch):
     monkeypatch.setattr(models["clip"], "_embed_pixels", full)
     with pytest.raises(OutOfMemoryError, match="lower model.batch.*dtype='bfloat16'"):
         models["clip"].encode_images(pictures)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision(kind, models, folders, pictures):
+    model = lab.load(KINDS[kind][0], checkpoint=folders[kind], device="cpu", dtype="bfloat16")
+    assert torch.bfloat16 in {parameter.dtype for parameter in model.module.parameters()}
+    rows = model.encode_images(pictures)
+    assert rows.dtype == torch.float32
+    assert F.cosine_similarity(rows, models[kind].encode_images(pictures)).min() > 0.98
+    assert model.encode_texts(TEXTS).shape == (2, rows.shape[1])
+    assert model.trace(pictures[0], TEXTS[0]).gradients().abs().max() > 0
 
 
 def test_a_text_tower_without_settings_is_named(folders, tmp_path):
