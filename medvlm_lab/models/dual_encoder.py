@@ -181,6 +181,7 @@ class ImageTextModel:
             rows.append(self.module.encode_text(ids.to(self.device)).float().cpu())
         return F.normalize(torch.cat(rows), dim=-1)
 
+    @torch.enable_grad()
     def trace(self, image: MedicalImage, text: str, frame: int | None = None) -> Trace:
         """One frame (the middle one by default) and a prompt: A of the ConvNeXt, score f · t̂ (PromptCAM's target).
 

@@ -91,6 +91,7 @@ class PublishedAnswerer:
             ids, logs = task.result()[0]
         yield self._answer(ids, logs, time.perf_counter() - started)
 
+    @torch.enable_grad()
     def trace(self, image: MedicalImage, text: str, answer: str | None = None, frame: int | None = None) -> Trace:
         """The question `text` and the log-probability of `answer`, by default the model's own.
 

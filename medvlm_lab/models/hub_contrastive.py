@@ -71,6 +71,7 @@ class PublishedEncoder:
             rows = [F.normalize(encode(part).float(), dim=-1).cpu() for part in parts]
         return torch.cat(rows) if rows else torch.empty(0, 0)
 
+    @torch.enable_grad()
     def trace(self, image: MedicalImage, text: str, frame: int | None = None) -> Trace:
         """One frame (the middle one by default) and a prompt; the score is f · t̂, PromptCAM's target.
 

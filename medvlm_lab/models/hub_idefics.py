@@ -12,7 +12,6 @@ from medvlm_lab.models.hub_answerer import Inputs, PublishedAnswerer
 from medvlm_lab.models.hub_report import ReportMixin
 from medvlm_lab.models.trace import Tower
 
-
 TURN = "<end_of_utterance>"
 
 

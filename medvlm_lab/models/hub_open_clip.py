@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import torch
@@ -35,7 +34,12 @@ class OpenCLIPEncoder(PublishedEncoder):
         """
         import open_clip
 
-        text = copy.deepcopy(read_json(folder / "open_clip_config.json").get("model_cfg", {}).get("text_cfg", {}))
+        settings = read_json(folder / "open_clip_config.json").get("model_cfg", {})
+        text, tower = dict(settings.get("text_cfg", {})), settings.get("vision_cfg", {}).get("timm_model_name") or ""
+        if ":" in tower:
+            raise CheckpointError(
+                f"The image tower of {folder} is {tower!r}; only those that timm itself has are built."
+            )
         options = {}
         if text.get("hf_model_name"):
             text |= {"hf_model_name": str(_text_settings(folder, text["hf_model_name"])), "hf_model_pretrained": False}
@@ -56,8 +60,8 @@ class OpenCLIPEncoder(PublishedEncoder):
             raise MissingDataError(f"{folder} has no tokenizer that can be read: {error}") from error
         rows = module.vocab_size if hasattr(module, "vocab_size") else module.text.vocab_size
         check_vocabulary(folder, tokenizer.tokenizer if own else range(tokenizer.vocab_size), rows)
-        settings = open_clip.transform.PreprocessCfg(**module.visual.preprocess_cfg)
-        transform = open_clip.transform.image_transform_v2(settings, is_train=False)
+        seen = open_clip.transform.PreprocessCfg(**module.visual.preprocess_cfg)
+        transform = open_clip.transform.image_transform_v2(seen, is_train=False)
         return cls(module, transform, tokenizer, open_clip.get_input_dtype(precision) or torch.float32, name, device)
 
     def _pixels(self, pictures: list[Image]) -> Float[Tensor, "n 3 h w"]:
@@ -100,10 +104,10 @@ class PublishedEchoCLIP(EchoTasks, OpenCLIPEncoder):
 
 def _text_settings(folder: Path, repository: str) -> Path:
     """Where the settings of a text tower are: beside the weights, or cached under the name that the weights give."""
-    if (folder / "config.json").is_file():
-        return folder
-    found = cached(repository)
-    if found is None or not (found / "config.json").is_file():
+    found = folder if (folder / "config.json").is_file() else cached(repository)
+    if found is not None and "auto_map" in read_json(found / "config.json"):
+        raise CheckpointError(f"The text tower of {folder} needs code of its own, which is not run here.")
+    if found is None:
         raise MissingDataError(
             f"The text tower's settings, config.json of {repository}, are not on this machine; put that file into "
             f"{folder}, or fetch it with `hf download {repository} config.json`."

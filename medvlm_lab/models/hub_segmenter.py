@@ -45,6 +45,7 @@ class CLIPSegSegmenter:
             probability = self._view(image, frame).to_image(logits.float().sigmoid())
         return Mask(probability >= threshold, probability, phrase)
 
+    @torch.enable_grad()
     def trace(self, image: MedicalImage, text: str, frame: int | None = None) -> Trace:
         """Inside the last layer that the decoder reads; the score is the mean logit over the image.
 

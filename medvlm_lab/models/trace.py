@@ -78,7 +78,6 @@ class Tower:
     def record(self) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
         """Maps and attentions of what is computed inside."""
         with (
-            torch.enable_grad(),
             record_map(self.layer, self.grid, self.leaving) as maps,
             record_attention(self.attended, self.only) as attentions,
         ):

@@ -151,6 +151,20 @@ def test_no_code_of_a_checkpoint_is_run(clip, tmp_path):
     assert not trap.exists()
 
 
+def test_towers_that_lead_elsewhere_are_refused(tmp_path):
+    build.biomedclip(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(settings | {"auto_map": {"AutoConfig": "evil.Evil"}}))
+    with pytest.raises(CheckpointError, match="needs code of its own, which is not run"):
+        load(tmp_path, "biomedclip")
+    file = tmp_path / "open_clip_config.json"
+    settings = json.loads(file.read_text())
+    settings["model_cfg"]["vision_cfg"]["timm_model_name"] = "hf-hub:owner/tower"
+    file.write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match="'hf-hub:owner/tower'; only those that timm itself has"):
+        load(tmp_path, "biomedclip")
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_what_is_not_here_says_size_licence_and_command(name, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

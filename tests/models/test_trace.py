@@ -122,7 +122,10 @@ def test_trace_of_a_teaching_model(chest):
     assert trace.view.frame == 1 and trace.view.box == (-15.0, 0.0, 45.0, 60.0)
     still = image.with_(pixels=pixels[1:2])
     torch.testing.assert_close(torch.nn.functional.normalize(trace.embedding, dim=0), chest.encode_images([still])[0])
-    torch.testing.assert_close(trace.score, trace.embedding @ chest.encode_texts(["lung"])[0])
+    torch.testing.assert_close(trace.text_embedding, chest.encode_texts(["lung"])[0])
+    torch.testing.assert_close(trace.score, trace.embedding @ trace.text_embedding)
+    with torch.no_grad():
+        assert chest.trace(image, "lung").gradients().abs().max() > 0
     gradients = trace.gradients()  # mean over space, LayerNorm, Linear: the same everywhere (exact CAM)
     assert gradients.abs().max() > 0
     torch.testing.assert_close(gradients, gradients.mean((2, 3), keepdim=True).expand_as(gradients))
