@@ -18,6 +18,8 @@ from medvlm_lab.models.hub_read import LOCAL, check_vocabulary
 from medvlm_lab.models.trace import Tower
 from medvlm_lab.models.view import View, by_shorter_side
 
+SAFE = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")  # open_clip reads these before a pickle
+
 
 class OpenCLIPEncoder(PublishedEncoder):
     """A model of open_clip, its transform and its tokenizer."""
@@ -39,6 +41,11 @@ class OpenCLIPEncoder(PublishedEncoder):
         if ":" in tower:
             raise CheckpointError(
                 f"The image tower of {folder} is {tower!r}; only those that timm itself has are built."
+            )
+        pickles = sorted([*folder.glob("*.bin"), *folder.glob("*.pth")])
+        if pickles and not any((folder / name).is_file() for name in SAFE):
+            raise CheckpointError(
+                f"open_clip would read the pickle {pickles[0]}; remove it, or rename the safetensors to {SAFE[0]}."
             )
         options = {}
         if text.get("hf_model_name"):
