@@ -22,7 +22,7 @@ class Answer:
 
     Attributes:
         text: the answer.
-        confidence: calibrated probability in [0, 1] that the answer is right.
+        confidence: probability in [0, 1] that the answer is right; calibrated unless the model's class says otherwise.
         alternatives: (text, confidence) pairs, best first, the answer itself included.
         token_logprobs: natural-log probability of each generated token.
         tokens: the generated tokens, aligned with `token_logprobs`.

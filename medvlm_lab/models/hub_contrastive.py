@@ -52,7 +52,7 @@ class PublishedEncoder:
         count = max((min(FRAMES, image.frames) if image.fps else 1 for image in images), default=1)
         pictures = [image.pil(frame) for image in images for frame in _frames(image, count)]
         rows = self._in_batches(pictures, lambda part: self._embed_pixels(self._pixels(part).to(self.device)))
-        return rows.view(len(images), count, -1)
+        return rows.unflatten(0, (len(images), count))
 
     def encode_images(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n d"]:
         """Unit rows: of a cine, the direction of the mean over its frames, so that cosines are those of the frames."""

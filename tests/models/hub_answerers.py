@@ -46,15 +46,17 @@ def instructblip(folder, t5=False):
     processor.save_pretrained(folder)
 
 
-def idefics(folder):
+def idefics(folder, resampler=False):
     import transformers as hf
 
     words = tokenizer("<s>", None, ("<fake_token_around_image>", "<image>"))
     vision = {"embed_dim": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
               "image_size": 32, "patch_size": 8}  # fmt: skip
+    latents = {"use_resampler": True, "resampler_n_latents": 4, "resampler_depth": 1, "resampler_n_heads": 2}
     config = hf.IdeficsConfig(
-        **TEXT, **IDS, vocab_size=len(words), additional_vocab_size=2, vision_config=vision,
-        max_position_embeddings=512, alpha_initializer="ones", cross_layer_interval=1,
+        **TEXT, **IDS, vocab_size=len(words), additional_vocab_size=2, vision_config=vision, use_resampler=resampler,
+        perceiver_config=latents | {"resampler_head_dim": 8}, max_position_embeddings=512, alpha_initializer="ones",
+        cross_layer_interval=1,
     )  # fmt: skip
     torch.manual_seed(0)
     loud(hf.IdeficsForVisionText2Text(config)).save_pretrained(folder)

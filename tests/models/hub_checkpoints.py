@@ -113,6 +113,10 @@ def open_clip_vit(folder, **preprocess):
     open_clip_model(folder, vision, preprocess=preprocess)
 
 
+def open_clip_resnet(folder):
+    open_clip_model(folder, {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "head_width": 8})
+
+
 def biomedclip(folder):
     import transformers as hf
 

@@ -125,6 +125,12 @@ def test_columns_of_the_attention_are_the_images_tokens(kind, models, pictures):
     assert (ids[model.trace(pictures[0], QUESTION).tokens] == model.module.config.image_token_id).all()
 
 
+def test_a_resamplers_latents_have_no_place_in_the_image(tmp_path, pictures):
+    build.idefics(tmp_path, resampler=True)
+    trace = lab.load("idefics", checkpoint=tmp_path, device="cpu").trace(pictures[0], QUESTION, answer="yes")
+    assert not trace.attentions and trace.tokens is None and trace.gradients().abs().max() > 0
+
+
 @pytest.mark.parametrize("kind", ["instructblip", "idefics", "llava", "gemma3"])
 def test_a_report_has_sentences_with_confidence(kind, models, pictures):
     report = models[kind].report(pictures[0], "effusion")

@@ -17,7 +17,7 @@ TEXTS = ["is there a nodule", "the left lung is large"]
 KINDS = {
     "clip": ("clip", build.clip), "plip": ("plip", build.clip), "siglip": ("siglip", build.siglip),
     "echo-clip": ("echo-clip", build.echo_clip), "biomedclip": ("biomedclip", build.biomedclip),
-    "open_clip ViT": ("clip", build.open_clip_vit),
+    "open_clip ViT": ("clip", build.open_clip_vit), "open_clip ResNet": ("clip", build.open_clip_resnet),
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_rows_equal_the_librarys_own(kind, models, folders, pictures):
     assert (model.encode_images(pictures)[0] - model.encode_images(pictures)[1]).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["echo-clip", "open_clip ViT", "biomedclip"])
+@pytest.mark.parametrize("kind", ["echo-clip", "open_clip ViT", "open_clip ResNet", "biomedclip"])
 def test_open_clip_weights_are_those_of_the_file(kind, models, folders):
     from safetensors.torch import load_file
 
@@ -79,7 +79,7 @@ def test_trace_has_gradients_and_equals_the_embedding(kind, models, pictures):
     assert (
         all(g.abs().max() > 0 for g in torch.autograd.grad(trace.score, trace.attentions)) if trace.attentions else True
     )
-    assert bool(trace.attentions) == (kind != "echo-clip")
+    assert bool(trace.attentions) == (kind not in ("echo-clip", "open_clip ResNet"))
     for weights in trace.attentions:
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
         assert len(trace.tokens) == trace.grid[0] * trace.grid[1] <= weights.shape[-1]
@@ -147,6 +147,7 @@ def test_a_cine_is_the_mean_of_its_frames(models):
 def test_nothing_in_nothing_out_and_empty_texts_are_refused(models):
     with pytest.raises(QuestionError, match="Text 1 is empty"):
         models["clip"].encode_texts(["a", " "])
+    assert len(models["clip"].encode_images([])) == len(models["clip"].encode_texts([])) == 0
     assert models["clip"].encode_texts(["effusion " * 200]).shape == (1, 12)  # cut to the context
 
 
