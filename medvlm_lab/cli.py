@@ -13,13 +13,14 @@ from typing import Annotated, Any
 
 import typer
 
+from medvlm_lab.cli_models import models_app
 from medvlm_lab.cli_simulate import simulate
 from medvlm_lab.errors import MedVLMError
 
 NOTICE = "Not for clinical use."
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best one by default.")]
-Checkpoint = Annotated[Path | None, typer.Option(help="A folder that `train` wrote; bundled weights by default.")]
+Checkpoint = Annotated[str | None, typer.Option(help="A folder, or hf-hub:owner/name; bundled weights by default.")]
 Numbers = Annotated[list[str] | None, typer.Argument(metavar="[NN]...", help="Chapter numbers; all by default.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Chapters at a time.")]
 
@@ -28,6 +29,7 @@ app = typer.Typer(help=f"MedVLM Lab: vision-language models in medical image ana
 data_app = typer.Typer(help="Data sets: list, fetch, simulate.", **_QUIET)
 chapters_app = typer.Typer(help="Chapters: run, test, build.", **_QUIET)
 kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
+app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
 data_app.command("simulate")(simulate)
 app.add_typer(chapters_app, name="chapters")
@@ -54,15 +56,6 @@ def doctor(as_json: Json = False) -> None:
     emit(report.as_dict(), "\n".join(lines), as_json)
     if report.problems:
         raise typer.Exit(1)
-
-
-@app.command()
-def models(as_json: Json = False) -> None:
-    """The models that `answer`, `train` and `evaluate` know."""
-    from medvlm_lab import models as registry
-
-    described = registry.describe()
-    emit(described, "\n".join(f"{row['name']:<16} {row['about']}" for row in described), as_json)
 
 
 @app.command()

@@ -34,6 +34,10 @@ class CheckpointError(MedVLMError):
     """A checkpoint is damaged or belongs to another architecture."""
 
 
+class OutOfMemoryError(MedVLMError):
+    """The device has too little memory for what was asked."""
+
+
 class SceneError(MedVLMError, ValueError):
     """A simulated patient is asked to have a value or a finding that does not exist."""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medvlm_lab.errors import MissingDataError, UnknownNameError
+from medvlm_lab.errors import CheckpointError, MissingDataError, UnknownNameError
+from medvlm_lab.models import hub
+from medvlm_lab.models.hub_table import PUBLISHED
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 # name → (module, class, one line, capabilities)
@@ -20,42 +22,57 @@ CATALOGUE = {
         "medvlm_lab.models.echo_clip",
         "EchoCLIP",
         "Echocardiograms and reports in one space (Christensen et al. 2024), trained on simulated patients",
-        ("ImageTextEncoder",),
+        ("ImageTextEncoder", "Explainable"),
     ),
     "chexzero": (
         "medvlm_lab.models.chexzero",
         "CheXzero",
         "Zero-shot classification of chest X-rays (Tiu et al. 2022), trained on simulated patients",
-        ("ImageTextEncoder",),
+        ("ImageTextEncoder", "Explainable"),
     ),
 }
 
 
 def names() -> list[str]:
     """Names that `load` knows."""
-    return sorted(CATALOGUE)
+    return sorted({*CATALOGUE, *PUBLISHED})
 
 
-def load(name: str, *, checkpoint: str | Path | None = None, device: str | None = None, untrained: bool = False):
-    """A model by name with its bundled weights, or those of the folder `checkpoint`.
+def load(
+    name: str,
+    *,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    untrained: bool = False,
+    download: bool = False,
+    dtype: str | None = None,
+    sha256: dict[str, str] | None = None,
+):
+    """A model by name: the teaching model with its bundled weights, or a published checkpoint.
 
     Args:
         name: one of `names()`.
-        checkpoint: a folder that `medvlm-lab train` wrote.
+        checkpoint: a folder that `medvlm-lab train` wrote or that holds a published checkpoint, or "hf-hub:owner/name".
         device: as for `lab.device`.
-        untrained: the same model before training, weights drawn with seed 0.
+        untrained: the same teaching model before training, weights drawn with seed 0.
+        download, dtype, sha256: of published checkpoints; see `hub.load`.
 
     Raises:
         UnknownNameError: no such model; the nearest name is suggested.
         MissingDataError: the weights are not there.
         CheckpointError: the weights are damaged or of another architecture.
+        DownloadError: a published checkpoint could not be fetched.
     """
     import importlib
 
     from medvlm_lab.devices import device as choose
 
-    if name not in CATALOGUE:
-        raise UnknownNameError("model", name, CATALOGUE)
+    if name not in CATALOGUE and name not in PUBLISHED:
+        raise UnknownNameError("model", name, names())
+    if name in PUBLISHED and (name not in CATALOGUE or is_published(checkpoint)):
+        if untrained:
+            raise CheckpointError(f"{name} is published trained; untrained=True is for the teaching models.")
+        return hub.load(name, checkpoint, choose(device), download=download, dtype=dtype, sha256=sha256)
     folder = Path(checkpoint) if checkpoint else WEIGHTS / name
     if not folder.is_dir():
         raise MissingDataError(f"No checkpoint folder {folder}; name a folder that `medvlm-lab train {name}` wrote.")
@@ -63,11 +80,22 @@ def load(name: str, *, checkpoint: str | Path | None = None, device: str | None 
     return getattr(importlib.import_module(module), cls).load(folder, choose(device), untrained)
 
 
+def is_published(checkpoint: str | Path | None) -> bool:
+    """Whether a checkpoint is on the hub, or a folder in open_clip's layout, which no teaching model has."""
+    if checkpoint is None:
+        return False
+    return str(checkpoint).startswith(hub.files.HUB) or (Path(checkpoint) / "open_clip_config.json").is_file()
+
+
 def describe() -> list[dict[str, Any]]:
-    """One row per model: name, what it is, capabilities, size of its bundled weights in MB."""
+    """One row per model: name, what it is, capabilities, size of its bundled weights in MB, published checkpoint."""
     rows = []
     for name, (_, _, line, capabilities) in CATALOGUE.items():
         file = WEIGHTS / name / "model.safetensors"
         size = round(file.stat().st_size / 1e6, 1) if file.is_file() else None
         rows.append({"name": name, "about": line, "capabilities": list(capabilities), "weights_mb": size})
-    return rows
+    for name, entry in PUBLISHED.items():
+        if name not in CATALOGUE:
+            capabilities = list(entry.capabilities)
+            rows.append({"name": name, "about": entry.about, "capabilities": capabilities, "weights_mb": None})
+    return [row | {"published": hub.describe(row["name"]) if row["name"] in PUBLISHED else None} for row in rows]

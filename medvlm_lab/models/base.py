@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from medvlm_lab.image import MedicalImage
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    import numpy as np
+    from jaxtyping import Bool, Float
     from torch import Tensor
+
+    from medvlm_lab.models.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Answer:
 
     Attributes:
         text: the answer.
-        confidence: calibrated probability in [0, 1] that the answer is right.
+        confidence: probability in [0, 1] that the answer is right; calibrated unless the model's class says otherwise.
         alternatives: (text, confidence) pairs, best first, the answer itself included.
         token_logprobs: natural-log probability of each generated token.
         tokens: the generated tokens, aligned with `token_logprobs`.
@@ -35,6 +38,38 @@ class Answer:
 
     def __str__(self) -> str:
         return f"{self.text} ({self.confidence:.0%})"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A radiology report that a model wrote.
+
+    Attributes:
+        findings: what is seen. impression: the conclusion; empty where the model writes none.
+        sentences: (sentence, confidence) pairs in order; confidence in [0, 1], calibrated only where the model says so.
+        seconds: wall time that the report took.
+    """
+
+    findings: str
+    impression: str = ""
+    sentences: tuple[tuple[str, float], ...] = ()
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return f"Findings: {self.findings}" + (f"\nImpression: {self.impression}" if self.impression else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Where a phrase is in an image, in the image's own pixels.
+
+    Attributes:
+        pixels: True where the phrase is. probability: in [0, 1], of each pixel. phrase: what was looked for.
+    """
+
+    pixels: Bool[np.ndarray, "h w"]
+    probability: Float[np.ndarray, "h w"]
+    phrase: str
 
 
 @runtime_checkable
@@ -72,4 +107,37 @@ class Answerer(Protocol):
 
     def stream(self, image: MedicalImage, question: str) -> Iterator[str | Answer]:
         """Yields the answer's text as it grows, word by word, then the finished `Answer`."""
+        ...
+
+
+@runtime_checkable
+class Reporter(Protocol):
+    """Writes a report about an image."""
+
+    name: str
+
+    def report(self, image: MedicalImage, indication: str | None = None) -> Report:
+        """The report; `indication` is why the image was taken."""
+        ...
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Finds what a phrase names."""
+
+    name: str
+
+    def segment(self, image: MedicalImage, phrase: str) -> Mask:
+        """The mask, as large as the image. Raises QuestionError for an empty phrase."""
+        ...
+
+
+@runtime_checkable
+class Explainable(Protocol):
+    """Shows the inside of one prediction, with gradients and with the place of every cell in the image."""
+
+    name: str
+
+    def trace(self, image: MedicalImage, text: str) -> Trace:
+        """Activations, attentions and a differentiable score of `text` (a prompt, a phrase or a question)."""
         ...

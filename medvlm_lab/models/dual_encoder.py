@@ -1,15 +1,15 @@
 """Two towers, one space: a ConvNeXt for images and videos, a causal transformer for texts (CLIP; EchoCLIP; CheXzero).
 
-    image (n, frames, s, s) → ConvNeXt → mean over frames → (n, d)  ┐
-                                                                    ├ cosine: how well they belong together
-    text  (n, t)            → transformer → at its last token (n, d) ┘
+image (n, frames, s, s) → ConvNeXt → mean over frames → (n, d)  ┐
+                                                                ├ cosine: how well they belong together
+text  (n, t)            → transformer → at its last token (n, d) ┘
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,6 +23,8 @@ from medvlm_lab.errors import CheckpointError, ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.preprocess import to_square
 from medvlm_lab.models.store import load_config, load_weights
+from medvlm_lab.models.trace import Trace
+from medvlm_lab.models.view import fitted
 from medvlm_lab.nn.clip_text import CLIPText
 from medvlm_lab.nn.convnext import ConvNeXt
 from medvlm_lab.nn.layers import init_weights
@@ -178,3 +180,19 @@ class ImageTextModel:
             ids = self.tokenizer.batch(list(texts[i : i + BATCH]), self.module.config.context)
             rows.append(self.module.encode_text(ids.to(self.device)).float().cpu())
         return F.normalize(torch.cat(rows), dim=-1)
+
+    @torch.enable_grad()
+    def trace(self, image: MedicalImage, text: str, frame: int | None = None) -> Trace:
+        """One frame (the middle one by default) and a prompt: A of the ConvNeXt, score f · t̂ (PromptCAM's target).
+
+        Raises ModalityError for a modality that the model never saw, QuestionError for an empty text.
+        """
+        frame = image.frames // 2 if frame is None else range(image.frames)[frame]
+        still = image.with_(pixels=image.pixels[frame : frame + 1], window=image.window or image.resolve_window())
+        towards = self.encode_texts([text])[0].clone().to(self.device)  # (d,), no longer an inference tensor
+        pixels = self.pixels([still])[0].to(self.device).requires_grad_()  # (1, s, s)
+        tower = self.module.image_encoder
+        features = tower.features(((pixels - MEAN) / STD)[None])  # (1, c, h, w)
+        embedding = tower.embed(features)[0]  # (d,)
+        view = replace(fitted((image.height, image.width), self.module.config.image_size), frame=frame)
+        return Trace(text, embedding @ towards, features, view, embedding=embedding, text_embedding=towards)

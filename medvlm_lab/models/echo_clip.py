@@ -36,11 +36,8 @@ EJECTION_FRACTION = (
 )  # fmt: skip
 
 
-class EchoCLIP(ImageTextModel):
-    """Capability `ImageTextEncoder` for echocardiograms."""
-
-    name: ClassVar[str] = "echo-clip"
-    modality: ClassVar[str] = "echo"
+class EchoTasks:
+    """What EchoCLIP does with the rows of any `ImageTextEncoder` that also encodes frames."""
 
     def devices(self, image: MedicalImage) -> dict[str, float]:
         """Mean cosine over frames and prompts for each device, as EchoCLIP scores them; not a probability."""
@@ -66,3 +63,10 @@ class EchoCLIP(ImageTextModel):
         prompts = [template.format(i) for template in EJECTION_FRACTION for i in range(101)]
         similarity = self.encode_frames(images) @ self.encode_texts(prompts).T  # (n, f, p)
         return {"ejection_fraction_percent": AGGREGATIONS[aggregation](similarity, values)}
+
+
+class EchoCLIP(EchoTasks, ImageTextModel):
+    """Capability `ImageTextEncoder` for echocardiograms."""
+
+    name: ClassVar[str] = "echo-clip"
+    modality: ClassVar[str] = "echo"

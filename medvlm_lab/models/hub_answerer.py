@@ -1,0 +1,182 @@
+"""Published models that answer: what BLIP, InstructBLIP, IDEFICS, LLaVA, PaliGemma and Gemma 3 share."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from medvlm_lab.errors import QuestionError
+from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.base import Answer
+from medvlm_lab.models.hub_memory import memory_hint
+from medvlm_lab.models.hub_read import processor_of, read_transformers
+from medvlm_lab.models.trace import Tower, Trace, eager_attention
+from medvlm_lab.models.view import processor_view
+from medvlm_lab.models.vqa_answerer import checked
+
+Inputs = dict[str, Tensor]  # of one prompt, batch of 1, as the processor makes them
+
+
+class PublishedAnswerer:
+    """Capabilities `Answerer` and `Explainable`; a family says how a prompt is built and how its logits are had.
+
+    Confidence is the mean probability of the answer's tokens. It is not calibrated: it says how sure the model is of
+    its words, not how often they are right.
+
+    Attributes:
+        module, processor: the library's own. name, device: of `lab.load`.
+        batch: prompts answered together. max_new_tokens: the longest answer.
+    """
+
+    batch: int = 4
+    max_new_tokens: int = 32
+
+    def __init__(self, module: nn.Module, processor, name: str, device: torch.device):
+        self.module, self.processor, self.name, self.device = module.eval().to(device), processor, name, device
+
+    @classmethod
+    def load(cls, folder: Path, name: str, device: torch.device, dtype: str) -> PublishedAnswerer:
+        """Reads a folder that `save_pretrained` wrote; see `hub.load` for what raises."""
+        processor = processor_of(folder)
+        return cls(read_transformers(folder, processor.tokenizer, dtype), processor, name, device)
+
+    def _encode(self, pictures: list[Image], question: str) -> Inputs: ...
+    def _logits(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Float[Tensor, "t v"]: ...
+    def _tower(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Tower: ...
+
+    def answer(self, image: MedicalImage, question: str) -> Answer:
+        """The greedy answer about an image, of a cine or volume its middle frame.
+
+        Raises:
+            QuestionError: the question is empty or too long. OutOfMemoryError: what to lower.
+        """
+        return self.answer_batch([image], [question])[0]
+
+    def answer_study(self, images: list[MedicalImage], question: str) -> Answer:
+        """One answer about several images; QuestionError where the model takes one, or its context holds fewer."""
+        started = time.perf_counter()
+        inputs = self._inputs(images, question)
+        ids, logs = self._generate([inputs])[0]
+        return self._answer(ids, logs, time.perf_counter() - started)
+
+    def answer_batch(self, images: list[MedicalImage], questions: list[str]) -> list[Answer]:
+        """One answer per pair. Prompts of equal length run together: nothing is padded, so no answer changes."""
+        started = time.perf_counter()
+        if len(images) != len(questions):
+            raise QuestionError(f"{len(images)} images but {len(questions)} questions; give one question per image.")
+        prompts = [self._inputs([image], question) for image, question in zip(images, questions, strict=True)]
+        found = self._generate(prompts)
+        seconds = (time.perf_counter() - started) / max(len(images), 1)
+        return [self._answer(ids, logs, seconds) for ids, logs in found]
+
+    def stream(self, image: MedicalImage, question: str) -> Iterator[str | Answer]:
+        """The answer's text as it is generated, then the finished `Answer`."""
+        from transformers import TextIteratorStreamer
+
+        inputs, started = self._inputs([image], question), time.perf_counter()
+        streamer = TextIteratorStreamer(self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        with ThreadPoolExecutor(1) as pool:
+            task = pool.submit(self._generate, [inputs], streamer=streamer)
+            task.add_done_callback(lambda _: streamer.text_queue.put(streamer.stop_signal))  # also after an error
+            yield from (text for text in streamer if text)
+            ids, logs = task.result()[0]
+        yield self._answer(ids, logs, time.perf_counter() - started)
+
+    @torch.enable_grad()
+    def trace(self, image: MedicalImage, text: str, answer: str | None = None, frame: int | None = None) -> Trace:
+        """The question `text` and the log-probability of `answer`, by default the model's own.
+
+        Raises:
+            QuestionError: the question is empty or too long.
+        """
+        frame = image.frames // 2 if frame is None else range(image.frames)[frame]
+        inputs = self._inputs([image], text, frame)
+        tokenizer = self.processor.tokenizer
+        if answer is None:
+            ids = self._generate([inputs])[0][0].clone()
+        else:
+            ids = torch.tensor(tokenizer(answer, add_special_tokens=False).input_ids, dtype=torch.long)
+        if not len(ids):  # said nothing: the end itself is what is explained
+            ids = torch.tensor([self._ends()[0]])
+        ids = ids.to(self.device)
+        tower = self._tower(inputs, ids)
+        inputs = inputs | {"pixel_values": inputs["pixel_values"].clone().requires_grad_()}
+        with (
+            memory_hint(self.name, self.device, self.batch),
+            eager_attention(self.module),
+            tower.record() as (maps, attentions),
+        ):
+            logs = self._logits(inputs, ids).float().log_softmax(-1)  # (t, v)
+        return Trace(
+            text, logs.gather(1, ids[:, None]).sum(), maps[0],
+            replace(processor_view(self.processor.image_processor, (image.height, image.width)), frame=frame),
+            tuple(attentions), tower.places(attentions), tower.reads,
+            answer=tokenizer.decode(ids, skip_special_tokens=True).strip(),
+        )  # fmt: skip
+
+    def _inputs(
+        self, images: list[MedicalImage], question: str, frame: int | None = None, longest: int | None = None
+    ) -> Inputs:
+        """A prompt on the device, known to fit the context together with an answer of `longest` tokens."""
+        pictures = [image.pil(image.frames // 2 if frame is None else frame) for image in images]
+        inputs = self._encode(pictures, checked(question))
+        context = getattr(self.module.config.get_text_config(), "max_position_embeddings", math.inf)
+        tokens = inputs["input_ids"].shape[1]
+        own = self.module.config.model_type == "blip"  # its answer has a context of its own
+        room = 0 if own else longest or self.max_new_tokens
+        if tokens + room > context:
+            raise QuestionError(
+                f"{len(images)} image(s) and the question take {tokens:,} tokens, and the answer up to {room:,} more, "
+                f"but {self.name} holds {context:,}; give fewer images, a shorter question or a lower max_new_tokens."
+            )
+        dtype = self.module.dtype
+        return {k: v.to(self.device, dtype if v.is_floating_point() else None) for k, v in inputs.items()}
+
+    @torch.inference_mode()
+    def _generate(self, prompts: list[Inputs], **options) -> list[tuple[Int[Tensor, " t"], Float[Tensor, " t"]]]:
+        """Greedy answers: ids up to the end, and the log-probability of each."""
+        options = {"max_new_tokens": self.max_new_tokens} | options
+        options |= {"do_sample": False, "num_beams": 1, "output_logits": True, "return_dict_in_generate": True}
+        found: list = [None] * len(prompts)
+        groups: dict[tuple, list[int]] = {}
+        for i, prompt in enumerate(prompts):
+            groups.setdefault(tuple(tuple(value.shape) for value in prompt.values()), []).append(i)
+        for group in groups.values():
+            for part in (group[i : i + self.batch] for i in range(0, len(group), self.batch)):
+                stacked = {key: torch.cat([prompts[i][key] for i in part]) for key in prompts[part[0]]}
+                with memory_hint(self.name, self.device, self.batch):
+                    out = self.module.generate(**stacked, **options)
+                logs = torch.stack(out.logits, 1).float().log_softmax(-1)  # (n, t, v)
+                ids = out.sequences[:, -logs.shape[1] :]  # the prompt comes back only from some families
+                for i, row, log in zip(part, ids.cpu(), logs.gather(2, ids[..., None])[..., 0].cpu(), strict=True):
+                    ends = torch.isin(row, torch.tensor(self._ends())).nonzero()
+                    stop = int(ends[0]) if len(ends) else len(row)
+                    found[i] = (row[:stop], log[:stop])
+        return found
+
+    def _ends(self) -> list[int]:
+        """Ids that end an answer."""
+        end = self.module.generation_config.eos_token_id
+        return [self.processor.tokenizer.eos_token_id] if end is None else end if isinstance(end, list) else [end]
+
+    def _answer(self, ids: Int[Tensor, " t"], logs: Float[Tensor, " t"], seconds: float) -> Answer:
+        tokenizer = self.processor.tokenizer
+        text = tokenizer.decode(ids, skip_special_tokens=True).strip()
+        confidence = float(logs.exp().mean()) if len(logs) else 0.0
+        return Answer(
+            text, confidence, ((text, confidence),), tuple(logs.tolist()), tuple(tokenizer.convert_ids_to_tokens(ids)),
+            seconds,
+        )  # fmt: skip
+
+    def _patches(self, inputs: Inputs, patch: int) -> tuple[int, int]:
+        """Rows and columns of patches of an image."""
+        return tuple(n // patch for n in inputs["pixel_values"].shape[-2:])

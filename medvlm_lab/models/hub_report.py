@@ -1,0 +1,54 @@
+"""Reports out of models that follow instructions."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.base import Report
+
+REQUEST = "Write the findings and the impression of a radiology report for this image."
+LONGEST = 256  # tokens
+HEADING = re.compile(r"\b(findings|impression)\s*:\s*", re.IGNORECASE)
+SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s|$)|$)", re.DOTALL)
+
+
+class ReportMixin:
+    """Capability `Reporter` over a `PublishedAnswerer`; a sentence's confidence is that of its tokens, uncalibrated."""
+
+    def report(self, image: MedicalImage, indication: str | None = None) -> Report:
+        """Findings and impression of the middle frame; all is findings where the model writes no headings."""
+        started = time.perf_counter()
+        request = f"{REQUEST} Indication: {indication.strip()}" if indication and indication.strip() else REQUEST
+        inputs = self._inputs([image], request, longest=LONGEST)
+        ids, logs = self._generate([inputs], max_new_tokens=LONGEST)[0]
+        text, sentences = _sentences(self.processor.tokenizer, ids, logs)
+        parts = _sections(text)
+        return Report(parts["findings"], parts["impression"], sentences, time.perf_counter() - started)
+
+
+def _sections(text: str) -> dict[str, str]:
+    """What stands under each heading; what stands before the first one is findings."""
+    found = {"findings": "", "impression": ""}
+    before, *rest = HEADING.split(text)
+    for heading, body in [("findings", before), *zip(rest[::2], rest[1::2], strict=True)]:
+        key = heading.lower()
+        found[key] = f"{found[key]} {body}".strip()
+    return found
+
+
+def _sentences(
+    tokenizer, ids: Int[Tensor, " t"], logs: Float[Tensor, " t"]
+) -> tuple[str, tuple[tuple[str, float], ...]]:
+    """The text, and its sentences with the mean probability of the tokens that end inside each."""
+    text = tokenizer.decode(ids, skip_special_tokens=True)
+    ends = [len(tokenizer.decode(ids[: i + 1], skip_special_tokens=True)) for i in range(len(ids))]
+    rows = []
+    for match in SENTENCE.finditer(text):
+        inside = [p for p, end in zip(logs.exp().tolist(), ends, strict=True) if match.start() < end <= match.end()]
+        rows.append((match.group().strip(), sum(inside) / len(inside) if inside else 0.0))
+    return text.strip(), tuple(rows)

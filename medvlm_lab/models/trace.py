@@ -1,0 +1,186 @@
+"""The inside of one prediction: maps, attentions and a score through which gradients flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medvlm_lab.models.view import View
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One prediction with its graph: `torch.autograd.grad(trace.score, trace.activations)` works.
+
+    Attributes:
+        text: what is explained. score: of `text`; a similarity or a log-probability.
+        activations: of the last convolutional block, or of the patch tokens that enter the last layer (behind it only
+            the class token counts) or the language model.
+        attentions: weights of each layer, first to last; empty for a convolutional network.
+        tokens: column, in `attentions`, of each cell of the grid, row by row.
+        reads: rows, in `attentions`, from which the score is read: the class token, the question or the answer.
+        view: where the grid lies in the image.
+        embedding: the image's, not normalised; text_embedding: of unit length; both None for a model that generates.
+        answer: what a model that generates said.
+    """
+
+    text: str
+    score: Float[Tensor, ""]
+    activations: Float[Tensor, "1 c h w"]
+    view: View
+    attentions: tuple[Float[Tensor, "1 heads rows columns"], ...] = ()
+    tokens: Int[Tensor, " cells"] | None = None
+    reads: slice = field(default_factory=lambda: slice(None))
+    embedding: Float[Tensor, " d"] | None = None
+    text_embedding: Float[Tensor, " d"] | None = None
+    answer: str = ""
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of cells."""
+        return tuple(self.activations.shape[-2:])
+
+    def gradients(self) -> Float[Tensor, "1 c h w"]:
+        """Of the score with respect to the activations; the graph is kept."""
+        return torch.autograd.grad(self.score, self.activations, retain_graph=True)[0]
+
+    def to_image(self, values: Float[Tensor, "h w"], mode: str = "bilinear") -> Float[np.ndarray, "height width"]:
+        """A map over the grid in the image's own pixels; see `View.to_image`."""
+        return self.view.to_image(values, mode)
+
+
+@dataclass(frozen=True, eq=False)
+class Tower:
+    """Where a network is looked into.
+
+    Attributes:
+        layer: whose input is the map, or whose output if `leaving`. grid: rows and columns of that map.
+        attended: the module whose attentions are kept, those whose name holds `only`.
+        reads, tokens: as in `Trace`; the last columns by default.
+    """
+
+    layer: nn.Module
+    grid: tuple[int, int]
+    attended: nn.Module
+    only: str = ""
+    reads: slice = field(default_factory=lambda: slice(None))
+    tokens: Int[Tensor, " cells"] | None = None
+    leaving: bool = False
+
+    @contextmanager
+    def record(self) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+        """Maps and attentions of what is computed inside."""
+        with (
+            record_map(self.layer, self.grid, self.leaving) as maps,
+            record_attention(self.attended, self.only) as attentions,
+        ):
+            yield maps, attentions
+
+    def places(self, attentions: list[Tensor]) -> Int[Tensor, " cells"] | None:
+        """Column of each cell in the attentions."""
+        if not attentions or self.tokens is not None:
+            return self.tokens
+        columns = attentions[0].shape[-1]
+        return torch.arange(columns - self.grid[0] * self.grid[1], columns)
+
+
+@contextmanager
+def record_map(layer: nn.Module, grid: tuple[int, int], leaving: bool = False) -> Iterator[list[Tensor]]:
+    """What enters (or leaves) `layer`, as a map `(1, c, h, w)` through which the computation then passes.
+
+    Tokens that are no patches (the class token) come first in every encoder here and are passed on.
+    """
+    found: list[Tensor] = []
+
+    def through(x: Tensor) -> Tensor:
+        if x.ndim == 4:
+            found.append(x)
+            return x
+        lead = x.shape[1] - grid[0] * grid[1]
+        found.append(x[:, lead:].transpose(1, 2).unflatten(2, grid))  # (1, c, h, w)
+        return torch.cat([x[:, :lead], found[-1].flatten(2).transpose(1, 2)], 1)
+
+    if leaving:
+        handle = layer.register_forward_hook(lambda module, args, output: through(output))
+    else:
+        handle = layer.register_forward_pre_hook(lambda module, args: (through(args[0]), *args[1:]))
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def record_attention(tower: nn.Module, only: str = "") -> Iterator[list[Tensor]]:
+    """Weights `(1, heads, rows, columns)` of every attention under `tower` whose name holds `only`, in order.
+
+    Works for transformers (with eager attention), torch's own and timm's attention.
+    """
+    found: list[Tensor] = []
+    undo = []
+
+    def keep(weights: Tensor | None) -> None:
+        if weights is not None and weights.ndim == 4 and not any(weights is seen for seen in found):
+            found.append(weights)
+
+    def rewrite(module: nn.MultiheadAttention, args, output):
+        mixed, weights = written_out(module, *args[:3])
+        keep(weights)
+        return mixed, None
+
+    for name, module in tower.named_modules():
+        if not type(module).__name__.endswith("Attention") or only not in name:
+            continue
+        if isinstance(module, nn.MultiheadAttention):
+            undo.append(module.register_forward_hook(rewrite).remove)
+        elif hasattr(module, "fused_attn"):  # timm: with `fused_attn` off, the weights pass a module of their own
+            undo.append(lambda m=module, fused=module.fused_attn: setattr(m, "fused_attn", fused))
+            module.fused_attn = False
+            undo.append(module.attn_drop.register_forward_hook(lambda m, a, weights: keep(weights)).remove)
+        else:  # transformers: (output, weights), which an outer module may pass on
+            see = lambda m, a, output: keep(output[1]) if isinstance(output, tuple) else None  # noqa: E731
+            undo.append(module.register_forward_hook(see).remove)
+    try:
+        yield found
+    finally:
+        for each in undo:
+            each()
+
+
+def written_out(
+    module: nn.MultiheadAttention,
+    query: Float[Tensor, "n q d"],
+    key: Float[Tensor, "n k d"],
+    value: Float[Tensor, "n k d"],
+) -> tuple[Float[Tensor, "n q d"], Float[Tensor, "n heads q k"]]:
+    """torch's attention with weights through which its output was computed; those that it returns have no gradient."""
+    parts = zip((query, key, value), module.in_proj_weight.chunk(3), module.in_proj_bias.chunk(3), strict=True)
+    q, k, v = (F.linear(x, w, b).unflatten(-1, (module.num_heads, -1)).transpose(1, 2) for x, w, b in parts)
+    weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)  # (n, heads, q, k)
+    return module.out_proj((weights @ v).transpose(1, 2).flatten(2)), weights
+
+
+@contextmanager
+def eager_attention(model: nn.Module) -> Iterator[None]:
+    """transformers' attention written out, so that its weights exist; as it was afterwards.
+
+    `set_attn_implementation` cannot restore a model whose parts it does not know (IDEFICS), so the settings that it
+    changes are changed here.
+    """
+    name = "_attn_implementation_internal"
+    found = (getattr(module, "config", None) for module in model.modules())
+    before = [(config, getattr(config, name)) for config in {id(c): c for c in found if hasattr(c, name)}.values()]
+    for config, _ in before:
+        setattr(config, name, "eager")
+    try:
+        yield
+    finally:
+        for config, implementation in before:
+            setattr(config, name, implementation)

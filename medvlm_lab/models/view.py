@@ -1,0 +1,97 @@
+"""Where a model's input square lies in the image: resizing, cropping and padding undone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+Size = tuple[float, float]  # height, width
+
+
+@dataclass(frozen=True)
+class View:
+    """What part of an image a model saw.
+
+    Attributes:
+        size: (height, width) of the image in pixels.
+        box: (top, left, bottom, right) of the model's input in the image's own pixels; it reaches beyond the image
+            where the input was padded, and covers less than the image where it was cropped.
+        frame: which frame was seen.
+    """
+
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+    frame: int = 0
+
+    @classmethod
+    def through(cls, size: tuple[int, int], resized: Size, seen: Size, offset: Size | None = None, frame: int = 0):
+        """An image of `size` that was resized to `resized`, of which a window of `seen` starts at `offset`.
+
+        The window is central by default; a negative offset is padding.
+        """
+        scale = [a / b for a, b in zip(size, resized, strict=True)]
+        offset = offset or [int((r - s) / 2) for r, s in zip(resized, seen, strict=True)]
+        start = [o * s for o, s in zip(offset, scale, strict=True)]
+        end = [(o + n) * s for o, n, s in zip(offset, seen, scale, strict=True)]
+        return cls(size, (*start, *end), frame)
+
+    def cell(self, row: int, column: int, grid: tuple[int, int]) -> tuple[float, float, float, float]:
+        """(top, left, bottom, right) of one cell of the grid, in the image's pixels."""
+        top, left, bottom, right = self.box
+        high, wide = (bottom - top) / grid[0], (right - left) / grid[1]
+        return (top + row * high, left + column * wide, top + (row + 1) * high, left + (column + 1) * wide)
+
+    def to_image(self, values: Float[Tensor, "h w"], mode: str = "bilinear") -> Float[np.ndarray, "height width"]:
+        """A map over the grid as float32 in the image's own pixels, 0 where the model did not look.
+
+        Args:
+            values: one number for each cell. mode: "bilinear", "bicubic" or "nearest" between the cells' centres.
+        """
+        where = []
+        for pixels, start, end in zip(self.size, self.box[:2], self.box[2:], strict=True):
+            where.append((torch.arange(pixels) + 0.5 - start) / (end - start) * 2 - 1)  # -1 … 1 over the box
+        y, x = torch.meshgrid(*where, indexing="ij")
+        grid = torch.stack([x, y], -1)[None].float()
+        source = values.detach().float().cpu()[None, None]
+        drawn = F.grid_sample(source, grid, mode=mode, padding_mode="border", align_corners=False)[0, 0]
+        return (drawn * ((x.abs() <= 1) & (y.abs() <= 1))).numpy()
+
+
+def fitted(size: tuple[int, int], square: int) -> View:
+    """The view of `preprocess.to_square`: the whole image, black around it."""
+    scale = square / max(size)
+    resized = [max(1, round(n * scale)) for n in size]
+    return View.through(size, resized, (square, square))
+
+
+def by_shorter_side(size: tuple[int, int], edge: int) -> list[int]:
+    """Height and width after the shorter one was resized to `edge`, as torchvision rounds them."""
+    return [edge if n == min(size) else int(edge * n / min(size)) for n in size]
+
+
+def processor_view(processor, size: tuple[int, int]) -> View:
+    """The view of a transformers image processor, read from its settings."""
+    wanted = _as_dict(processor.size)
+    square = getattr(processor, "do_pad", False) and "shortest_edge" in wanted
+    if square:  # LLaVA: padded to a square first
+        edge, longest = wanted["shortest_edge"], max(size)
+        resized = [n * edge / longest for n in size]
+        return View.through(size, resized, (edge, edge), [(r - edge) / 2 for r in resized])
+    if "shortest_edge" in wanted:
+        edge = wanted["shortest_edge"]
+        crop = _as_dict(processor.crop_size)
+        return View.through(size, by_shorter_side(size, edge), (crop["height"], crop["width"]))
+    seen = (wanted["height"], wanted["width"])
+    if getattr(processor, "do_center_crop", False):
+        crop = _as_dict(processor.crop_size)
+        return View.through(size, seen, (crop["height"], crop["width"]))
+    return View.through(size, seen, seen)
+
+
+def _as_dict(size) -> dict[str, int]:
+    return {key: value for key, value in dict(size).items() if value is not None}
