@@ -1,7 +1,7 @@
 """The published checkpoints that `lab.load` knows: what each is, how large, under which licence.
 
-Sizes are those of the weights as published, rounded; licences are as the model cards state them. Read the card before
-use: most of these forbid clinical use.
+Sizes are rounded and licences shortened, entered by hand: the card on the hub decides, and most of these forbid
+clinical use.
 """
 
 from __future__ import annotations
