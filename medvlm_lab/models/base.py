@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import numpy as np
+
 from medvlm_lab.image import MedicalImage
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float, Float32
     from torch import Tensor
 
 
@@ -35,6 +37,30 @@ class Answer:
 
     def __str__(self) -> str:
         return f"{self.text} ({self.confidence:.0%})"
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Where something is in one picture.
+
+    Attributes:
+        pixels: of the image's own size, True inside.
+        probability: that a pixel belongs to it, in [0, 1].
+        phrase: what was asked for.
+    """
+
+    pixels: Bool[np.ndarray, "h w"]
+    probability: Float32[np.ndarray, "h w"]
+    phrase: str
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was found."""
+        return not self.pixels.any()
+
+    def area_mm2(self, spacing_mm: tuple[float, float]) -> float:
+        """Area in mm², given the (row, column) distance between pixel centres."""
+        return float(self.pixels.sum()) * spacing_mm[0] * spacing_mm[1]
 
 
 @runtime_checkable
@@ -72,4 +98,20 @@ class Answerer(Protocol):
 
     def stream(self, image: MedicalImage, question: str) -> Iterator[str | Answer]:
         """Yields the answer's text as it grows, word by word, then the finished `Answer`."""
+        ...
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Outlines in an image what a phrase names."""
+
+    name: str
+
+    def segment(self, image: MedicalImage, phrase: str) -> Mask:
+        """A mask in the image's own pixels, empty where it finds no such thing.
+
+        Raises:
+            QuestionError: the phrase is empty.
+            ModalityError: a modality that the model never saw.
+        """
         ...
