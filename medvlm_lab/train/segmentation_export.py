@@ -39,10 +39,11 @@ Phrases hold the masks' names and a few synonyms; other words for a structure ar
 
 ## Scores
 
-{held:,} other simulated patients of each kind (test part, seed {seed}, {test_size} pixels), asked for every structure that
-they have or lack; 95 % bootstrap intervals over patients. What is there but not found counts as Dice 0; what covers less than
-0.05 % of the picture is not asked for. The blinded twin is the same network, trained on the same phrases with a black
-square for every image, for {blind_share:.0%} of the steps. The threshold of presence was set on validation patients.
+{held:,} other simulated patients of each kind (test part, seed {seed}, {test_size} pixels), asked for every
+structure that they have or lack; 95 % bootstrap intervals over patients. What is there but not found counts as Dice 0;
+what covers less than 0.05 % of the picture is not asked for. The blinded twin is the same network, trained on the same
+phrases with a black square for every image, for {blind_share:.0%} of the steps. Thresholds of presence were set on
+validation patients.
 **Simulated: not to be compared with figures on real patients.**
 
 | | wording never trained on | usual wording | blinded twin |
