@@ -14,7 +14,7 @@ from medvlm_lab.tasks.result import Result, Score, data_title, model_name
 from medvlm_lab.tasks.studies import needs
 from medvlm_lab.text.phrases import phrase
 
-SEEN = 0.0005  # share of the picture from which a structure counts as visible; what is smaller is not asked for
+SEEN = 0.0005  # share of the picture from which a structure counts as visible; smaller ones are not asked for
 LARGE = 0.005  # median share from which one pixel of doubt along an edge does not decide the Dice (7 × 7 of 96 × 96)
 FRAME = 0  # of a cine
 TITLES = {
@@ -51,8 +51,8 @@ def evaluate_segmentation(
     """`dice`, the mean over structures; `dice_large`, over those that typically cover `LARGE` of the picture or more;
     `empty`, the share of absent structures left empty, %; and `dice NAME` of each structure.
 
-    Every structure that a simulated patient has or lacks is asked for, in the data set's wording. A structure that is
-    there but not found counts as Dice 0. Intervals resample whole studies.
+    Every structure that a simulated patient has or lacks is asked for, in the data set's wording: one batch a study,
+    whatever `batch_size` says. One that is there but not found counts as Dice 0. Intervals resample whole studies.
 
     Args:
         structures: names of the masks to ask for; all by default.

@@ -12,9 +12,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from medvlm_lab.phantoms.base import Phantom
+from medvlm_lab.tasks.segmentation import SEEN
 
 RENDERED = 16  # patients rendered together
-SEEN = 0.0005  # share of the picture from which a structure counts as visible: 5 pixels of 96 × 96
 
 
 class Scans:
