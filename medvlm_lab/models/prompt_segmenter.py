@@ -6,7 +6,8 @@
     image  (n, s, s) → convolutions → features at s, s/2, s/4, s/8, s/16          (once for each image)
     phrase (m, t)    → transformer → (m, d)                                       (once for each phrase)
     both: from coarse to fine, each scale's features scaled and shifted by the phrase (FiLM) and added
-                     → at s/4: is it there at all?    → at s: which pixels, if it is there?
+                     → at s/4: about where? what does it look like there: is it there at all?
+                     → at s: which pixels, if it is there?
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ class PromptNet(nn.Module):
             Scale(0, c[4], d, w, ConvNeXtBlock(w, 0.1)), Scale(w, c[3], d, w, ConvNeXtBlock(w, 0.1)),  # s/16, s/8
             Scale(w, c[2], d, w, ConvNeXtBlock(w, 0.1, 3)),  # s/4
         ])  # fmt: skip
-        self.presence = nn.Sequential(nn.LayerNorm(6 * w), nn.Linear(6 * w, w), nn.GELU(), nn.Linear(w, 1))
+        self.place = nn.Conv2d(w, 1, 1)
+        self.presence = nn.Sequential(nn.LayerNorm(3 * w + 1), nn.Linear(3 * w + 1, w), nn.GELU(), nn.Linear(w, 1))
         self.fine = nn.ModuleList([Scale(w, c[1], d, c[1], nn.ReLU()), Scale(c[1], c[0], d, c[0], nn.ReLU())])  # s/2, s
         self.head = nn.Conv2d(c[0], 1, 1)
 
@@ -120,13 +122,19 @@ class PromptNet(nn.Module):
 
     def recognise(
         self, features: Sequence[Tensor], rows: Int[Tensor, " m"], phrase: Float[Tensor, "m d"]
-    ) -> tuple[Float[Tensor, "m w g g"], Float[Tensor, " m"]]:
-        """Features at a quarter of the resolution in each phrase's light; the logit that what it names is there."""
-        x, seen = None, []
+    ) -> tuple[Float[Tensor, "m w g g"], Float[Tensor, "m g g"], Float[Tensor, " m"]]:
+        """Features at a quarter of the resolution in each phrase's light; logits of where it is and that it is there.
+
+        Presence is judged from the features at the likeliest place: those of the whole picture drown a small finding.
+        """
+        x = None
         for scale, skip in zip(self.coarse, features[:1:-1], strict=True):
             x = scale(x, skip, rows, phrase)
-            seen += [x.mean((2, 3)), x.amax((2, 3))]  # large and faint; small and bright
-        return x, self.presence(torch.cat(seen, 1))[:, 0]
+        place = self.place(x)[:, 0]  # (m, g, g)
+        weight = place.flatten(1).softmax(1)  # (m, g * g)
+        there = torch.einsum("mcp,mp->mc", x.flatten(2), weight.to(x.dtype))
+        seen = [there, x.mean((2, 3)), x.amax((2, 3)), place.flatten(1).amax(1, keepdim=True)]
+        return x, place, self.presence(torch.cat([part.to(x.dtype) for part in seen], 1))[:, 0]
 
     def outline(
         self, x: Float[Tensor, "m w g g"], features: Sequence[Tensor], rows: Int[Tensor, " m"],
@@ -142,7 +150,7 @@ class PromptNet(nn.Module):
     ) -> tuple[Float[Tensor, "m s s"], Float[Tensor, " m"]]:
         """Logits of every pixel and of presence."""
         features, phrase = self.encode_image(pixels), self.encode_text(ids)
-        x, presence = self.recognise(features, rows, phrase)
+        x, _, presence = self.recognise(features, rows, phrase)
         return self.outline(x, features, rows, phrase), presence
 
 

@@ -17,7 +17,6 @@ from medvlm_lab.text.tokenizer import UNKNOWN, Tokenizer
 from medvlm_lab.train.scans import Scans
 
 UNION = 0.3  # share of sided structures that are asked for without a side
-PRESENCE = 0.5  # weight of the presence loss
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,16 @@ class SegmentationTask:
         ids[lost & (ids > self.tokenizer.end) & ~torch.isin(ids, self.named)] = self.unknown
         features, text = model.encode_image(pixels), model.encode_text(ids.to(device))
         rows, there = asked.rows.to(device), asked.there.to(device)
-        x, presence = model.recognise(features, rows, text)
-        # nothing is learned about the outline of what is not there, so it is not drawn
+        x, place, presence = model.recognise(features, rows, text)
+        # the outline is drawn only of what is there; the place of what is not there is nowhere
         outline = model.outline(x[there], features, rows[there], text[there])
-        return outline_loss(outline.float(), masks) + PRESENCE * F.binary_cross_entropy_with_logits(
-            presence.float(), there.float()
-        )
+        coarse = F.adaptive_avg_pool2d(masks, place.shape[-1])
+        nowhere = place[~there].float()
+        return (
+            outline_loss(outline.float(), masks) + outline_loss(place[there].float(), coarse)
+            + F.binary_cross_entropy_with_logits(nowhere, torch.zeros_like(nowhere))
+            + F.binary_cross_entropy_with_logits(presence.float(), there.float())
+        )  # fmt: skip
 
     def ask(self, pairs: np.ndarray, rng: np.random.Generator) -> Asked:
         """`present` phrases for what each picture shows, `absent` ones for what it does not, in new words each time."""
