@@ -90,6 +90,10 @@ class PhantomDataset(Sequence[PhantomItem]):
             frozenset(f.kind for f in scene.all_findings), numbers, lambda: self.simulator.image(scene, self.size),
         )
 
+    def masks(self, number: int) -> dict[str, Bool[Tensor, "*frames h w"]]:
+        """Where everything in study `number` is; every name of the phantom, empty where the patient lacks it."""
+        return {name: mask[0] for name, mask in self.simulator.masks([self.scene(number)], self.size).items()}
+
     def __len__(self) -> int:
         return len(self._indices)
 

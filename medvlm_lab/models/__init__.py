@@ -30,6 +30,12 @@ CATALOGUE = {
         "Zero-shot classification of chest X-rays (Tiu et al. 2022), trained on simulated patients",
         ("ImageTextEncoder", "Explainable"),
     ),
+    "prompt-segmenter": (
+        "medvlm_lab.models.prompt_segmenter",
+        "PromptSegmenter",
+        "Masks for phrases (after CLIPSeg, Lüddecke & Ecker 2022), trained on simulated patients",
+        ("Segmenter",),
+    ),
 }
 
 

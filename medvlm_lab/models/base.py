@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import numpy as np
+
 from medvlm_lab.image import MedicalImage
 
 if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Float32
     from torch import Tensor
 
     from medvlm_lab.models.trace import Trace
@@ -61,15 +62,26 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """Where a phrase is in an image, in the image's own pixels.
+    """Where something is in one picture.
 
     Attributes:
-        pixels: True where the phrase is. probability: in [0, 1], of each pixel. phrase: what was looked for.
+        pixels: of the image's own size, True inside.
+        probability: that a pixel belongs to it, in [0, 1].
+        phrase: what was asked for.
     """
 
     pixels: Bool[np.ndarray, "h w"]
-    probability: Float[np.ndarray, "h w"]
+    probability: Float32[np.ndarray, "h w"]
     phrase: str
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was found."""
+        return not self.pixels.any()
+
+    def area_mm2(self, spacing_mm: tuple[float, float]) -> float:
+        """Area in mm², given the (row, column) distance between pixel centres."""
+        return float(self.pixels.sum()) * spacing_mm[0] * spacing_mm[1]
 
 
 @runtime_checkable
@@ -123,12 +135,17 @@ class Reporter(Protocol):
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Finds what a phrase names."""
+    """Outlines in an image what a phrase names."""
 
     name: str
 
     def segment(self, image: MedicalImage, phrase: str) -> Mask:
-        """The mask, as large as the image. Raises QuestionError for an empty phrase."""
+        """A mask in the image's own pixels, empty where it finds no such thing.
+
+        Raises:
+            QuestionError: the phrase is empty.
+            ModalityError: a modality that the model never saw.
+        """
         ...
 
 

@@ -7,17 +7,30 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def to_square(rgb: np.ndarray, size: int) -> Float[Tensor, "3 s s"]:
     """Fits `(h, w, 3)` uint8 into a black `size` × `size` square, aspect kept; values in [0, 1]."""
-    height, width = rgb.shape[:2]
-    scale = size / max(height, width)
-    fitted = (max(1, round(width * scale)), max(1, round(height * scale)))
+    x, y, *fitted = fitted_box(*rgb.shape[:2], size)
     picture = Image.fromarray(rgb).resize(fitted, Image.Resampling.BICUBIC, reducing_gap=2.0)
     square = Image.new("RGB", (size, size))
-    square.paste(picture, ((size - fitted[0]) // 2, (size - fitted[1]) // 2))
+    square.paste(picture, (x, y))
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).float() / 255  # (3, s, s)
+
+
+def from_square(values: Float[Tensor, "s s"], height: int, width: int) -> Float[Tensor, "h w"]:
+    """Undoes `to_square` for a map: the border is cut off, the rest brought to the picture's own pixels."""
+    x, y, w, h = fitted_box(height, width, values.shape[-1])
+    inner = values[None, None, y : y + h, x : x + w]
+    return F.interpolate(inner, (height, width), mode="bilinear", align_corners=False, antialias=True)[0, 0]
+
+
+def fitted_box(height: int, width: int, size: int) -> tuple[int, int, int, int]:
+    """Where a picture lies in its square: left, top, width, height in the square's pixels."""
+    scale = size / max(height, width)
+    w, h = max(1, round(width * scale)), max(1, round(height * scale))
+    return (size - w) // 2, (size - h) // 2, w, h
 
 
 def augment(image: Float[Tensor, "3 s s"], rng: np.random.Generator) -> Float[Tensor, "3 s s"]:
@@ -26,6 +39,6 @@ def augment(image: Float[Tensor, "3 s s"], rng: np.random.Generator) -> Float[Te
     cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
     shift = rng.uniform(-0.06, 0.06, 2)
     theta = torch.tensor([[[cos, -sin, shift[0]], [sin, cos, shift[1]]]], dtype=torch.float32)
-    grid = torch.nn.functional.affine_grid(theta, [1, *image.shape], align_corners=False)
-    moved = torch.nn.functional.grid_sample(image[None], grid, align_corners=False)[0]
+    grid = F.affine_grid(theta, [1, *image.shape], align_corners=False)
+    moved = F.grid_sample(image[None], grid, align_corners=False)[0]
     return ((moved.clamp(0, 1) ** rng.uniform(0.8, 1.25)) * rng.uniform(0.9, 1.1)).clamp(0, 1)

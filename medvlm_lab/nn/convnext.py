@@ -19,9 +19,9 @@ class ChannelNorm(nn.LayerNorm):
 class ConvNeXtBlock(nn.Module):
     """A 7 × 7 filter per channel (where to look), then an MLP at each pixel (what it means), scaled and added."""
 
-    def __init__(self, width: int, layer_scale: float):
+    def __init__(self, width: int, layer_scale: float, kernel: int = 7):
         super().__init__()
-        self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
+        self.depthwise = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
         self.norm, self.mlp = nn.LayerNorm(width, eps=1e-6), feed_forward(width, 4 * width)
         self.scale = nn.Parameter(torch.full((width,), layer_scale))
 

@@ -13,6 +13,7 @@ RECIPES = Path(__file__).parent / "recipes"
 #: a recipe's `task` → where its data and model come from (`prepare`, `task`), and what writes the checkpoint (`export`)
 TASKS = {
     "vqa": ("medvlm_lab.train.setup", "medvlm_lab.train.export"),
+    "segmentation": ("medvlm_lab.train.segmentation_setup", "medvlm_lab.train.segmentation_export"),
     "contrastive": ("medvlm_lab.train.contrastive_setup", "medvlm_lab.train.contrastive_export"),
 }
 

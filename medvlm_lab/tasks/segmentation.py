@@ -1,0 +1,145 @@
+"""Segmentation by phrases: how well the outlined structures overlap, and whether absent ones stay empty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.metrics import bootstrap_interval
+from medvlm_lab.metrics.overlap import dice
+from medvlm_lab.tasks.result import Result, Score, data_title, model_name
+from medvlm_lab.tasks.studies import needs
+from medvlm_lab.text.phrases import phrase
+
+SEEN = 0.0005  # share of the picture from which a structure counts as visible; smaller ones are not asked for
+LARGE = 0.005  # median share from which one pixel of doubt along an edge does not decide the Dice (7 × 7 of 96 × 96)
+FRAME = 0  # of a cine
+TITLES = {
+    "dice": "Dice, mean over all structures",
+    "dice_large": f"Dice, mean over structures that cover {LARGE:.1%} of the picture or more",
+    "empty": "Absent structures with an empty mask, %",
+}
+
+
+BLANK = Score(np.nan, np.nan, np.nan, 0)
+
+
+@dataclass(frozen=True)
+class SegmentationRow:
+    """One structure in one study; `dice` in [0, 1] where it is there, None where it is absent.
+
+    Attributes:
+        share: of the picture that it truly covers. empty: whether the model's mask is.
+    """
+
+    study: str
+    structure: str
+    phrase: str
+    present: bool
+    share: float
+    empty: bool
+    dice: float | None
+
+
+def evaluate_segmentation(
+    model: Any, data: Any, n: int | None = None, seed: int = 0, batch_size: int = 64, resamples: int = 1000,
+    progress: bool = True, structures: Any = None, wording: str | None = None,
+) -> Result:
+    """`dice`, the mean over structures; `dice_large`, over those that typically cover `LARGE` of the picture or more;
+    `empty`, the share of absent structures left empty, %; and `dice NAME` of each structure.
+
+    Every structure that a simulated patient has or lacks is asked for, in the data set's wording: one batch a study,
+    whatever `batch_size` says. One that is there but not found counts as Dice 0. Intervals resample whole studies.
+
+    Args:
+        structures: names of the masks to ask for; all by default.
+        wording: "usual" or "held-out" instead of the data set's own.
+
+    Raises MedVLMError where the model segments nothing, the data set has no masks, or there is nothing to score.
+    """
+    from tqdm.auto import tqdm
+
+    needs(model, "segment", "outline what a phrase names")
+    if not callable(getattr(data, "masks", None)):
+        raise MedVLMError(
+            f"{getattr(data, 'name', 'The data set')} has no masks to compare with; choose one such as "
+            "phantom:chest-xray."
+        )
+    if n is not None and n < 1:
+        raise MedVLMError(f"Nothing to score with n={n}; it must be at least 1.")
+    numbers = np.arange(data.studies)
+    if n is not None and n < len(numbers):
+        numbers = np.sort(np.random.default_rng(seed).choice(len(numbers), n, replace=False))
+    rows: list[SegmentationRow] = []
+    for number in tqdm(numbers.tolist(), unit="study", desc=model_name(model), disable=not progress):
+        rows += study_rows(model, data, number, seed, structures, wording or data.wording)
+    titles = TITLES.copy()
+    scores = score_rows(rows, resamples, seed)
+    titles |= {name: f"Dice, {name.removeprefix('dice ')}" for name in scores if name not in titles}
+    return Result(model_name(model), data_title(data, len(numbers), "studies"), scores, tuple(rows), titles)
+
+
+def study_rows(model: Any, data: Any, number: int, seed: int, structures: Any, wording: str) -> list[SegmentationRow]:
+    """Every structure of one study, asked for once."""
+    study, truth = data.study(number), {}
+    names = list(found := data.masks(number))
+    for name in names if structures is None else structures:
+        mask = found[name].cpu().numpy()
+        truth[name] = mask[FRAME] if mask.ndim == 3 else mask
+    truth = {name: mask for name, mask in truth.items() if not mask.any() or mask.mean() >= SEEN}
+    rng = np.random.default_rng((seed, number))
+    asked, image = [phrase(name, names, rng, wording) for name in truth], study.image()
+    if hasattr(model, "segment_batch"):
+        masks = model.segment_batch([image] * len(asked), asked)
+    else:
+        masks = [model.segment(image, text) for text in asked]
+    rows = []
+    for (name, mask), text, said in zip(truth.items(), asked, masks, strict=True):
+        there = bool(mask.any())
+        rows.append(SegmentationRow(
+            study.name, name, text, there, float(mask.mean()), not said.pixels.any(),
+            dice(said.pixels, mask) if there else None,
+        ))  # fmt: skip
+    return rows
+
+
+def score_rows(rows: list[SegmentationRow], resamples: int = 1000, seed: int = 0) -> dict[str, Score]:
+    """See `evaluate_segmentation`; rows of several data sets may be scored together."""
+    studies = {name: i for i, name in enumerate(dict.fromkeys(row.study for row in rows))}
+    names = list(dict.fromkeys(row.structure for row in rows if row.present))
+    table = np.full((len(studies), len(names)), np.nan)  # Dice where it is there
+    absent = np.zeros((len(studies), 2))  # how many were absent, how many of these left empty
+    for row in rows:
+        if row.present:
+            table[studies[row.study], names.index(row.structure)] = row.dice
+        else:
+            absent[studies[row.study]] += (1, row.empty)
+    counts = np.isfinite(table)
+    large = np.array([np.median([r.share for r in rows if r.present and r.structure == n]) >= LARGE for n in names])
+
+    def overlap(which: np.ndarray) -> Score:
+        """Mean over structures of each one's mean; a draw of studies that lacks a structure leaves it out."""
+        if not which.any():
+            return BLANK
+        sums = np.concatenate([np.where(counts, table, 0)[:, which], counts[:, which]], 1)
+
+        def statistic(draws: np.ndarray) -> np.ndarray:  # (r, studies, 2 * structures) -> (r,)
+            found, count = np.split(draws.sum(1), 2, 1)
+            return np.nanmean(np.where(count > 0, found / np.maximum(count, 1), np.nan), 1)
+
+        return Score(*bootstrap_interval(sums, resamples, seed, statistic=statistic), int(counts[:, which].sum()))
+
+    lacking = absent[absent[:, 0] > 0]
+    share = lambda draws: 100 * draws[..., 1].sum(1) / draws[..., 0].sum(1)  # noqa: E731
+    scores = {
+        "dice": overlap(np.ones(len(names), bool)), "dice_large": overlap(large),
+        "empty": Score(*bootstrap_interval(lacking, resamples, seed, statistic=share), int(absent[:, 0].sum()))
+        if len(lacking) else BLANK,
+    }  # fmt: skip
+    for k, name in enumerate(names):
+        values = table[counts[:, k], k]
+        scores[f"dice {name}"] = Score(*bootstrap_interval(values, resamples, seed), len(values))
+    return scores

@@ -1,0 +1,54 @@
+"""From a recipe to a segmentation task: simulated scans, the phrases' vocabulary, a model before training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from medvlm_lab.models.dual_encoder import VOCABULARY
+from medvlm_lab.models.prompt_segmenter import Config, PromptNet
+from medvlm_lab.phantoms import phantom
+from medvlm_lab.phantoms.language import forms
+from medvlm_lab.text.phrases import PATTERNS, all_names
+from medvlm_lab.text.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
+from medvlm_lab.train.scans import Scans
+from medvlm_lab.train.segmentation import SegmentationTask
+
+Data = tuple[Tokenizer, list[Scans], list[Scans]]
+
+
+def prepare(recipe: dict, folder: Path) -> Data:
+    """The phrases' vocabulary, which stays in `folder`, and for each phantom the scans to train and to validate on."""
+    size = Config(0, **recipe["model"]).image_size
+    make = lambda part, entry, patients: Scans(  # noqa: E731
+        phantom(entry["phantom"]), part, patients, entry["frames"], size, recipe["seed"], recipe["leave_out"],
+        folder / "scans",
+    )
+    train = [make("train", entry, entry["patients"]) for entry in recipe["data"]]
+    validation = [make("validation", entry, recipe["validation_patients"]) for entry in recipe["data"]]
+    path = folder / VOCABULARY
+    if not path.is_file():
+        part = path.with_suffix(".part")
+        part.write_text("\n".join(phrase_vocabulary([scans.names for scans in train])), encoding="utf-8")
+        part.replace(path)
+    return Tokenizer.from_file(path), train, validation
+
+
+def phrase_vocabulary(names: Sequence[Sequence[str]]) -> list[str]:
+    """Every word that a phrase of usual wording may hold, special tokens first; `names` of each phantom's masks."""
+    texts = [form for pattern in PATTERNS["usual"] for form in forms(re.sub(r"<[^>]+>", " ", pattern))]
+    texts += [text for own in names for text in all_names(own)]
+    words = {word for text in texts for word in re.findall(r"[a-z]+|[^\w\s]", text.lower())}
+    return [PAD, UNKNOWN, START, END, *sorted(words)]
+
+
+def task(recipe: dict, data: Data, split: str) -> SegmentationTask:
+    """A fresh model over the scans; with `split` "blind", one that sees a black square for every picture."""
+    tokenizer, train, validation = data
+    torch.manual_seed(recipe["seed"])
+    model = PromptNet(Config(len(tokenizer), **recipe["model"], blind=split == "blind"), tokenizer.end)
+    model = model.to(memory_format=torch.channels_last)  # a third faster on a CPU
+    return SegmentationTask(model, tokenizer, train, validation, recipe)

@@ -1,0 +1,114 @@
+"""Training by the prompt segmenter's recipe, made small: scans, phrases, exact resume, the exported checkpoint."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import medvlm_lab as lab
+from medvlm_lab.phantoms import phantom
+from medvlm_lab.text.tokenizer import UNKNOWN
+from medvlm_lab.train import recipe, train
+from medvlm_lab.train.loop import Loop
+from medvlm_lab.train.scans import Scans
+from medvlm_lab.train.segmentation import drawn, outline_loss, pair, varied
+from medvlm_lab.train.segmentation_setup import prepare, task
+
+SMALL = {
+    "epochs": 2, "batch_size": 8, "test_patients": 3, "test_size": 32, "validation_patients": 4, "warmup_steps": 2,
+    "bf16": False, "ema_decay": 0.8,
+    "data": [{"phantom": "chest-xray", "patients": 24, "frames": 1},
+             {"phantom": "echocardiogram", "patients": 2, "frames": 4}],
+    "model": {"image_size": 32, "widths": [4, 8, 8, 16, 16], "depths": [0, 1, 1, 1, 1], "width": 16, "text_width": 16,
+              "text_depth": 1, "text_heads": 2},
+}  # fmt: skip
+SETTINGS = recipe("prompt-segmenter") | SMALL
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return prepare(SETTINGS, tmp_path_factory.mktemp("scans"))
+
+
+def test_scans_are_what_a_reader_sees_and_their_masks_the_phantom_s(tmp_path):
+    for name, frames in (("chest-xray", 1), ("echocardiogram", 2)):
+        simulator = phantom(name)
+        for _ in range(2):  # made, then read back
+            scans = Scans(simulator, "train", 2, frames, 32, 5, ("heart",), tmp_path)
+            scene = simulator.sample(5, 2)[1]
+            image, masks = simulator.image(scene, 32), simulator.masks([scene], 32)
+            shown = image.display(0).mean(-1)
+            assert np.abs(scans.pixels[frames].numpy().astype(float) - shown).max() <= 1.0  # rounding
+            assert "heart" not in scans.names and set(scans.names) <= set(masks)
+            for k, key in enumerate(scans.names):
+                true = masks[key][0].numpy().reshape(-1, 32, 32)[0]
+                assert (scans.mask(frames, k) == true).all() and scans.absent[frames, k] == (not true.any())
+
+
+def test_phrases_say_what_is_there_and_what_is_not(data):
+    made = task(SETTINGS, data, "patients")
+    pairs = made.batches(0)[0]
+    asked = made.ask(pairs, np.random.default_rng(0))
+    assert len(asked.phrases) == len(asked.rows) == len(asked.there) and asked.there.sum() == len(asked.masks)
+    assert asked.masks.flatten(1).any(1).all() and (~asked.there).sum() >= len(pairs)
+    assert made.ask(pairs, np.random.default_rng(0)).phrases == asked.phrases
+    assert made.ask(pairs, np.random.default_rng(1)).phrases != asked.phrases
+    unknown = made.tokenizer.vocabulary.index(UNKNOWN)
+    assert not (made.tokenizer.batch(asked.phrases, 99) == unknown).any()
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(data, tmp_path):
+    def fresh(folder):
+        folder.mkdir(exist_ok=True)
+        return Loop(task(SETTINGS, data, "patients"), SETTINGS, folder)
+
+    whole = fresh(tmp_path / "whole")
+    first = float(np.mean([whole.task.loss(b, np.random.default_rng(0)).item() for b in whole.task.batches(0)]))
+    whole.run()
+    stopped = fresh(tmp_path / "parts")
+    stopped.run(minutes=1e-9)
+    again = fresh(tmp_path / "parts")
+    assert again.resume() and again.epoch == 1
+    again.run()
+    for (name, a), (_, b) in zip(whole.model.state_dict().items(), again.model.state_dict().items(), strict=True):
+        assert torch.equal(a, b), name
+    last = json.loads((tmp_path / "whole" / "log.jsonl").read_text().splitlines()[-1])
+    assert last["loss"] < first and {"dice", "threshold"} <= last.keys()
+
+
+def test_the_exported_checkpoint_loads_and_its_card_tells(tmp_path):
+    folder = train("prompt-segmenter", out=tmp_path / "run", **{**SMALL, "epochs": 1})
+    model, chest = lab.load("prompt-segmenter", checkpoint=folder), phantom("chest-xray")
+    assert model.segment(chest.image(chest.draw(1), 80), "the left lung").pixels.shape == (80, 80)
+    card = (folder / "README.md").read_text()
+    for words in ("Not for clinical use", "blinded twin", "| chest-xray | thorax |", "Simulated"):
+        assert words in card
+
+
+def test_both_sides_and_draws():
+    names = ("heart", "left lung", "left ventricle", "right lung", "right ventricle")
+    assert pair(names, 3) == (1, 3) and pair(names, 0) == (0,) and pair(names, 2) == (2,)
+    rng = np.random.default_rng(0)
+    many = [drawn(np.array([1.0, 0.0, 4.0]), 1, rng)[0] for _ in range(2000)]
+    assert set(many) == {0, 2} and np.mean(np.array(many) == 2) == pytest.approx(0.8, abs=0.04)
+    assert sorted(drawn(np.array([1.0, 0.0, 4.0]), 5, rng)) == [0, 2]
+
+
+def test_masks_move_with_their_pictures():
+    pictures = torch.zeros(2, 48, 48)
+    pictures[0, 10:20, 12:30] = pictures[1, 25:40, 20:35] = 1.0
+    rows = torch.tensor([1, 0, 1])
+    moved, masks = varied(pictures, pictures[rows], rows, np.random.default_rng(0))
+    assert moved.shape == pictures.shape and not torch.equal(masks, pictures[rows])
+    for mask, row in zip(masks, rows, strict=True):
+        assert ((moved[row] > 0.4) == mask.bool()).float().mean() > 0.98
+
+
+def test_the_loss_is_least_for_the_truth():
+    masks = torch.zeros(2, 8, 8)
+    masks[:, 2:5, 3:6] = 1.0
+    right, half = 20 * (2 * masks - 1), torch.zeros(2, 8, 8)
+    assert outline_loss(right, masks) < 1e-3 < outline_loss(half, masks) < outline_loss(-right, masks)
+    by_hand = np.log(2) + 1 - (2 * 4.5 + 1) / (32 + 9 + 1)
+    assert outline_loss(half, masks).item() == pytest.approx(by_hand, abs=1e-5)
