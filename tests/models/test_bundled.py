@@ -1,0 +1,37 @@
+"""Every bundled checkpoint: it is there, says what it is, is small, and does on new simulated patients what it says."""
+
+import json
+
+import pytest
+
+import medvlm_lab as lab
+from medvlm_lab.models import CATALOGUE, WEIGHTS
+from medvlm_lab.models.store import load_weights
+
+LIMIT_MB = 48  # all together
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_weights_and_card_are_there(name):
+    folder = WEIGHTS / name
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "Not for clinical use" in card and f"medvlm_lab/train/recipes/{name}.toml" in card
+    assert name == "vit-bert-vqa" or "Simulated: not to be compared" in card
+    assert json.loads((folder / "config.json").read_text())["architecture"] == name
+    assert all(value.isfinite().all() for value in load_weights(folder).values() if value.is_floating_point())
+    assert lab.load(name).name == name
+
+
+def test_together_they_stay_small():
+    total = sum(file.stat().st_size for file in WEIGHTS.rglob("*") if file.is_file())
+    assert total <= LIMIT_MB * 1e6
+
+
+TRAINED_ON = [("chexzero", "chest-xray", 0.8), ("echo-clip", "echocardiogram", 0.9)]
+
+
+@pytest.mark.parametrize(("name", "phantom", "least"), TRAINED_ON)
+def test_zero_shot_on_patients_that_training_never_had(name, phantom, least):
+    model = lab.load(name)
+    data = lab.dataset(f"phantom:{phantom}", "test", n=80, seed=9, size=model.module.config.image_size)
+    assert lab.evaluate("zero-shot", model, data, progress=False).scores["auc"].value > least
