@@ -9,6 +9,7 @@ from html import escape
 import ipywidgets as w
 
 from medvlm_lab.widgets import anatomy_state as logic
+from medvlm_lab.widgets.anatomy_diagram import diagram
 from medvlm_lab.widgets.vqa_state import resolve_image
 
 CSS = """
@@ -61,7 +62,8 @@ class AnatomyWidget(w.VBox):
         if state.stage is None:
             self.about.value = error
             return
-        self.diagram.value, self.about.value = logic.diagram(state), error + logic.summary(state.stage)
+        self.diagram.value = diagram(state.model, state.stages, state.chosen)
+        self.about.value = error + logic.summary(state.stage)
         self.png = logic.picture(state)
         data = base64.b64encode(self.png).decode("ascii")
         self.view.value = f'<img src="data:image/png;base64,{data}" alt="{escape(logic.describe(state))}">'
