@@ -3,7 +3,8 @@
     python bench/distribution.py [epochs]
 
 A small CNN learns which phantom a picture comes from. It is then shown the catalogue's real samples and, where
-`MEDVLM_DATA` holds it, VQA-RAD: its field `image_organ` says head, chest or abdomen. Nothing real is trained on.
+`MEDVLM_DATA` holds it, VQA-RAD: its field `image_organ` says head, chest or abdomen. Nothing real is trained on; tint
+and inversion were added to the variations after a first look at the catalogue's samples, so VQA-RAD is the fairer test.
 """
 
 from __future__ import annotations

@@ -32,6 +32,15 @@ def test_readme_links_lead_to_files():
         assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
+def test_scores_in_the_readme_are_the_cards_own():
+    rows = re.findall(r"^\| \[[\w-]+\]\((\S+README\.md)\) .*\| ([^|]+) \|$", (ROOT / "README.md").read_text(), re.M)
+    assert len(rows) == len(list((ROOT / "medvlm_lab" / "weights").iterdir()))
+    for card, scores in rows:
+        text = (ROOT / card).read_text()
+        for number in re.findall(r"\d+\.\d+", scores):
+            assert re.search(rf"\b{re.escape(number)}\b", text), f"{number} is not in {card}"
+
+
 def _locked() -> dict[str, str]:
     """Each locked requirement with its hashes, continuation lines joined."""
     text = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")

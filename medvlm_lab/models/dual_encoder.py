@@ -19,10 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medvlm_lab.errors import CheckpointError, ModalityError, QuestionError
+from medvlm_lab.errors import ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.preprocess import to_square
-from medvlm_lab.models.store import load_config, load_weights
+from medvlm_lab.models.store import restored, settings_of
 from medvlm_lab.models.trace import Trace
 from medvlm_lab.models.view import fitted
 from medvlm_lab.nn.clip_text import CLIPText
@@ -118,22 +118,9 @@ class ImageTextModel:
             MissingDataError: a file is missing.
             CheckpointError: a file is damaged or of another architecture.
         """
-        settings = load_config(folder)
-        if settings.get("architecture") != cls.name:
-            raise CheckpointError(f"{folder} holds {settings.get('architecture')!r}, not {cls.name!r}.")
+        config = Config(**settings_of(folder, cls.name)["model"])
         tokenizer = Tokenizer.from_file(folder / VOCABULARY)
-        config = Config(**settings["model"])
-        with torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they were
-            torch.manual_seed(0)
-            module = DualEncoder(config, tokenizer.end)
-        if not untrained:
-            try:
-                module.load_state_dict(load_weights(folder), assign=True)
-            except RuntimeError as error:
-                raise CheckpointError(
-                    f"The weights in {folder} do not fit its {cls.name} config.json: {error}"
-                ) from error
-        return cls(module, tokenizer, device)
+        return cls(restored(folder, cls.name, lambda: DualEncoder(config, tokenizer.end), untrained), tokenizer, device)
 
     def pixels(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n f s s"]:
         """Grey frames from 0 to 1 as displayed, fitted into a square; of a video, `config.frames` evenly spaced.

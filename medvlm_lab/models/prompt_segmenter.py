@@ -22,12 +22,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medvlm_lab.errors import CheckpointError, MedVLMError, ModalityError, QuestionError
+from medvlm_lab.errors import MedVLMError, ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Mask
 from medvlm_lab.models.dual_encoder import MEAN, STD, VOCABULARY
 from medvlm_lab.models.preprocess import from_square, to_square
-from medvlm_lab.models.store import load_config, load_weights
+from medvlm_lab.models.store import restored, settings_of
 from medvlm_lab.nn.clip_text import CLIPText
 from medvlm_lab.nn.convnext import ConvNeXtBlock
 from medvlm_lab.nn.layers import init_weights
@@ -178,20 +178,9 @@ class PromptSegmenter:
             MissingDataError: a file is missing.
             CheckpointError: a file is damaged or of another architecture.
         """
-        settings = load_config(folder)
-        if settings.get("architecture") != cls.name:
-            raise CheckpointError(f"{folder} holds {settings.get('architecture')!r}, not {cls.name!r}.")
-        tokenizer = Tokenizer.from_file(folder / VOCABULARY)
-        with torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they were
-            torch.manual_seed(0)
-            module = PromptNet(Config(**settings["model"]), tokenizer.end)
-        if not untrained:
-            try:
-                module.load_state_dict(load_weights(folder), assign=True)
-            except RuntimeError as error:
-                raise CheckpointError(
-                    f"The weights in {folder} do not fit its {cls.name} config.json: {error}"
-                ) from error
+        settings = settings_of(folder, cls.name)
+        tokenizer, config = Tokenizer.from_file(folder / VOCABULARY), Config(**settings["model"])
+        module = restored(folder, cls.name, lambda: PromptNet(config, tokenizer.end), untrained)
         return cls(module, tokenizer, settings["threshold"], device)
 
     def segment(self, image: MedicalImage, phrase: str, frame: int = 0) -> Mask:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from medvlm_lab.errors import CheckpointError, MissingDataError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
+Module = TypeVar("Module", bound="nn.Module")
 WEIGHTS, CONFIG, SCALE = "model.safetensors", "config.json", ".scale"
 
 
@@ -96,3 +98,32 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; restore or retrain the checkpoint.") from error
     return unpack(stored)
+
+
+def settings_of(folder: Path, architecture: str) -> dict:
+    """The checkpoint's configuration; raises as `load_config`, and CheckpointError for another architecture."""
+    settings = load_config(folder)
+    if settings.get("architecture") != architecture:
+        raise CheckpointError(f"{folder} holds {settings.get('architecture')!r}, not {architecture!r}.")
+    return settings
+
+
+def restored(folder: Path, architecture: str, make: Callable[[], Module], untrained: bool = False) -> Module:
+    """The module that `make` builds, with the checkpoint's weights, or those that seed 0 draws if `untrained`.
+
+    The caller's random numbers stay as they were. Raises as `load_weights`, and CheckpointError where they do not fit.
+    """
+    import torch
+
+    # not on the meta device: random numbers there bring in torch's compiler, seconds for what takes a tenth of one
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = make()
+    if not untrained:
+        try:
+            module.load_state_dict(load_weights(folder), assign=True)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"The weights in {folder} do not fit its {architecture} config.json: {error}"
+            ) from error
+    return module

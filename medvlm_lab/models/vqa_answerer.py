@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medvlm_lab.errors import CheckpointError, ModalityError, QuestionError
+from medvlm_lab.errors import ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer
 from medvlm_lab.models.beam import beam_search
 from medvlm_lab.models.preprocess import to_square
 from medvlm_lab.models.stages import Stage
-from medvlm_lab.models.store import load_config, load_weights
+from medvlm_lab.models.store import restored, settings_of
 from medvlm_lab.models.vit_bert_vqa import Config, ViTBertVQA
 from medvlm_lab.text.tokenizer import Tokenizer
 
@@ -84,21 +84,9 @@ class VQAAnswerer:
             MissingDataError: a file is missing.
             CheckpointError: a file is damaged or of another architecture.
         """
-        settings = load_config(folder)
-        if settings.get("architecture") != cls.name:
-            raise CheckpointError(f"{folder} holds {settings.get('architecture')!r}, not {cls.name!r}.")
-        tokenizer = Tokenizer.from_file(folder / "vocabulary.txt")
-        config = Config(**settings["model"])
-        if untrained:
-            torch.manual_seed(0)
-            return cls(ViTBertVQA(config, tokenizer.pad), tokenizer, tuple(settings["calibration"]), device)
-        # not on the meta device: random numbers there bring in torch's compiler, seconds for what takes a tenth of one
-        with torch.random.fork_rng(devices=[]):  # and the caller's own random numbers stay as they were
-            module = ViTBertVQA(config, tokenizer.pad)
-        try:
-            module.load_state_dict(load_weights(folder), assign=True)
-        except RuntimeError as error:
-            raise CheckpointError(f"The weights in {folder} do not fit its {cls.name} config.json: {error}") from error
+        settings = settings_of(folder, cls.name)
+        tokenizer, config = Tokenizer.from_file(folder / "vocabulary.txt"), Config(**settings["model"])
+        module = restored(folder, cls.name, lambda: ViTBertVQA(config, tokenizer.pad), untrained)
         return cls(module, tokenizer, tuple(settings["calibration"]), device)
 
     def pixels(self, images: list[MedicalImage]) -> Float[Tensor, "n 3 s s"]:

@@ -16,6 +16,7 @@ from medvlm_lab.metrics.ranking import mcmrr
 from medvlm_lab.models.dual_encoder import DualEncoder, contrastive_loss
 from medvlm_lab.phantoms.base import Phantom, Scene, rng_of
 from medvlm_lab.text.tokenizer import UNKNOWN, Tokenizer
+from medvlm_lab.train.cache import cached
 
 RENDERED = 64  # studies rendered together
 
@@ -29,20 +30,10 @@ class Studies:
     def __init__(
         self, simulator: Phantom, part: str, count: int, frames: int, size: int, seed: int, cache: Path | None = None
     ):
-        from safetensors.torch import load_file, save_file
-
         self.simulator = simulator
         self.scenes = simulator.sample(seed, count, part=part)
         path = cache and cache / f"{simulator.name}-{part}-{count}-{frames}-{size}-{seed}.safetensors"
-        if path and path.is_file():
-            self.pixels = load_file(path)["pixels"]
-            return
-        self.pixels = rendered(simulator, self.scenes, frames, size)
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_suffix(".part")
-            save_file({"pixels": self.pixels}, unfinished)
-            unfinished.replace(path)
+        self.pixels = cached(path, lambda: {"pixels": rendered(simulator, self.scenes, frames, size)})["pixels"]
 
     def __len__(self) -> int:
         return len(self.scenes)

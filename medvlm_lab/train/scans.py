@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from medvlm_lab.phantoms.base import Phantom
 from medvlm_lab.tasks.segmentation import SEEN
+from medvlm_lab.train.cache import cached
 
 RENDERED = 16  # patients rendered together
 
@@ -31,19 +32,9 @@ class Scans:
         self, simulator: Phantom, part: str, patients: int, frames: int, size: int, seed: int,
         leave_out: Sequence[str] = (), cache: Path | None = None,
     ):  # fmt: skip
-        from safetensors.torch import load_file, save_file
-
         self.simulator, self.part, self.size = simulator, part, size
         path = cache and cache / f"{simulator.name}-{part}-{patients}-{frames}-{size}-{seed}.safetensors"
-        if path and path.is_file():
-            stored = load_file(path)
-        else:
-            stored = simulated(simulator, part, patients, frames, size, seed)
-            if path:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                unfinished = path.with_suffix(".part")
-                save_file(stored, unfinished)
-                unfinished.replace(path)
+        stored = cached(path, lambda: simulated(simulator, part, patients, frames, size, seed))
         self.pixels = stored.pop("pixels")
         kept = [name for name in sorted(stored) if name not in leave_out]
         self.names, self.masks = tuple(kept), torch.stack([stored[name] for name in kept], 1)
