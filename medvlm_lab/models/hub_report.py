@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 from jaxtyping import Float, Int
@@ -10,11 +9,10 @@ from torch import Tensor
 
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Report
+from medvlm_lab.text.prose import SENTENCE, sections
 
 REQUEST = "Write the findings and the impression of a radiology report for this image."
 LONGEST = 256  # tokens
-HEADING = re.compile(r"\b(findings|impression)\s*:\s*", re.IGNORECASE)
-SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s|$)|$)", re.DOTALL)
 
 
 class ReportMixin:
@@ -27,18 +25,8 @@ class ReportMixin:
         inputs = self._inputs([image], request, longest=LONGEST)
         ids, logs = self._generate([inputs], max_new_tokens=LONGEST)[0]
         text, sentences = _sentences(self.processor.tokenizer, ids, logs)
-        parts = _sections(text)
+        parts = sections(text)
         return Report(parts["findings"], parts["impression"], sentences, time.perf_counter() - started)
-
-
-def _sections(text: str) -> dict[str, str]:
-    """What stands under each heading; what stands before the first one is findings."""
-    found = {"findings": "", "impression": ""}
-    before, *rest = HEADING.split(text)
-    for heading, body in [("findings", before), *zip(rest[::2], rest[1::2], strict=True)]:
-        key = heading.lower()
-        found[key] = f"{found[key]} {body}".strip()
-    return found
 
 
 def _sentences(

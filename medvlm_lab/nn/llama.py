@@ -204,16 +204,21 @@ class Llama(nn.Module):
         max_tokens: int = 64,
         eos: int | None = None,
         before_layer: Hooks | None = None,
+        logs: list[Tensor] | None = None,
     ) -> Int[Tensor, "n s"]:
         """The most likely next token, again and again; a prompt shorter than its neighbours is padded on its left.
 
-        Ends where every row has written `eos`; rows that end earlier are filled with it.
+        Ends where every row has written `eos`; rows that end earlier are filled with it. `logs` receives each step's
+        natural-log probabilities of what was written, (n,); 0 after the end.
         """
         cache, written = KeyValueCache(), []
         done = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
         for _ in range(max_tokens):
             last = self.hidden(tokens, keep, cache, before_layer)[:, -1]  # (n, d)
-            new = self.logits(last).argmax(-1)  # (n,)
+            scores = self.logits(last)  # (n, v)
+            new = scores.argmax(-1)  # (n,)
+            if logs is not None:
+                logs.append(scores.float().log_softmax(-1).amax(-1).masked_fill(done, 0.0))
             if eos is not None:
                 new = new.masked_fill(done, eos)
                 done |= new == eos

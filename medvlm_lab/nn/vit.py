@@ -1,13 +1,15 @@
-"""A Vision Transformer over the grid of a convolutional stem: the hybrid of Dosovitskiy et al. 2021, section 3.1."""
+"""Vision Transformers over the grid of a convolutional stem: the hybrid of Dosovitskiy et al. 2021, section 3.1."""
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from medvlm_lab.nn.efficientnet import CHANNELS, STRIDE, EfficientNetLite0
-from medvlm_lab.nn.layers import Dropout, EncoderLayer
+from medvlm_lab.nn.layers import Dropout, EncoderLayer, init_weights
 
 
 class HybridViT(nn.Module):
@@ -46,3 +48,37 @@ class HybridViT(nn.Module):
         for layer in self.layers[:depth]:
             x = layer(x)
         return x
+
+
+class StemViT(nn.Module):
+    """Image → one token per 16 × 16 pixels. Four strided convolutions learn edges from scratch (Xiao et al. 2021)."""
+
+    STRIDE = 16
+
+    def __init__(self, image_size: int, channels: int, width: int, depth: int, heads: int):
+        super().__init__()
+        self.grid = image_size // self.STRIDE
+        sizes = [channels, width // 8, width // 4, width // 2, width]
+        layers: list[nn.Module] = []
+        for i, (a, b) in enumerate(itertools.pairwise(sizes)):
+            layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), nn.ReLU()]
+            if i in (1, 2):  # a second look where it is cheap: most pixels are gone, few channels are there
+                layers += [nn.Conv2d(b, b, 3, padding=1), nn.ReLU()]
+        self.stem = nn.Sequential(*layers)
+        self.patch_norm, self.patch_projection = nn.LayerNorm(width), nn.Linear(width, width)
+        self.positions = nn.Parameter(torch.randn(1, self.grid**2, width) * 0.02)
+        self.layers = nn.ModuleList(EncoderLayer(width, heads, 4 * width) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.apply(init_weights)
+        for layer in self.stem:
+            if isinstance(layer, nn.Conv2d):  # without norms between them, their scale has to be right from the start
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+        self.stem.to(memory_format=torch.channels_last)  # a third faster on a CPU
+
+    def forward(self, images: Float[Tensor, "n c s s"]) -> Float[Tensor, "n p d"]:
+        patches = self.stem(images.contiguous(memory_format=torch.channels_last)).flatten(2).transpose(1, 2)
+        x = self.patch_projection(self.patch_norm(patches)) + self.positions  # (n, p, d)
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x)

@@ -141,15 +141,16 @@ class Phantom(ABC):
 
     def report(
         self, scene: Scene, rng: np.random.Generator | int | None = None, wording: str = "usual",
-        prior: Scene | None = None,
+        prior: Scene | None = None, author: int | None = None,
     ) -> Report:
         """A report that states every finding and denies some absent ones; with `prior`, what has changed.
 
-        rng: decides wording and order; the scene's seed by default. Raises UnknownNameError for another wording.
+        rng: decides wording and order; the scene's seed by default. author: a number whose reports are all worded
+        alike. Raises UnknownNameError for another wording.
         """
         from medvlm_lab.phantoms.report_writer import write_report
 
-        return write_report(self, scene, _generator(rng, scene, 11), wording, prior)
+        return write_report(self, scene, _generator(rng, scene, 11), wording, prior, author)
 
     def questions(
         self, scene: Scene, rng: np.random.Generator | int | None = None, wording: str = "usual"

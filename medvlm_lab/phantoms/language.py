@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
@@ -106,16 +107,20 @@ def listed(words: Sequence[str], last: str = "or") -> str:
 
 
 class Grammar:
-    """The wording of one modality, out of `wording/NAME.toml`."""
+    """The wording of one modality, out of `wording/NAME.toml`; an `author` has one favourite form for each place."""
 
-    def __init__(self, data: dict[str, Any]):
-        self.data = data
+    def __init__(self, data: dict[str, Any], author: int | None = None):
+        self.data, self.author = data, author
 
     @classmethod
     @lru_cache(maxsize=16)
     def of(cls, name: str) -> Grammar:
         """The grammar of a phantom by its name."""
         return cls(tomllib.loads((WORDING / f"{name}.toml").read_text(encoding="utf-8")))
+
+    def by(self, author: int | None) -> Grammar:
+        """The same wording in one author's habits; None draws every sentence anew."""
+        return Grammar(self.data, author)
 
     def patterns(self, place: Sequence[str], wording: str) -> list[str]:
         """The patterns at a place in the file; an empty list where it has none."""
@@ -133,6 +138,8 @@ class Grammar:
         patterns = self.patterns(place, wording)
         if not patterns:
             return None
+        if self.author is not None:
+            rng = np.random.default_rng((self.author, zlib.crc32("/".join(place).encode())))
         return fill(choose(patterns[int(rng.integers(len(patterns)))], rng), facts)
 
     def all_patterns(self, wording: str, branch: str = "") -> Iterator[str]:

@@ -35,10 +35,11 @@ def facts_of(phantom: Phantom, scene: Scene, finding: Finding | None) -> dict[st
 
 
 def write_report(
-    phantom: Phantom, scene: Scene, rng: np.random.Generator, wording: str, prior: Scene | None
+    phantom: Phantom, scene: Scene, rng: np.random.Generator, wording: str, prior: Scene | None,
+    author: int | None = None,
 ) -> Report:
     """See `Phantom.report`."""
-    grammar = Grammar.of(phantom.name)
+    grammar = Grammar.of(phantom.name).by(author)
     paragraphs = [
         _section(phantom, grammar, scene, name, kinds, rng, wording) for name, kinds in grammar.data["sections"].items()
     ]

@@ -33,7 +33,11 @@ class Tokenizer:
 
     def encode(self, text: str, limit: int) -> list[int]:
         """At most `limit` ids, start and end tokens included."""
-        return [self.start, *self._library.encode(text, add_special_tokens=False).ids[: limit - 2], self.end]
+        return [self.start, *self.words(text)[: limit - 2], self.end]
+
+    def words(self, text: str) -> list[int]:
+        """The ids of the text alone, without start and end."""
+        return self._library.encode(text, add_special_tokens=False).ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`; special tokens leave no trace."""

@@ -15,6 +15,7 @@ TASKS = {
     "vqa": ("medvlm_lab.train.setup", "medvlm_lab.train.export"),
     "segmentation": ("medvlm_lab.train.segmentation_setup", "medvlm_lab.train.segmentation_export"),
     "contrastive": ("medvlm_lab.train.contrastive_setup", "medvlm_lab.train.contrastive_export"),
+    "generative": ("medvlm_lab.train.generative_setup", "medvlm_lab.train.generative_export"),
 }
 
 
@@ -42,12 +43,13 @@ def train(
 
     A run that was stopped continues from its last finished epoch. The folder then loads with
     `lab.load(name, checkpoint=folder)`. Where a recipe has several splits, the weights are those trained on the first;
-    a model trained on each further split is only scored, for the model card.
+    a model trained on each further split is only scored, for the model card. Where it has stages, they follow each
+    other, each with its own numbers.
 
     Args:
         name: a model's name.
         recipe_file: another recipe than the bundled one.
-        minutes: stop at the first epoch's end after this long, for each split.
+        minutes: stop at the first epoch's end after this long, for each split or stage.
         out: where weights, log and card go.
         device: as for `lab.device`.
         changes: of the recipe's numbers, such as `epochs=3`.
@@ -60,20 +62,21 @@ def train(
     from medvlm_lab.train.loop import Loop
 
     settings = recipe(recipe_file or name)
-    for key, value in changes.items():
-        if key not in settings:
-            raise UnknownNameError("recipe entry", key, settings)
-        settings[key] = value
+    stages = settings.get("stages", {})
+    known = {*settings, *(key for numbers in stages.values() for key in numbers)}
+    if unknown := [key for key in changes if key not in known]:
+        raise UnknownNameError("recipe entry", unknown[0], known)
+    settings |= changes
     folder, where = Path(out or Path("runs") / name), choose(device)
     if settings["task"] not in TASKS:
         raise UnknownNameError("training task", settings["task"], TASKS)
     setup, writer = map(importlib.import_module, TASKS[settings["task"]])
     folder.mkdir(parents=True, exist_ok=True)
     data, loops = setup.prepare(settings, folder), {}
-    for split in settings["splits"]:
-        run = folder / split
+    for split in stages or settings["splits"]:
+        run, numbers = folder / split, settings | stages.get(split, {}) | changes
         run.mkdir(parents=True, exist_ok=True)
-        loop = loops[split] = Loop(setup.task(settings, data, split), settings, run, where)
+        loop = loops[split] = Loop(setup.task(numbers, data, split), numbers, run, where)
         if not loop.resume():
             (run / "log.jsonl").unlink(missing_ok=True)
         loop.run(minutes)

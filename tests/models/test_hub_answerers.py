@@ -12,7 +12,7 @@ import medvlm_lab as lab
 from medvlm_lab.errors import CheckpointError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answerer, Explainable, Reporter, Segmenter
-from medvlm_lab.models.hub_report import _sections
+from medvlm_lab.text.prose import sections
 
 pytestmark = pytest.mark.usefixtures("offline")
 QUESTION = "is there a nodule ?"
@@ -140,8 +140,8 @@ def test_a_report_has_sentences_with_confidence(kind, models, pictures):
 
 def test_sections_of_a_report():
     text = "Findings: The heart is large. Impression: Cardiomegaly."
-    assert _sections(text) == {"findings": "The heart is large.", "impression": "Cardiomegaly."}
-    assert _sections("The heart is large.") == {"findings": "The heart is large.", "impression": ""}
+    assert sections(text) == {"findings": "The heart is large.", "impression": "Cardiomegaly."}
+    assert sections("The heart is large.") == {"findings": "The heart is large.", "impression": ""}
 
 
 def test_several_images_where_the_context_holds_them(models, pictures, monkeypatch):

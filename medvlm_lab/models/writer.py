@@ -1,0 +1,186 @@
+"""Reports and answers out of a `SeeingLanguageModel`: prompts in, texts with their probabilities out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from medvlm_lab.errors import ModalityError, QuestionError
+from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.base import Answer, Report
+from medvlm_lab.models.generative import SeeingLanguageModel, Seen, padded
+from medvlm_lab.models.preprocess import to_square
+from medvlm_lab.models.store import restored, settings_of
+from medvlm_lab.models.vqa_answerer import checked
+from medvlm_lab.text.prose import SENTENCE, sections, tidy
+from medvlm_lab.text.tokenizer import Tokenizer
+
+VOCABULARY = "vocabulary.txt"
+QUESTION, REPORT = "question: {} answer:", "report:"
+LONGEST_ANSWER, LONGEST_REPORT = 24, 192  # tokens
+ALTERNATIVES = 4
+BATCH = 32  # texts written together
+
+
+class Writer:
+    """Capabilities `Reporter` and `Answerer`. Probabilities are those of the words, not calibrated.
+
+    Attributes:
+        module: the network. tokenizer: its vocabulary. device: where it computes.
+    """
+
+    name: ClassVar[str]
+    modality: ClassVar[str]
+    network: ClassVar[type[SeeingLanguageModel]]
+    config: ClassVar[type]
+
+    def __init__(self, module: SeeingLanguageModel, tokenizer: Tokenizer, device: torch.device | str = "cpu"):
+        self.device = torch.device(device)
+        self.module, self.tokenizer = module.eval().to(self.device), tokenizer
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu", untrained: bool = False) -> Writer:
+        """Reads a checkpoint folder: `config.json`, `model.safetensors`, `vocabulary.txt`.
+
+        Raises:
+            MissingDataError: a file is missing.
+            CheckpointError: a file is damaged or of another architecture.
+        """
+        settings, tokenizer = settings_of(folder, cls.name), Tokenizer.from_file(folder / VOCABULARY)
+        config = cls.config(**settings["model"])
+        return cls(restored(folder, cls.name, lambda: cls.network(config), untrained), tokenizer, device)
+
+    def pixels(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n s s"]:
+        """Grey values from 0 to 1 as displayed, fitted into a square; the middle frame of a video.
+
+        Raises ModalityError for a modality that the model never saw.
+        """
+        for image in images:
+            if image.modality not in (self.modality, "unknown"):
+                raise ModalityError(
+                    f"{image.name or 'The image'} is {image.modality}, but {self.name} has seen {self.modality} only; "
+                    "choose another image, or try all the same with image.with_(modality='unknown')."
+                )
+        size = self.module.config.image_size
+        return torch.stack([to_square(image.display(image.frames // 2), size).mean(0) for image in images])
+
+    def prompts(self, images: Sequence[MedicalImage], requests: Sequence[str]) -> list[str]:
+        """What stands before the text that is to be written; a model may add to it what it knows."""
+        return list(requests)
+
+    def ids(self, prompt: str) -> list[int]:
+        """The prompt as tokens; a model may put marks for images among them."""
+        return [self.tokenizer.start, *self.tokenizer.words(prompt)]
+
+    @torch.inference_mode()
+    def seen(self, images: Sequence[MedicalImage], prompts: Sequence[str]) -> tuple[Seen, Tensor, Tensor]:
+        """What the language model is given: of the images, and the prompts' tokens, padded on their left."""
+        ids, keep = padded([self.ids(prompt) for prompt in prompts], self.tokenizer.pad, left=True)
+        ids, keep = ids.to(self.device), keep.to(self.device)
+        return self.module.see(self.pixels(images).to(self.device), ids, keep), ids, keep
+
+    # reports
+
+    def report(self, image: MedicalImage, indication: str | None = None) -> Report:
+        """Findings and impression. The model never learned to read an indication: it is left aside.
+
+        Raises ModalityError for a modality that the model never saw.
+        """
+        return self.report_batch([image])[0]
+
+    @torch.inference_mode()
+    def report_batch(
+        self, images: Sequence[MedicalImage], indications: Sequence[str | None] | None = None
+    ) -> list[Report]:
+        """One report for each image."""
+        reports: list[Report] = []
+        for i in range(0, len(images), BATCH):
+            started, part = time.perf_counter(), images[i : i + BATCH]
+            seen, ids, keep = self.seen(part, self.prompts(part, [REPORT] * len(part)))
+            written, logs = self.module.write(seen, ids, keep, self.tokenizer.end, LONGEST_REPORT)
+            seconds = (time.perf_counter() - started) / len(part)
+            reports += [self._report(*row, seconds) for row in zip(written.tolist(), logs, strict=True)]
+        return reports
+
+    def _report(self, ids: list[int], logs: Float[Tensor, " t"], seconds: float) -> Report:
+        text, sentences = self.sentences(ids, logs)
+        return Report(**sections(text), sentences=sentences, seconds=seconds)
+
+    def sentences(self, ids: list[int], logs: Float[Tensor, " t"]) -> tuple[str, tuple[tuple[str, float], ...]]:
+        """The text, and each sentence without its heading with the probability of its least certain token."""
+        ids = until(ids, self.tokenizer.end)
+        text = tidy(self.tokenizer.decode(ids))
+        ends = [len(tidy(self.tokenizer.decode(ids[: i + 1]))) for i in range(len(ids))]
+        rows = []
+        for match in SENTENCE.finditer(text):
+            inside = [float(p) for p, end in zip(logs.exp(), ends, strict=False) if match.start() < end <= match.end()]
+            said = "".join(sections(match.group()).values())
+            if said:
+                rows.append((said, min(inside, default=0.0)))
+        return text, tuple(rows)
+
+    # answers
+
+    def answer(self, image: MedicalImage, question: str) -> Answer:
+        """The answer with its probability, ranked alternatives and per-token log-probabilities.
+
+        Raises:
+            QuestionError: the question is empty or longer than 1,000 characters.
+            ModalityError: a modality that the model never saw.
+        """
+        return self.answer_batch([image], [question])[0]
+
+    @torch.inference_mode()
+    def answer_batch(self, images: Sequence[MedicalImage], questions: Sequence[str]) -> list[Answer]:
+        """One answer per pair: each likely first word is continued to its end, the likeliest whole text wins."""
+        if len(images) != len(questions):
+            raise QuestionError(f"{len(images)} images but {len(questions)} questions; give one question per image.")
+        requests, answers = [QUESTION.format(checked(question)) for question in questions], []
+        for i in range(0, len(images), BATCH):
+            started, part = time.perf_counter(), images[i : i + BATCH]
+            seen, ids, keep = self.seen(part, self.prompts(part, requests[i : i + BATCH]))
+            begun, first = self.module.first(seen, ids, keep, ALTERNATIVES)  # (n, c)
+            rows = torch.arange(len(part), device=self.device).repeat_interleave(ALTERNATIVES)
+            longer = torch.cat([ids[rows], first.flatten()[:, None]], 1)
+            real = torch.cat([keep[rows], keep.new_ones(len(rows), 1)], 1)
+            rest, logs = self.module.write(seen.rows(rows).longer(), longer, real, self.tokenizer.end, LONGEST_ANSWER)
+            ended = first.flatten() == self.tokenizer.end  # an empty answer has no rest
+            logs = torch.cat([begun.flatten()[:, None], logs.masked_fill(ended[:, None], 0.0)], 1)
+            written = torch.cat([first.flatten()[:, None], rest], 1)
+            seconds = (time.perf_counter() - started) / len(part)
+            for k in range(len(part)):
+                mine = slice(k * ALTERNATIVES, (k + 1) * ALTERNATIVES)
+                answers.append(self._answer(written[mine].cpu(), logs[mine].cpu(), seconds))
+        return answers
+
+    def _answer(self, ids: Int[Tensor, "c t"], logs: Float[Tensor, "c t"], seconds: float) -> Answer:
+        order = logs.sum(1).argsort(descending=True).tolist()
+        ranked: dict[str, float] = {}
+        for k in order:
+            text = self.tokenizer.decode(until(ids[k].tolist(), self.tokenizer.end)).strip()
+            ranked[text] = ranked.get(text, 0.0) + math.exp(float(logs[k].sum()))
+        best = until(ids[order[0]].tolist(), self.tokenizer.end)
+        (text, confidence), *_ = ranked.items()
+        return Answer(
+            text, min(confidence, 1.0), tuple(ranked.items()), tuple(logs[order[0], : len(best)].tolist()),
+            tuple(self.tokenizer.vocabulary[t] for t in best), seconds,
+        )  # fmt: skip
+
+    def stream(self, image: MedicalImage, question: str) -> Iterator[str | Answer]:
+        """The answer's words one by one, then the `Answer`; all are known once the alternatives are compared."""
+        answer = self.answer(image, question)
+        for i, word in enumerate(answer.text.split()):
+            yield word if i == 0 else f" {word}"
+        yield answer
+
+
+def until(ids: list[int], end: int) -> list[int]:
+    """What stands before the end token."""
+    return ids[: ids.index(end)] if end in ids else ids
