@@ -94,14 +94,14 @@ class ClinicalBLIPNet(SeeingLanguageModel):
         """A tag is there where a patch shows it: log-mean-exp, between mean and maximum of the patches' logits."""
         return pooled(self.tag_head(patches).float())
 
-    def see(self, pixels: Float[Tensor, "n s s"], ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"]) -> Seen:
-        return self.ask(self.patches(pixels), ids, keep)
-
-    def ask(self, patches: Float[Tensor, "n p d"], ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"]) -> Seen:
-        """The Q-Former reads the prompt and looks at the patches."""
+    def look(
+        self, patches: Float[Tensor, "n p d"], ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"],
+        maps: list[Tensor] | None = None,
+    ) -> Seen:  # fmt: skip
+        """The Q-Former reads the prompt and asks the patches."""
         # whichever side the padding is on, the first word stands at the Q-Former's first position
         first = (~keep).long().argsort(dim=1, stable=True)[:, : self.config.instruction]
-        queries, _ = self.qformer(patches, ids.gather(1, first), keep.gather(1, first))
+        queries, _ = self.qformer(patches, ids.gather(1, first), keep.gather(1, first), maps=maps)
         return Seen(prefix=self.to_language(queries))
 
 

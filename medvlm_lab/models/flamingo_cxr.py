@@ -90,12 +90,18 @@ class FlamingoNet(SeeingLanguageModel):
         for part in (self.resampler, self.gated, self.language):
             part.apply(init_weights)
 
-    def see(self, pixels: Float[Tensor, "n k s s"], ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"]) -> Seen:
+    def patches(self, pixels: Float[Tensor, "n k s s"]) -> Float[Tensor, "n k p d"]:
         """k images a row, in the order of their marks."""
-        n, k = pixels.shape[:2]
-        with torch.no_grad():
-            patches = self.vision(((pixels - MEAN) / STD).flatten(0, 1)[:, None])  # (n k, p, d)
-        media = self.resampler(patches).unflatten(0, (n, k)).flatten(1, 2)  # (n, k l, d)
+        with torch.no_grad():  # frozen: no step asks for its gradient
+            return self.vision(((pixels - MEAN) / STD).flatten(0, 1)[:, None]).unflatten(0, pixels.shape[:2])
+
+    def look(
+        self, patches: Float[Tensor, "n k p d"], ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"],
+        maps: list[Tensor] | None = None,
+    ) -> Seen:  # fmt: skip
+        """The latents of all images, and which of them each token sees."""
+        n, k = patches.shape[:2]
+        media = self.resampler(patches.flatten(0, 1), maps=maps).unflatten(0, (n, k)).flatten(1, 2)  # (n, k l, d)
         return Seen(media=media, sees=latest_image_mask(ids == self.config.image_token, k, self.config.latents))
 
     def hooks(self, seen: Seen) -> Mapping:

@@ -36,19 +36,35 @@ class Seen(NamedTuple):
         """These rows of the batch, in this order."""
         return Seen(*(None if part is None else part[index] for part in self))
 
-    def longer(self) -> Seen:
-        """For one token more, which sees what the last one saw."""
-        return self if self.sees is None else self._replace(sees=torch.cat([self.sees, self.sees[:, -1:]], 1))
+    def longer(self, count: int = 1) -> Seen:
+        """For `count` tokens more, which see what the last one saw."""
+        if self.sees is None:
+            return self
+        return self._replace(sees=torch.cat([self.sees, self.sees[:, -1:].expand(-1, count, -1)], 1))
 
 
 class SeeingLanguageModel(nn.Module):
-    """A `Llama` called `language`, and `see`."""
+    """A `Llama` called `language`, and eyes: `patches` and `look`."""
 
     language: Llama
 
-    def see(self, pixels: Float[Tensor, "n *k s s"], ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"]) -> Seen:
-        """Grey values from 0 to 1 and the prompt → what the language model is given."""
+    def patches(self, pixels: Float[Tensor, "n *k s s"]) -> Float[Tensor, "n *k p d"]:
+        """Grey values from 0 to 1 → features of the image's patches, row by row."""
         raise NotImplementedError
+
+    def look(
+        self, patches: Float[Tensor, "n *k p d"], ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"],
+        maps: list[Tensor] | None = None,
+    ) -> Seen:  # fmt: skip
+        """What the language model is given of the patches, knowing the prompt.
+
+        `maps` receives the weights, (n, heads, rows, columns), of each layer that looks; the first columns are patches.
+        """
+        raise NotImplementedError
+
+    def see(self, pixels: Float[Tensor, "n *k s s"], ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"]) -> Seen:
+        """`look` at the `patches`."""
+        return self.look(self.patches(pixels), ids, keep)
 
     def hooks(self, seen: Seen) -> Hooks | None:
         """What changes the residual stream between the layers, for models that look from there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,9 +16,11 @@ from torch import Tensor
 from medvlm_lab.errors import ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer, Report
-from medvlm_lab.models.generative import SeeingLanguageModel, Seen, padded
+from medvlm_lab.models.generative import SeeingLanguageModel, Seen, lesson, padded
 from medvlm_lab.models.preprocess import to_square
 from medvlm_lab.models.store import restored, settings_of
+from medvlm_lab.models.trace import Trace
+from medvlm_lab.models.view import fitted
 from medvlm_lab.models.vqa_answerer import checked
 from medvlm_lab.text.prose import SENTENCE, sections, tidy
 from medvlm_lab.text.tokenizer import Tokenizer
@@ -171,6 +174,33 @@ class Writer:
         return Answer(
             text, min(confidence, 1.0), tuple(ranked.items()), tuple(logs[order[0], : len(best)].tolist()),
             tuple(self.tokenizer.vocabulary[t] for t in best), seconds,
+        )  # fmt: skip
+
+    @torch.enable_grad()
+    def trace(self, image: MedicalImage, text: str) -> Trace:
+        """A question (or the request for a report, "report:") and its answer: score log p(answer), A the patches.
+
+        Raises as `answer`.
+        """
+        request = text if text == REPORT else QUESTION.format(checked(text))
+        (prompt,), limit = self.prompts([image], [request]), LONGEST_REPORT if text == REPORT else LONGEST_ANSWER
+        seen, ids, keep = self.seen([image], [prompt])
+        with torch.inference_mode():
+            written, _ = self.module.write(seen, ids, keep, self.tokenizer.end, limit)
+        said = [*until(written[0].tolist(), self.tokenizer.end), self.tokenizer.end]
+        with torch.no_grad():
+            patches = self.module.patches(self.pixels([image]).to(self.device))  # (1, *1, p, d)
+        side = math.isqrt(patches.shape[-2])
+        activations = patches.flatten(0, -3)[0].T.unflatten(1, (side, side))[None].requires_grad_()  # (1, d, h, w)
+        attentions: list[Tensor] = []
+        again = activations.flatten(2).transpose(1, 2).reshape(patches.shape)
+        seen = self.module.look(again, ids.clone(), keep.clone(), attentions).longer(len(said))
+        batch = lesson([ids[0].tolist()], [said], self.tokenizer.pad, self.module.config.context)
+        score = -self.module.loss(seen, *(part.to(self.device) for part in batch)) * len(said)
+        view = replace(fitted((image.height, image.width), self.module.config.image_size), frame=image.frames // 2)
+        return Trace(
+            text, score, activations, view, tuple(attentions), torch.arange(side * side),
+            answer=tidy(self.tokenizer.decode(said)),
         )  # fmt: skip
 
     def stream(self, image: MedicalImage, question: str) -> Iterator[str | Answer]:

@@ -65,7 +65,7 @@ class InstructionTask:
         asked = [self.lessons.prompt(prompt) for prompt in prompts]
         if patches is not None:
             ids, keep = padded(asked, self.lessons.tokenizer.pad)
-            seen = model.ask(patches, ids.to(device), keep.to(device))
+            seen = model.look(patches, ids.to(device), keep.to(device))
         targets = [self.lessons.target(text) for _, text in pairs]
         batch = lesson(asked, targets, self.lessons.tokenizer.pad, model.config.context)
         return model.loss(seen, *(part.to(device) for part in batch)) + extra
