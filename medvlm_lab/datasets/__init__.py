@@ -48,6 +48,8 @@ def dataset(
     n: int | None = None,
     size: int | None = None,
     hospital: int | None = None,
+    wording: str | None = None,
+    authors: int | None = None,
 ) -> VQADataset | PhantomDataset:
     """Questions, reference answers and the pictures that they are about.
 
@@ -63,6 +65,7 @@ def dataset(
         seed: of the random split, or of the simulated patients.
         n, size, hospital: simulated patients only: how many studies (1,000), pixels per side (256), and where they
             were taken (0; others shift the appearance). Their splits never share a patient, and `test` is worded anew.
+        wording, authors: simulated patients only: see `PhantomDataset`.
 
     Raises:
         MissingDataError: the data set, one of its files, a field or a picture is missing.
@@ -74,8 +77,11 @@ def dataset(
     if isinstance(name_or_folder, str) and name_or_folder.startswith(PHANTOM_PREFIX):
         part = next(p for p in ("train", "validation", "test") if split.startswith(p))
         name = name_or_folder.removeprefix(PHANTOM_PREFIX)
-        return PhantomDataset(name, part, 1000 if n is None else n, seed, size or 256, hospital or 0)
-    if given := [k for k, v in (("n", n), ("size", size), ("hospital", hospital)) if v is not None]:
+        return PhantomDataset(
+            name, part, 1000 if n is None else n, seed, size or 256, hospital or 0, wording, authors or 0
+        )
+    own = {"n": n, "size": size, "hospital": hospital, "wording": wording, "authors": authors}
+    if given := [k for k, v in own.items() if v is not None]:
         raise MedVLMError(f"{given[0]} is for simulated patients only; leave it out for {name_or_folder}.")
     title, folder, modality = _locate(name_or_folder, questions, images)
     own = "testset.json" if split == "test" else "trainset.json"

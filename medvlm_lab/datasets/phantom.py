@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from medvlm_lab import phantoms
 from medvlm_lab.datasets.base import Study, VQAItem
-from medvlm_lab.phantoms.base import Question, check_count, check_hospital, check_size
+from medvlm_lab.errors import SceneError, UnknownNameError
+from medvlm_lab.phantoms.base import WORDINGS, Question, Report, check_count, check_hospital, check_size
 from medvlm_lab.phantoms.scene import PARTS, Scene, scene_seed
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from medvlm_lab.image import MedicalImage
 
+TRAINING_AUTHORS = 2**20  # numbers below it are authors whose reports models may learn from
 PER_IMAGE = 6  # a fixed number of questions per study, so that any item is found without making those before it
 
 
@@ -53,12 +55,18 @@ class PhantomDataset(Sequence[PhantomItem]):
         phantom: such as "chest-xray".
         split: train, validation or test; the three share no patient.
         n: number of studies. seed: which ones. size: pixels per side. hospital: 0 to 3, shifts the appearance.
+        wording: "usual" or "held-out", if it shall be another than the split's.
+        authors: how many take turns in writing the reports, each with habits of wording that no training report has;
+            by default every sentence is drawn anew.
 
     Raises:
-        UnknownNameError: no such phantom or split. SceneError: n, seed, size or hospital out of range.
+        UnknownNameError: no such phantom, split or wording. SceneError: n, seed, size or hospital out of range.
     """
 
-    def __init__(self, phantom: str, split: str, n: int = 1000, seed: int = 0, size: int = 256, hospital: int = 0):
+    def __init__(
+        self, phantom: str, split: str, n: int = 1000, seed: int = 0, size: int = 256, hospital: int = 0,
+        wording: str | None = None, authors: int = 0,
+    ):
         self.simulator = phantoms.phantom(phantom)
         check_count(n)
         check_size(size)
@@ -68,7 +76,10 @@ class PhantomDataset(Sequence[PhantomItem]):
             phantom, split, n, seed, size, hospital,
         )
         self.name = f"phantom:{phantom}"
-        self.wording = "held-out" if split == PARTS[2] else "usual"
+        self.wording = wording or ("held-out" if split == PARTS[2] else "usual")
+        if self.wording not in WORDINGS:
+            raise UnknownNameError("wording", self.wording, WORDINGS)
+        self.authors = authors
         self._indices: Sequence[int] = range(n * PER_IMAGE)
         self._study = lru_cache(maxsize=256)(self._make)
 
@@ -83,12 +94,34 @@ class PhantomDataset(Sequence[PhantomItem]):
     def study(self, number: int) -> Study:
         """Study `number` without its questions, its report worded as the split is."""
         scene = self.scene(number)
-        report = self.simulator.report(scene, wording=self.wording)
+        report = self._report(number)
         numbers = {f.name: getattr(scene, f.name) for f in dataclasses.fields(scene) if "low" in f.metadata}
         return Study(
             f"{self.phantom}-{self.split}-{self.seed}-{number:06d}", f"{report.findings} {report.impression}",
             frozenset(f.kind for f in scene.all_findings), numbers, lambda: self.simulator.image(scene, self.size),
         )
+
+    def _report(self, number: int) -> Report:
+        author = TRAINING_AUTHORS + number % self.authors if self.authors else None
+        return self.simulator.report(self.scene(number), wording=self.wording, author=author)
+
+    def examples(self, number: int, count: int) -> list[tuple[MedicalImage, str]]:
+        """Images and reports of `count` other patients by the author of study `number`, for few-shot prompts.
+
+        Raises SceneError where the author has written fewer, or where reports have no authors.
+        """
+        own = range(number % self.authors, self.studies, self.authors) if self.authors else ()
+        others = sorted(set(own) - {number}, key=lambda i: (i < number, i))[:count]  # the next ones, in a circle
+        if len(others) < count:
+            raise SceneError(
+                f"{self.name} has fewer than {count} other reports by the author of study {number}; make it with "
+                f"authors=1 or more, and n at least {count + 1} times as many."
+            )
+        reports = [self._report(other) for other in others]
+        return [
+            (self.simulator.image(self.scene(other), self.size), f"findings: {r.findings} impression: {r.impression}")
+            for other, r in zip(others, reports, strict=True)
+        ]
 
     def masks(self, number: int) -> dict[str, Bool[Tensor, "*frames h w"]]:
         """Where everything in study `number` is; every name of the phantom, empty where the patient lacks it."""
@@ -114,7 +147,9 @@ class PhantomDataset(Sequence[PhantomItem]):
 
     def select(self, indices: Sequence[int], split: str | None = None) -> PhantomDataset:
         """The items at `indices`, in that order; `split` renames the part that is shown, not the wording."""
-        part = PhantomDataset(self.phantom, self.split, self.studies, self.seed, self.size, self.hospital)
+        part = PhantomDataset(
+            self.phantom, self.split, self.studies, self.seed, self.size, self.hospital, self.wording, self.authors
+        )
         own = self._indices
         whole = isinstance(indices, range) and isinstance(own, range)
         part._indices = own[indices.start : indices.stop : indices.step] if whole and indices else [

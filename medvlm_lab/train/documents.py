@@ -6,13 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medvlm_lab.datasets.phantom import TRAINING_AUTHORS
 from medvlm_lab.models.flamingo_cxr import IMAGE, FlamingoNet, marked
 from medvlm_lab.models.generative import Seen, padded
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.train.contrastive import Studies, varied
 from medvlm_lab.train.lessons import Lessons
-
-AUTHORS = 2**20  # whose habits are trained on; others are kept for testing
 
 
 class DocumentTask:
@@ -58,7 +57,7 @@ class DocumentTask:
         self, studies: Studies, rows: np.ndarray, rng: np.random.Generator, asks: bool
     ) -> tuple[list[int], list[bool]]:
         """Tokens of a document, and which of them the model has to write."""
-        tokenizer, author = self.lessons.tokenizer, int(rng.integers(AUTHORS))
+        tokenizer, author = self.lessons.tokenizer, int(rng.integers(TRAINING_AUTHORS))
         ids, target = [tokenizer.start], [False]
         for row in rows:
             prompt, text = self.lessons.pair(studies, int(row), rng, asks, author)

@@ -104,3 +104,21 @@ def test_bad_requests(tmp_path):
             dataset(NAME, **wrong)
     with pytest.raises(MedVLMError, match="n is for simulated patients only"):
         dataset("vqa_rad", n=5)
+
+
+def test_authors_take_turns_and_keep_their_habits():
+    data = dataset(NAME, "test", n=24, authors=4, wording="usual", size=64)
+    calm = [i for i in range(24) if not data.study(i).findings]
+    endings = {i: data.study(i).report.rsplit(". ", 1)[-1] for i in calm}
+    assert len(calm) > 4
+    assert all(endings[i] == endings[j] for i in calm for j in calm if i % 4 == j % 4)
+    shots = data.examples(9, 4)
+    assert len(shots) == 4 and all(image.width == 64 and text.startswith("findings: ") for image, text in shots)
+    names = {image.name for image, _ in shots}
+    assert names == {data.study(i).image().name for i in (13, 17, 21, 1)}
+    with pytest.raises(SceneError, match="fewer than 6"):
+        data.examples(9, 6)
+    with pytest.raises(SceneError, match="authors=1"):
+        dataset(NAME, "test", n=24).examples(0, 1)
+    with pytest.raises(UnknownNameError, match="held-out"):
+        dataset(NAME, "test", wording="held out")
