@@ -127,7 +127,7 @@ def train(
 
 @app.command()
 def evaluate(
-    task: Annotated[str, typer.Argument(help="vqa, zero-shot, retrieval or regression.")],
+    task: Annotated[str, typer.Argument(help="vqa, zero-shot, retrieval, regression, segmentation or report.")],
     model: Annotated[str, typer.Option(help="A model's name.")],
     data: Annotated[str, typer.Option(help="A data set's name, or a folder in its layout.")],
     split: str = "test",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from medvlm_lab.errors import QuestionError
-from medvlm_lab.models.base import Answer
+from medvlm_lab.models.base import Answer, Report
 
 
 class FakeAnswerer:
@@ -39,3 +39,13 @@ class FakeAnswerer:
             time.sleep(self.pause)
             yield word if position == 0 else f" {word}"
         yield answer
+
+
+class FakeReporter:
+    """Writes the report that it was given for a picture's name, or always the same one; no `report_batch`."""
+
+    def __init__(self, reports: dict[str, Report] | Report, name: str = "fake"):
+        self.reports, self.name = reports, name
+
+    def report(self, image, indication: str | None = None) -> Report:
+        return self.reports if isinstance(self.reports, Report) else self.reports[image.name]

@@ -1,4 +1,4 @@
-"""Percentile bootstrap of a mean."""
+"""Percentile bootstrap of a mean, and of the difference between two models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def bootstrap_interval(
         n: resamples.
         seed: of the resampling; the same seed gives the same bounds.
         level: of confidence, in (0, 1).
-        statistic: maps (resamples, k, ...) to (resamples,); the mean over k by default.
+        statistic: maps (resamples, k, ...) to (resamples,); the mean over k by default. Where it is NaN for some draws,
+            the bounds are those of the others.
 
     An empty input gives three NaNs. Raises ValueError for a level outside (0, 1).
     """
@@ -45,5 +46,28 @@ def bootstrap_interval(
     rng = np.random.default_rng(seed)
     rows = max(1, BLOCK // data.size)
     draws = [score(data[rng.integers(0, len(data), (min(rows, n - i), len(data)))]) for i in range(0, n, rows)]
-    low, high = np.quantile(np.concatenate(draws), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(score(data[None])[0]), float(low), float(high))
+    value, known = float(score(data[None])[0]), (found := np.concatenate(draws))[~np.isnan(found)]
+    if not len(known):
+        return Interval(value, np.nan, np.nan)
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def paired(
+    a: Sequence[float] | np.ndarray,
+    b: Sequence[float] | np.ndarray,
+    n: int = 1000,
+    seed: int = 0,
+    statistic: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Interval:
+    """How much more `a` scores than `b` on the same items, with its 95 % interval: both are resampled together.
+
+    a, b, n, seed, statistic: as in `bootstrap_interval`. Raises ValueError for unlike shapes.
+    """
+    both = [np.asarray(x, dtype=np.float64) for x in (a, b)]
+    if both[0].shape != both[1].shape:
+        raise ValueError(f"scores of shapes {both[0].shape} and {both[1].shape} cannot be compared item by item")
+    score = statistic or (lambda x: x.mean(axis=1))
+    return bootstrap_interval(
+        np.stack(both, 1), n, seed, statistic=lambda draws: score(draws[:, :, 0]) - score(draws[:, :, 1])
+    )

@@ -20,6 +20,7 @@ TASKS = {
     "zero-shot": ("medvlm_lab.tasks.zero_shot", "evaluate_zero_shot"),
     "retrieval": ("medvlm_lab.tasks.retrieval", "evaluate_retrieval"),
     "regression": ("medvlm_lab.tasks.regression", "evaluate_regression"),
+    "report": ("medvlm_lab.tasks.report", "evaluate_report"),
     "segmentation": ("medvlm_lab.tasks.segmentation", "evaluate_segmentation"),
 }
 

@@ -13,8 +13,8 @@ from medvlm_lab.image import MedicalImage
 from medvlm_lab.tasks.result import model_name
 
 
-def chosen(data: Any, n: int | None, seed: int) -> list[Study]:
-    """The data set's studies, or `n` of them drawn at random.
+def drawn(data: Any, n: int | None, seed: int) -> list[int]:
+    """The numbers of the data set's studies, or of `n` of them drawn at random.
 
     Raises MedVLMError for a data set without studies, or for nothing to score.
     """
@@ -25,10 +25,14 @@ def chosen(data: Any, n: int | None, seed: int) -> list[Study]:
         )
     if n is not None and n < 1:
         raise MedVLMError(f"Nothing to score with n={n}; it must be at least 1.")
-    numbers = range(data.studies)
-    if n is not None and n < len(numbers):
-        numbers = sorted(np.random.default_rng(seed).choice(len(numbers), n, replace=False).tolist())
-    return [data.study(i) for i in numbers]
+    if n is None or n >= data.studies:
+        return list(range(data.studies))
+    return sorted(np.random.default_rng(seed).choice(data.studies, n, replace=False).tolist())
+
+
+def chosen(data: Any, n: int | None, seed: int) -> list[Study]:
+    """The studies that `drawn` draws."""
+    return [data.study(i) for i in drawn(data, n, seed)]
 
 
 def needs(model: Any, method: str, what: str) -> None:

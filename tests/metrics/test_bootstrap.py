@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medvlm_lab.metrics import bootstrap_interval
+from medvlm_lab.metrics import bootstrap_interval, paired
 
 
 def test_interval_of_a_proportion_matches_the_normal_approximation():
@@ -50,6 +50,21 @@ def test_empty_and_bad_level():
 
 def test_any_statistic():
     assert bootstrap_interval([1.0, 2.0, 9.0], statistic=lambda x: np.median(x, axis=1)).value == 2.0
+
+
+def test_draws_without_a_value_are_left_out():
+    undefined = bootstrap_interval([1.0, 2.0], statistic=lambda x: np.where(x[:, 0] == 1, np.nan, x[:, 0]))
+    assert undefined.low == undefined.high == 2.0 and math.isnan(undefined.value)
+    assert math.isnan(bootstrap_interval([1.0], statistic=lambda x: np.full(len(x), np.nan)).low)
+
+
+def test_pairs_are_drawn_together():
+    a = np.random.default_rng(0).normal(0, 10, 100)
+    assert paired(a + 0.5, a) == pytest.approx((0.5, 0.5, 0.5))  # apart, their intervals would be about ±2 wide
+    worse = paired(a, a + np.arange(100) % 3, statistic=lambda x: np.median(x, axis=1))
+    assert worse.low <= worse.value <= worse.high <= 0
+    with pytest.raises(ValueError, match="item by item"):
+        paired([1.0], [1.0, 2.0])
 
 
 @settings(deadline=None, max_examples=40)
