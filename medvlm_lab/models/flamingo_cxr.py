@@ -26,7 +26,7 @@ from medvlm_lab.errors import QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Report
 from medvlm_lab.models.generative import MEAN, STD, SeeingLanguageModel, Seen, padded
-from medvlm_lab.models.writer import LONGEST_REPORT, REPORT, Writer, until
+from medvlm_lab.models.writer import BATCH, LONGEST_REPORT, REPORT, Writer, until
 from medvlm_lab.nn.gated_cross_attention import GatedCrossAttention, latest_image_mask
 from medvlm_lab.nn.layers import init_weights
 from medvlm_lab.nn.llama import Llama, LlamaConfig
@@ -139,12 +139,15 @@ class FlamingoCXR(Writer):
     @torch.inference_mode()
     def report_after(self, images: Sequence[MedicalImage], shots: Sequence[Shots]) -> list[Report]:
         """One report for each image, each after its own examples; all with equally many."""
-        started = time.perf_counter()
         pictures = [[*(picture for picture, _ in own), image] for own, image in zip(shots, images, strict=True)]
         prompts = [few_shot([text for _, text in own]) for own in shots]
-        written, logs = self._written(prompts, pictures, LONGEST_REPORT)
-        seconds = (time.perf_counter() - started) / max(1, len(images))
-        return [self._report(*row, seconds) for row in zip(written.tolist(), logs, strict=True)]
+        reports: list[Report] = []
+        for i in range(0, len(images), BATCH):
+            started, part = time.perf_counter(), slice(i, i + BATCH)
+            written, logs = self._written(prompts[part], pictures[part], LONGEST_REPORT)
+            seconds = (time.perf_counter() - started) / len(written)
+            reports += [self._report(*row, seconds) for row in zip(written.tolist(), logs, strict=True)]
+        return reports
 
     def write(self, prompt: str, images: Sequence[MedicalImage], limit: int = LONGEST_REPORT) -> str:
         """What follows an interleaved prompt, in which each `<image>` stands for the next of `images`.

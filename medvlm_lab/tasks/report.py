@@ -61,19 +61,29 @@ def evaluate_report(
     batch_size: int = 16,
     resamples: int = 200,
     progress: bool = True,
+    shots: int = 0,
 ) -> Result:
     """`meteor`, `rouge_l`, `bleu1`, `bleu4`, `cider`, `f1` and `f1_macro` of a model's reports.
 
     The model has `report(image)`, or `report_batch(images)`, which is then preferred. The truth of F1 is the study's
     own findings; F1 is left out for studies whose findings the labeller does not know. Intervals resample studies.
+    With `shots`, a model that has `report_after` first sees so many other reports by each study's author.
 
     Raises MedVLMError where the model writes no reports, or there is nothing to score.
     """
-    if not callable(getattr(model, "report_batch", None)):
+    if shots:
+        needs(model, "report_after", "write reports after examples")
+    elif not callable(getattr(model, "report_batch", None)):
         needs(model, "report", "write reports")
     studies, written = chosen(data, n, seed), []
+    numbers = iter(drawn(data, n, seed))
     for part, images in batches(studies, batch_size, model_name(model), progress):
-        reports = model.report_batch(images) if hasattr(model, "report_batch") else [model.report(x) for x in images]
+        if shots:
+            reports = model.report_after(images, [data.examples(next(numbers), shots) for _ in images])
+        elif hasattr(model, "report_batch"):
+            reports = model.report_batch(images)
+        else:
+            reports = [model.report(image) for image in images]
         if len(reports) != len(part):
             raise MedVLMError(f"Model {model_name(model)!r} gave {len(reports)} reports for {len(part)} images.")
         written += [_text(report) for report in reports]

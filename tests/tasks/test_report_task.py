@@ -97,6 +97,23 @@ def test_two_models_are_compared_study_by_study(data):
         compare(best, part)
 
 
+def test_examples_are_by_the_author_of_the_study():
+    data = lab.dataset("phantom:chest-xray", "test", n=12, authors=3, size=64)
+
+    class Imitator(FakeReporter):
+        def report_after(self, images, shots):
+            assert all(len(own) == 2 for own in shots)
+            return [Report(own[0][1].removeprefix("findings: ")) for own in shots]
+
+    rows = lab.evaluate("report", Imitator(NORMAL), data, n=6, shots=2, progress=False).rows
+    for row in rows:
+        number = int(row.study[-6:])
+        (_, text), _ = data.examples(number, 2)
+        assert row.report == text.removeprefix("findings: ")
+    with pytest.raises(MedVLMError, match="after examples"):
+        lab.evaluate("report", FakeReporter(NORMAL), data, shots=2)
+
+
 def test_no_findings_at_all_is_nothing_to_score(data):
     normal = [data.study(i) for i in range(data.studies) if not data.study(i).findings]
     rows = report_rows(normal, [NORMAL.findings] * len(normal))
