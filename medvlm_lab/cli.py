@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from medvlm_lab.cli_models import models_app
+from medvlm_lab.cli_report import report
 from medvlm_lab.cli_simulate import simulate
 from medvlm_lab.errors import MedVLMError
 
@@ -29,6 +30,7 @@ app = typer.Typer(help=f"MedVLM Lab: vision-language models in medical image ana
 data_app = typer.Typer(help="Data sets: list, fetch, simulate.", **_QUIET)
 chapters_app = typer.Typer(help="Chapters: run, test, build.", **_QUIET)
 kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
+app.command()(report)
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
 data_app.command("simulate")(simulate)

@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from fakes import FakeReporter
 
 from medvlm_lab import cli, models
-from medvlm_lab.models.base import Answer
+from medvlm_lab.models.base import Answer, Report
 
 SAMPLE = "chest-xray-nodules"
 
@@ -54,6 +55,20 @@ def test_answer_names_model_device_confidence_and_notice(call, oracle):
 def test_answer_for_a_reader(call, oracle):
     code, out, _ = call("answer", SAMPLE, "Is there cardiomegaly?")
     assert code == 0 and "no (80%)" in out and "Not for clinical use." in out
+
+
+def test_report_for_a_reader_and_for_a_program(call, monkeypatch):
+    written = Report("The heart is large.", "Cardiomegaly.", (("The heart is large.", 0.9),))
+    monkeypatch.setattr(models, "load", lambda name, **_: FakeReporter(written))
+    code, out, _ = call("report", SAMPLE)
+    assert code == 0 and "Impression: Cardiomegaly." in out and "Not for clinical use." in out
+    given = json.loads(call("report", SAMPLE, "--json")[1])
+    assert given["findings"] == "The heart is large." and given["notice"] == "Not for clinical use."
+    assert given["sentences"] == [{"text": "The heart is large.", "confidence": 0.9}] and given["model"] == "fake"
+
+
+def test_a_model_that_writes_no_reports_says_so(call, oracle):
+    refused(call("report", SAMPLE), "does not write reports")
 
 
 def refused(result, *words, as_json=False):
