@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from medvlm_lab.nn.decoding import Steps
 from medvlm_lab.nn.layers import attend, merge_heads, split_heads
 
 Hooks = Mapping[int, Callable[[Tensor], Tensor]]
@@ -213,8 +214,10 @@ class Llama(nn.Module):
         """
         cache, written = KeyValueCache(), []
         done = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
+        hidden = self.hidden(tokens, keep, cache, before_layer)
+        step = Steps(self, cache, max_tokens)
         for _ in range(max_tokens):
-            last = self.hidden(tokens, keep, cache, before_layer)[:, -1]  # (n, d)
+            last = hidden[:, -1]  # (n, d)
             scores = self.logits(last)  # (n, v)
             new = scores.argmax(-1)  # (n,)
             if logs is not None:
@@ -223,9 +226,9 @@ class Llama(nn.Module):
                 new = new.masked_fill(done, eos)
                 done |= new == eos
             written.append(new)
-            if done.all():
+            if done.all() or len(written) == max_tokens:
                 break
-            tokens, keep = new[:, None], None
+            hidden = step(self.embedding(new)[:, None], before_layer)
         return torch.stack(written, 1)
 
 
