@@ -30,6 +30,18 @@ CATALOGUE = {
         "Zero-shot classification of chest X-rays (Tiu et al. 2022), trained on simulated patients",
         ("ImageTextEncoder", "Explainable"),
     ),
+    "clinical-blip": (
+        "medvlm_lab.models.clinical_blip",
+        "ClinicalBLIP",
+        "Reports and answers for chest X-rays by a Q-Former (ClinicalBLIP 2024), trained on simulated patients",
+        ("Answerer", "Reporter", "Explainable"),
+    ),
+    "flamingo-cxr": (
+        "medvlm_lab.models.flamingo_cxr",
+        "FlamingoCXR",
+        "Reports for chest X-rays by gated cross-attention (Flamingo-CXR 2025), trained on simulated patients",
+        ("Answerer", "Reporter", "Explainable"),
+    ),
     "prompt-segmenter": (
         "medvlm_lab.models.prompt_segmenter",
         "PromptSegmenter",

@@ -35,3 +35,11 @@ def test_zero_shot_on_patients_that_training_never_had(name, phantom, finding):
     model = lab.load(name)
     data = lab.dataset(f"phantom:{phantom}", "test", n=80, seed=9, size=model.module.config.image_size)
     assert lab.evaluate("zero-shot", model, data, progress=False).scores[f"auc {finding}"].value > 0.95
+
+
+@pytest.mark.parametrize("name", ["clinical-blip", "flamingo-cxr"])
+def test_reports_and_answers_about_patients_that_training_never_had(name):
+    model = lab.load(name)
+    data = lab.dataset("phantom:chest-xray", "test", n=40, seed=9, size=model.module.config.image_size)
+    assert lab.evaluate("report", model, data, progress=False).scores["f1"].value > 0.75
+    assert lab.evaluate("vqa", model, data, progress=False).scores["closed"].value > 75
