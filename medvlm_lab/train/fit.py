@@ -44,7 +44,7 @@ class Pairs:
 
 
 def fit(
-    model: nn.Module, data: Pairs, steps: int = 160, seed: int = 0, batch: int = 64, drop: float = 0.0
+    model: nn.Module, data: Pairs, steps: int = 240, seed: int = 0, batch: int = 32, drop: float = 0.0
 ) -> nn.Module:
     """Trains `model(image, note, keep) -> logits` in place, by Muon and AdamW on binary cross-entropy; returns it.
 

@@ -21,7 +21,7 @@ def toy(n: int, seed: int) -> Pairs:
 
 def trained(kind, steps=100, seed=0, drop=0.0):
     torch.manual_seed(seed)
-    return fit(kind(SIZES), toy(512, 1), steps, seed, batch=32, drop=drop)
+    return fit(kind(SIZES), toy(512, 1), steps, seed, drop=drop)
 
 
 @pytest.mark.parametrize("kind", [EarlyFusion, LateFusion, HybridFusion])
