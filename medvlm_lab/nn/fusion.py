@@ -79,15 +79,18 @@ class Fusion(nn.Module):
 
 
 class Reader(nn.Module):
-    """A summary token before the others, encoder layers, and a linear head on what the summary has gathered."""
+    """A summary token before the others, encoder layers, and a linear head on what the summary has gathered.
 
-    def __init__(self, sizes: Sizes, layers: int):
+    out: numbers that the head puts out; by default one logit a label.
+    """
+
+    def __init__(self, sizes: Sizes, layers: int, out: int | None = None):
         super().__init__()
         self.summary = nn.Parameter(0.1 * torch.randn(1, 1, sizes.width))
         self.layers = nn.ModuleList(EncoderLayer(sizes.width, sizes.heads, sizes.hidden) for _ in range(layers))
-        self.norm, self.head = nn.LayerNorm(sizes.width), nn.Linear(sizes.width, sizes.labels)
+        self.norm, self.head = nn.LayerNorm(sizes.width), nn.Linear(sizes.width, out or sizes.labels)
 
-    def forward(self, tokens: Float[Tensor, "n t d"], keep: Bool[Tensor, "n t"]) -> Float[Tensor, "n l"]:
+    def forward(self, tokens: Float[Tensor, "n t d"], keep: Bool[Tensor, "n t"]) -> Float[Tensor, "n o"]:
         """Zero for a patient of whom no token is kept."""
         x = torch.cat([self.summary.expand(len(tokens), -1, -1), tokens], 1)  # (n, 1 + t, d)
         there = torch.cat([keep.new_ones(len(keep), 1), keep], 1)

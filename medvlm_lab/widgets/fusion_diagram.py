@@ -16,6 +16,7 @@ PLACES = {
     "picture": (0, 2, "image"), "note": (0, 0, "text"), "see": (1, 2, "image"), "joint": (1, 1, "fusion"),
     "read": (1, 0, "text"), "logits": (2, 1, "decoder"),
 }  # fmt: skip
+HALF = 0.36  # of a box, in columns
 SOURCES = {"see": ("picture",), "joint": ("picture", "note"), "read": ("note",)}
 
 
@@ -29,11 +30,13 @@ def fusion_diagram(models: Sequence[nn.Module]) -> Figure:
         for name in ("picture", "note", *parts, "logits"):
             x, y, part = PLACES[name]
             words = f"{name}\n{len(getattr(model, name).layers)} layers" if name in parts else name
-            box = {"boxstyle": "round,pad=0.5", "facecolor": COLORS[part], "edgecolor": "none"}
-            axis.text(x, y, words.replace("1 layers", "1 layer"), ha="center", va="center", color="white", bbox=box)
+            box = {"boxstyle": "round,pad=0.4", "facecolor": COLORS[part], "edgecolor": "none"}
+            look = {"ha": "center", "va": "center", "color": "white", "fontsize": 9, "bbox": box}
+            axis.text(x, y, words.replace("1 layers", "1 layer"), **look)
             for source in parts if name == "logits" else SOURCES.get(name, ()):
-                arrow = {"arrowstyle": "->", "color": "grey", "shrinkA": 34, "shrinkB": 36, "lw": 1.5}
-                axis.annotate("", (x, y), PLACES[source][:2], arrowprops=arrow)
+                start = PLACES[source]
+                arrow = {"arrowstyle": "->", "color": "grey", "lw": 1.5}
+                axis.annotate("", (x - HALF, y), (start[0] + HALF, start[1]), arrowprops=arrow)
         axis.set(xlim=(-0.4, 2.4), ylim=(-0.5, 2.5), title=type(model).__name__)
         axis.axis("off")
     return figure

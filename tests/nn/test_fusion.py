@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from twins import rand
 
 from medvlm_lab.errors import MedVLMError
@@ -75,10 +76,11 @@ def test_a_readers_own_fusion_needs_fuse_only():
     class Product(Fusion):
         def __init__(self, sizes):
             super().__init__(sizes)
-            self.see, self.read = Reader(sizes, 2), Reader(sizes, 2)
+            self.see, self.read = Reader(sizes, 2, out=5), Reader(sizes, 2, out=5)
+            self.out = nn.Linear(5, sizes.labels)
 
         def fuse(self, image, note, seen, read):
-            return self.see(image, seen) * self.read(note, read)
+            return self.out(self.see(image, seen) * self.read(note, read))
 
     assert Product(SIZES).double()(*batch()).shape == (5, 3)
     with pytest.raises(NotImplementedError):
