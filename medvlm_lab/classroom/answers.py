@@ -130,6 +130,37 @@ EXERCISES: dict[str, Exercise] = {
         hint="Attention is a weighted sum over tokens. Does a sum depend on the order of what is added?",
         mistakes={"yes": "With position vectors it may; without them a weighted sum does not know the order."},
     ),
+    "05.1": Exercise(
+        question="A sign is there in 80 % of the sick and in 20 % of the healthy. What is the AUC of this sign alone?",
+        answer=0.8,
+        why="A sick patient ranks higher with 0.8 · 0.8 = 0.64; 0.32 are ties and count half: 0.64 + 0.16 = 0.80.",
+        hint="Sick with the sign against healthy without it wins; both with it, or both without it, count half.",
+        mistakes={0.64: "Those are the pairs that are won; ties count half.", 0.96: "Ties count half, not whole."},
+    ),
+    "05.2": Exercise(
+        question="Late fusion adds a(picture) + b(note). It gives 3 for fluid left and pain right, 1 for fluid right "
+        "and pain left, 2 when both are left. What does it give when both are right?",
+        answer=2,
+        why="The two mismatches add up to 4, so do the two matches: 4 − 2 = 2. Mismatches are not told from matches.",
+        hint="Add the two mismatches: which a and b occur in the sum? Then add the two matches.",
+        mistakes={4: "That is the sum of both matches; one of them is 2.", 0: "Both sums must be 4: 3 + 1 = 2 + ?"},
+    ),
+    "05.3": Exercise(
+        question="The note's noise is 0.4: each statement is, with this probability, decided by a coin. In how many "
+        "percent of the notes is the side of the pain wrong?",
+        answer=20,
+        why="In 40 % a coin decides, and in half of these it falls on the true side all the same.",
+        hint="A coin is right half of the time.",
+        mistakes={40: "That is how often the coin decides; is it always wrong?", 0.2: "As a share, yes; in percent?"},
+    ),
+    "05.4": Exercise(
+        question="Modality dropout of 0.2: two patients in ten lose either the picture or the note, as a coin says. "
+        "What percentage of the training examples has both?",
+        answer=80,
+        why="20 % lose one of the two, never both: 10 % have no picture, 10 % no note, 80 % have everything.",
+        hint="Nobody loses both.",
+        mistakes={90: "So many have a picture; some of them lack the note.", 64: "That would be two separate draws."},
+    ),
     "12.1": Exercise(
         question="A ViT cuts a 224 × 224 image into patches of 32 × 32. How many image tokens, without a class token?",
         answer=49,

@@ -213,4 +213,4 @@ lab.check("04.3", None)
 
 # %% [markdown]
 # **You can now** name the four parts of a vision–language model, say what a token is on either side, and find out what
-# a part does by cutting its wire. Back to [03](03_multimodal_models.ipynb), on to [12](12_vit_bert_vqa.ipynb).
+# a part does by cutting its wire. Back to [03](03_multimodal_models.ipynb), on to [05](05_fusion.ipynb).
