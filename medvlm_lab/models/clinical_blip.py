@@ -98,11 +98,16 @@ class ClinicalBLIPNet(SeeingLanguageModel):
         self, patches: Float[Tensor, "n p d"], ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"],
         maps: list[Tensor] | None = None,
     ) -> Seen:  # fmt: skip
-        """The Q-Former reads the prompt and asks the patches."""
+        return Seen(prefix=self.to_language(self.ask(patches, ids, keep, maps)))
+
+    def ask(
+        self, patches: Float[Tensor, "n p d"], ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"],
+        maps: list[Tensor] | None = None,
+    ) -> Float[Tensor, "n q d"]:  # fmt: skip
+        """The Q-Former's queries after they have read the prompt and looked at the patches."""
         # whichever side the padding is on, the first word stands at the Q-Former's first position
         first = (~keep).long().argsort(dim=1, stable=True)[:, : self.config.instruction]
-        queries, _ = self.qformer(patches, ids.gather(1, first), keep.gather(1, first), maps=maps)
-        return Seen(prefix=self.to_language(queries))
+        return self.qformer(patches, ids.gather(1, first), keep.gather(1, first), maps=maps).queries
 
 
 class ClinicalBLIP(Writer):

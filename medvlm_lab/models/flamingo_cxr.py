@@ -45,12 +45,14 @@ class Config:
     """Sizes.
 
     Attributes:
-        vocabulary: tokens. image_token: the id of the mark. latents: that each image becomes.
+        vocabulary: tokens. image_token: the id of the mark. tags: that the image encoder tells apart; only in training
+            the latents are asked for them. latents: that each image becomes.
         images: that a prompt may hold. context: tokens of prompt and text together.
     """
 
     vocabulary: int
     image_token: int
+    tags: tuple[str, ...]
     image_size: int = 128
     width: int = 192
     vision_depth: int = 4
@@ -73,6 +75,7 @@ class FlamingoNet(SeeingLanguageModel):
         super().__init__()
         self.config, width = config, config.width
         self.vision = StemViT(config.image_size, 1, width, config.vision_depth, config.vision_heads)
+        self.tag_head = nn.Linear(width, len(config.tags))
         self.resampler = PerceiverResampler(
             width, config.resampler_depth, config.resampler_heads, width // config.resampler_heads, config.latents,
             2 * width,

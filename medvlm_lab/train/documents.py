@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from medvlm_lab.datasets.phantom import TRAINING_AUTHORS
+from medvlm_lab.models.clinical_blip import pooled
 from medvlm_lab.models.flamingo_cxr import IMAGE, FlamingoNet, marked
 from medvlm_lab.models.generative import Seen, padded
 from medvlm_lab.phantoms.base import rng_of
+from medvlm_lab.train.alignment import tag_truth
 from medvlm_lab.train.contrastive import Studies, varied
 from medvlm_lab.train.lessons import Lessons
 
@@ -18,11 +21,13 @@ class DocumentTask:
     """Each report of a document is predicted from its image and from the reports before it; see `loop.Task`.
 
     Entries of the recipe's stage: `images` of a document; `sees`, "image", "black" or "nothing" (the language model
-    alone); `questions`, the share of batches that hold questions instead of reports.
+    alone); `questions`, the share of batches that hold questions instead of reports; `tag_loss`, the weight at which
+    the latents have to tell the image's tags too: words alone are slow to tell a resampler what to look for.
     """
 
     def __init__(self, model: FlamingoNet, lessons: Lessons, train: Studies, validation: Studies, recipe: dict):
         self.model, self.lessons, self.recipe, self.train, self.validation = model, lessons, recipe, train, validation
+        self.truth = tag_truth(train, model.config.tags)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Rows of studies, one document each."""
@@ -46,12 +51,17 @@ class DocumentTask:
         most = model.config.context
         ids, keep = (x.to(device) for x in padded([t[:most] for t in texts], self.lessons.tokenizer.pad))
         target = padded([t[:most] for t in targets], 0)[0].bool().to(device)
-        seen = Seen()
+        seen, extra = Seen(), 0.0
         if self.recipe["sees"] != "nothing":
             pixels = studies.pixels[torch.from_numpy(rows.reshape(-1))].to(device).float() / 255
             pixels = (vary(pixels, rng) if vary else pixels)[:, 0].unflatten(0, rows.shape)  # (n, k, s, s)
             seen = model.see(pixels * 0 if self.recipe["sees"] == "black" else pixels, ids, keep)
-        return model.loss(seen, ids, keep, target)
+            if vary and self.recipe["tag_loss"]:
+                latents = seen.media.unflatten(1, (rows.shape[1], -1)).flatten(0, 1)  # (n k, l, d)
+                truth = self.truth[rows.reshape(-1)].to(device).float()
+                logits = pooled(model.tag_head(latents).float())
+                extra = self.recipe["tag_loss"] * F.binary_cross_entropy_with_logits(logits, truth)
+        return model.loss(seen, ids, keep, target) + extra
 
     def document(
         self, studies: Studies, rows: np.ndarray, rng: np.random.Generator, asks: bool

@@ -65,18 +65,18 @@ def task(recipe: dict, data: Data, stage: str) -> Task:
 
 
 def fresh(recipe: dict, data: Data) -> SeeingLanguageModel:
-    """The network before training; its image encoder that of the bundled model which the recipe's `vision` names."""
+    """The network before training, its image encoder and classifier those of the model that the recipe's `vision` names."""
     torch.manual_seed(recipe["seed"])
-    settings = recipe["model"]
+    settings, tags = recipe["model"], tuple(tag_names(data.train.simulator))
     if recipe["name"] == flamingo.FlamingoCXR.name:
         mark = data.tokenizer.vocabulary.index(flamingo.MARK)
-        net = flamingo.FlamingoNet(flamingo.Config(len(data.tokenizer), mark, **settings))
+        net = flamingo.FlamingoNet(flamingo.Config(len(data.tokenizer), mark, tags, **settings))
     else:
-        tags = tuple(dict.fromkeys(tag_names(data.train.simulator)))
         net = blip.ClinicalBLIPNet(blip.Config(len(data.tokenizer), tags, **settings))
     if source := recipe.get("vision"):
         state = load_weights(WEIGHTS / source)
-        net.vision.load_state_dict({k.removeprefix("vision."): v for k, v in state.items() if k.startswith("vision.")})
+        eyes = {k: v for k, v in state.items() if k.startswith(("vision.", "tag_head."))}
+        net.load_state_dict(eyes, strict=False)
     return net
 
 

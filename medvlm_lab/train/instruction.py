@@ -21,7 +21,8 @@ class InstructionTask:
     Entries: `questions`, the share of batches that hold questions instead of reports; `sees`, "image", "black" (a black
     square for every image: the blinded twin) or "nothing" (the language model alone); `tagged`, the share of requests
     that the model's own tags precede; `tag_loss`, the weight at which the classifier goes on learning while adapters
-    change what it reads.
+    change what it reads, and at which it has to find the tags in the queries too: words alone are slow to tell a
+    Q-Former what to look for.
     """
 
     def __init__(self, model: ClinicalBLIPNet, lessons: Lessons, train: Studies, validation: Studies, recipe: dict):
@@ -53,9 +54,6 @@ class InstructionTask:
             pixels = studies.pixels[torch.from_numpy(rows)].to(device).float() / 255
             pixels = (vary(pixels, rng) if vary else pixels)[:, 0]
             patches = model.patches(pixels * 0 if self.recipe["sees"] == "black" else pixels)
-            if vary and self.recipe["tag_loss"]:
-                truth = self.truth[rows].to(device).float()
-                extra = self.recipe["tag_loss"] * F.binary_cross_entropy_with_logits(model.tag_logits(patches), truth)
             with_tags = own.random(len(rows)) < self.recipe["tagged"]
             if with_tags.any():
                 found = (model.tag_logits(patches.detach()) >= 0).cpu()
@@ -65,7 +63,13 @@ class InstructionTask:
         asked = [self.lessons.prompt(prompt) for prompt in prompts]
         if patches is not None:
             ids, keep = padded(asked, self.lessons.tokenizer.pad)
-            seen = model.look(patches, ids.to(device), keep.to(device))
+            queries = model.ask(patches, ids.to(device), keep.to(device))
+            seen = Seen(prefix=model.to_language(queries))
+            if vary and self.recipe["tag_loss"]:
+                truth = self.truth[rows].to(device).float()
+                extra = self.recipe["tag_loss"] * sum(
+                    F.binary_cross_entropy_with_logits(model.tag_logits(found), truth) for found in (patches, queries)
+                )
         targets = [self.lessons.target(text) for _, text in pairs]
         batch = lesson(asked, targets, self.lessons.tokenizer.pad, model.config.context)
         return model.loss(seen, *(part.to(device) for part in batch)) + extra

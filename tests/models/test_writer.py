@@ -36,7 +36,7 @@ def models(words, tmp_path_factory):
             len(words), TAGS, **SMALL, queries=4, qformer_depth=2, qformer_heads=2, qformer_hidden=32, embedding=16
         ),
         flamingo.FlamingoCXR: flamingo.Config(
-            len(words), words.index(flamingo.MARK), **SMALL, latents=4, resampler_heads=2
+            len(words), words.index(flamingo.MARK), TAGS, **SMALL, latents=4, resampler_heads=2
         ),
     }
     found = {}
