@@ -161,6 +161,29 @@ EXERCISES: dict[str, Exercise] = {
         hint="Nobody loses both.",
         mistakes={90: "So many have a picture; some of them lack the note.", 64: "That would be two separate draws."},
     ),
+    "06.1": Exercise(
+        question="A language model reads 64 patch tokens of a projector and a question of 12. How many tokens does it "
+        "save, in all, with a Q-Former of 16 queries?",
+        answer=48,
+        why="It reads 16 + 12 = 28 instead of 64 + 12 = 76 tokens: 48 fewer, in every layer, for every word it writes.",
+        hint="The question is read either way. Which part of the sequence becomes shorter?",
+        mistakes={28: "That is what it reads with the Q-Former.", 36: "The question is read in both cases."},
+    ),
+    "06.2": Exercise(
+        question="All gates of a Flamingo are at g = 0, and the picture is replaced. By how much, in nats, does the "
+        "log-probability of a report change?",
+        answer=0,
+        why="tanh(0) = 0: nothing of the picture enters, and the language model's output is exactly its own.",
+        hint="x + tanh(g) · attention(x, picture): what remains of the second term?",
+    ),
+    "06.3": Exercise(
+        question="A projector joins two frozen parts by two linear layers, 192 features to 192, each with biases. How "
+        "many numbers are learned?",
+        answer=2 * (192 * 192 + 192),
+        why="Two times 192 · 192 weights and 192 biases: 74,112, two in a hundred of the parts that it joins.",
+        hint="A linear layer has in · out weights and out biases.",
+        mistakes={73728: "The biases are learned, too.", 37056: "That is one of the two layers."},
+    ),
     "12.1": Exercise(
         question="A ViT cuts a 224 × 224 image into patches of 32 × 32. How many image tokens, without a class token?",
         answer=49,

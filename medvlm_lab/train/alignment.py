@@ -13,11 +13,14 @@ from tqdm.auto import tqdm
 
 from medvlm_lab.metrics.ranking import mcmrr
 from medvlm_lab.models.clinical_blip import ClinicalBLIPNet, Config, pooled
+from medvlm_lab.models.flamingo_cxr import FlamingoNet
+from medvlm_lab.models.generative import MEAN, STD
 from medvlm_lab.nn.vit import StemViT
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.train.contrastive import RENDERED, Studies, varied
 from medvlm_lab.train.lessons import Lessons, shuffled
 
+Tagging = ClinicalBLIPNet | FlamingoNet  # image encoder and classifier
 SMOOTHING = 0.1  # of the contrastive targets
 
 
@@ -28,30 +31,35 @@ class TagTask:
     a tenth of the steps that the image's tags alone would take. Simulated patients come with such masks.
     """
 
-    def __init__(self, model: ClinicalBLIPNet, lessons: Lessons, train: Studies, validation: Studies, recipe: dict):
-        self.model, self.recipe, self.train, self.validation = model, recipe, train, validation
+    def __init__(self, model: Tagging, lessons: Lessons, train: Studies, validation: Studies, recipe: dict):
+        self.model, self.lessons, self.recipe, self.train, self.validation = model, lessons, recipe, train, validation
         self.truth, self.cells = tag_truth(train, model.config.tags), tag_cells(train, model.config)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         return shuffled(len(self.train), self.recipe, epoch)
 
     def loss(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-        device = self.model.logit_scale.device
-        pixels = varied(self.train.pixels[torch.from_numpy(rows)].to(device).float() / 255, rng)[:, 0]
-        logits = self.model.tag_head(self.model.patches(pixels)).float()  # (n, p, k)
+        device = self.model.tag_head.weight.device
+        pixels = varied(self.train.pixels[torch.from_numpy(rows)].to(device).float() / 255, rng)
+        logits = patch_logits(self.model, pixels)
         cells, truth = self.cells[rows].to(device).float(), self.truth[rows].to(device).float()
         whole = F.binary_cross_entropy_with_logits(pooled(logits), truth)
         return whole + self.recipe["cell_loss"] * F.binary_cross_entropy_with_logits(logits, cells)
 
     @torch.inference_mode()
-    def validate(self, model: ClinicalBLIPNet) -> dict[str, float]:
+    def validate(self, model: Tagging) -> dict[str, float]:
         """Micro F1 of the tags."""
-        device, found = model.logit_scale.device, []
+        device, found = model.tag_head.weight.device, []
         for rows in torch.arange(len(self.validation)).split(64):
-            pixels = self.validation.pixels[rows].to(device).float()[:, 0] / 255
-            found.append(model.tag_logits(model.patches(pixels)).cpu() > 0)
+            pixels = self.validation.pixels[rows].to(device).float() / 255
+            found.append(pooled(patch_logits(model, pixels)).cpu() > 0)
         said, truth = torch.cat(found), tag_truth(self.validation, model.config.tags)
         return {"tag_f1": float(2 * (said & truth).sum() / (said.sum() + truth.sum()).clamp(min=1))}
+
+
+def patch_logits(model: Tagging, pixels: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n p k"]:
+    """How likely each tag reaches into each patch."""
+    return model.tag_head(model.vision((pixels - MEAN) / STD)).float()
 
 
 def tag_truth(studies: Studies, tags: Sequence[str]) -> Bool[Tensor, "n k"]:

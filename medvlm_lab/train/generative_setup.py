@@ -11,11 +11,9 @@ from pathlib import Path
 import torch
 
 from medvlm_lab.errors import MissingDataError, UnknownNameError
-from medvlm_lab.models import WEIGHTS
 from medvlm_lab.models import clinical_blip as blip
 from medvlm_lab.models import flamingo_cxr as flamingo
 from medvlm_lab.models.generative import SeeingLanguageModel
-from medvlm_lab.models.store import load_weights
 from medvlm_lab.models.writer import VOCABULARY
 from medvlm_lab.nn.lora import add_lora, merge_lora
 from medvlm_lab.phantoms import phantom
@@ -29,7 +27,10 @@ from medvlm_lab.train.loop import CHECKPOINT, Task
 
 #: a stage's `learns` → its task
 LEARNS = {"tags": TagTask, "alignment": AlignmentTask, "instructions": InstructionTask, "documents": DocumentTask}
-ADAPTED = ("q_proj", "v_proj")  # layers that LoRA adapts, as in its paper
+ADAPTED = {  # layers that LoRA adapts, part by part
+    "vision": ("q_proj", "v_proj"),
+    "language": ("q_proj", "k_proj", "v_proj", "out_proj", "gate_proj", "up_proj", "down_proj"),
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def task(recipe: dict, data: Data, stage: str) -> Task:
 
 
 def fresh(recipe: dict, data: Data) -> SeeingLanguageModel:
-    """The network before training, its image encoder and classifier those of the model that the recipe's `vision` names."""
+    """The network before training."""
     torch.manual_seed(recipe["seed"])
     settings, tags = recipe["model"], tuple(tag_names(data.train.simulator))
     if recipe["name"] == flamingo.FlamingoCXR.name:
@@ -73,10 +74,6 @@ def fresh(recipe: dict, data: Data) -> SeeingLanguageModel:
         net = flamingo.FlamingoNet(flamingo.Config(len(data.tokenizer), mark, tags, **settings))
     else:
         net = blip.ClinicalBLIPNet(blip.Config(len(data.tokenizer), tags, **settings))
-    if source := recipe.get("vision"):
-        state = load_weights(WEIGHTS / source)
-        eyes = {k: v for k, v in state.items() if k.startswith(("vision.", "tag_head."))}
-        net.load_state_dict(eyes, strict=False)
     return net
 
 
@@ -93,7 +90,7 @@ def started(recipe: dict, data: Data, stage: str) -> SeeingLanguageModel:
     net.requires_grad_(False)
     for name in entry.get("lora", ()):
         torch.manual_seed(recipe["seed"])
-        add_lora(net.get_submodule(name), ADAPTED, recipe["lora_rank"], recipe["lora_rank"])
+        add_lora(net.get_submodule(name), ADAPTED[name], recipe["lora_rank"], recipe["lora_rank"])
         for key, parameter in net.get_submodule(name).named_parameters():
             parameter.requires_grad_(".down." in key or ".up." in key)
     for name in entry["trains"]:

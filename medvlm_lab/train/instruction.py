@@ -49,26 +49,25 @@ class InstructionTask:
         # all of a batch ask or none do: short texts are not padded to the length of long ones
         asks = own.random() < self.recipe["questions"]
         pairs = [self.lessons.pair(studies, int(row), own, asks) for row in rows]
-        prompts, seen, patches, extra = [prompt for prompt, _ in pairs], Seen(), None, 0.0
-        if self.recipe["sees"] != "nothing":
+        prompts, seen, extra = [prompt for prompt, _ in pairs], Seen(), 0.0
+        with_tags = own.random(len(rows)) < self.recipe["tagged"]
+        if self.recipe["sees"] != "nothing" or with_tags.any():
             pixels = studies.pixels[torch.from_numpy(rows)].to(device).float() / 255
             pixels = (vary(pixels, rng) if vary else pixels)[:, 0]
             patches = model.patches(pixels * 0 if self.recipe["sees"] == "black" else pixels)
-            with_tags = own.random(len(rows)) < self.recipe["tagged"]
-            if with_tags.any():
-                found = (model.tag_logits(patches.detach()) >= 0).cpu()
-                names = [[t for t, there in zip(model.config.tags, row, strict=True) if there] for row in found]
-                zipped = zip(prompts, names, with_tags, strict=True)
-                prompts = [tagged(tags, prompt) if ask else prompt for prompt, tags, ask in zipped]
+            found = (model.tag_logits(patches.detach()) >= 0).cpu()
+            names = [[t for t, there in zip(model.config.tags, row, strict=True) if there] for row in found]
+            zipped = zip(prompts, names, with_tags, strict=True)
+            prompts = [tagged(tags, prompt) if told else prompt for prompt, tags, told in zipped]
         asked = [self.lessons.prompt(prompt) for prompt in prompts]
-        if patches is not None:
+        if self.recipe["sees"] != "nothing":
             ids, keep = padded(asked, self.lessons.tokenizer.pad)
             queries = model.ask(patches, ids.to(device), keep.to(device))
             seen = Seen(prefix=model.to_language(queries))
             if vary and self.recipe["tag_loss"]:
                 truth = self.truth[rows].to(device).float()
                 extra = self.recipe["tag_loss"] * sum(
-                    F.binary_cross_entropy_with_logits(model.tag_logits(found), truth) for found in (patches, queries)
+                    F.binary_cross_entropy_with_logits(model.tag_logits(one), truth) for one in (patches, queries)
                 )
         targets = [self.lessons.target(text) for _, text in pairs]
         batch = lesson(asked, targets, self.lessons.tokenizer.pad, model.config.context)
