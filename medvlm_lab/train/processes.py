@@ -52,13 +52,15 @@ class Processes:
     def wait(self) -> None:
         """Until all have come here."""
         if self.count > 1:
-            dist.barrier(self.waiting)
+            with others_alive():
+                dist.barrier(self.waiting)
 
     def of_first(self, *values: Any) -> Sequence[Any]:
         """The first process's values, in every process."""
         told = list(values)
         if self.count > 1:
-            dist.broadcast_object_list(told, 0, self.waiting)
+            with others_alive():
+                dist.broadcast_object_list(told, 0, self.waiting)
         return told
 
     def add_up(self, parameters: Sequence[nn.Parameter], loss: float) -> float:
@@ -71,7 +73,8 @@ class Processes:
         used = [float(p.grad is not None) for p in parameters]
         own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         flat = torch.cat([*(g.flatten() for g in own), torch.tensor([*used, loss], device=own[0].device)])
-        dist.all_reduce(flat)
+        with others_alive():
+            dist.all_reduce(flat)
         *sums, rest = flat.split([*(p.numel() for p in parameters), len(used) + 1])
         *users, loss = rest.tolist()
         for p, total, n in zip(parameters, sums, users, strict=True):
@@ -98,7 +101,7 @@ def join(device: str | None = None) -> Processes:
         return Processes(choose(device))
     if missing := [name for name in NEEDED if name not in os.environ]:
         raise MedVLMError(
-            f"WORLD_SIZE={count} asks for {count} processes, but {' and '.join(missing)} is not set; "
+            f"WORLD_SIZE={count} asks for {count} processes, but the environment lacks {', '.join(missing)}; "
             f"start them with 'torchrun --nproc-per-node {count}', or unset WORLD_SIZE."
         )
     rank, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
@@ -121,6 +124,15 @@ def join(device: str | None = None) -> Processes:
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise MedVLMError(f"The {count} processes did not meet at {address}; start them with torchrun.") from error
     return Processes(where, rank, count, dist.new_group(backend="gloo", timeout=PATIENCE))
+
+
+@contextmanager
+def others_alive() -> Iterator[None]:
+    """The traceback of a process that was left alone would bury what the one that failed has to say."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise MedVLMError("Another process of this run has ended; read what it printed.") from error
 
 
 def end_with_launcher() -> None:

@@ -1,8 +1,7 @@
 """Training over two processes that torchrun starts: the weights of one process, and still those after a kill.
 
-Sums over processes add the same numbers in another order: float32 rounding, 1e-7 of a gradient, which a few steps of
-Muon and AdamW (both divide by a gradient's own size) carry on. A batch or random number too many or too few shows at
-1e-3 and more, so 1e-4 tells the two apart.
+Sums over processes add the same numbers in another order, which moves these weights by float32 rounding, some 1e-8. A
+batch lost, other random numbers or a missing gradient taken for zero move them by 1e-2: a tolerance of 1e-4 tells.
 """
 
 import json
@@ -24,7 +23,7 @@ from medvlm_lab.errors import MedVLMError
 from medvlm_lab.train import recipe
 from medvlm_lab.train.contrastive_setup import prepare, task
 from medvlm_lab.train.loop import CHECKPOINT, Loop
-from medvlm_lab.train.processes import NEEDED, join
+from medvlm_lab.train.processes import NEEDED, Processes, join
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 # 5 batches in steps of 4: the last step of an epoch has one batch, so one process has none; ends early, after 5 epochs
@@ -136,8 +135,17 @@ def test_a_launch_that_cannot_work_is_refused(monkeypatch):
     with pytest.raises(MedVLMError, match="2 processes need 2 GPUs, but this machine has 1"):
         join("cuda")
     monkeypatch.delenv("MASTER_ADDR")
-    with pytest.raises(MedVLMError, match="MASTER_ADDR is not set; start them with 'torchrun --nproc-per-node 2'"):
+    with pytest.raises(MedVLMError, match="lacks MASTER_ADDR; start them with 'torchrun --nproc-per-node 2'"):
         join("cpu")
+
+
+def test_a_process_left_alone_says_so(monkeypatch):
+    def closed(group):
+        raise RuntimeError("connection closed by peer")
+
+    monkeypatch.setattr(torch.distributed, "barrier", closed)
+    with pytest.raises(MedVLMError, match="Another process of this run has ended"):
+        Processes(rank=1, count=2).wait()
 
 
 if __name__ == "__main__":
