@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 one clear sentence says what is wrong, 2 wrong usage, 130 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -120,11 +121,13 @@ def train(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model from its recipe."""
+    """Train a model from its recipe. Several GPUs: torchrun --nproc-per-node 4 -m medvlm_lab.cli train NAME."""
     from medvlm_lab.train import train as run
 
     folder = run(name, recipe_file=recipe, minutes=minutes, out=out, device=device)
-    emit({"model": name, "out": str(folder)}, f"{name} is trained; load it with checkpoint={str(folder)!r}", as_json)
+    if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+        text = f"{name} is trained; load it with checkpoint={str(folder)!r}"
+        emit({"model": name, "out": str(folder)}, text, as_json)
 
 
 @app.command()

@@ -46,20 +46,25 @@ def train(
     a model trained on each further split is only scored, for the model card. Where it has stages, they follow each
     other, each with its own numbers.
 
+    Several GPUs: `torchrun --nproc-per-node 4 -m medvlm_lab.cli train NAME`, or a script of one's own that calls this.
+    Each step then takes four times as many batches, as four times the recipe's `accumulate` would; a stopped run may
+    continue on another number of processes if `accumulate` changes with it. Several machines must share the folder.
+
     Args:
         name: a model's name.
         recipe_file: another recipe than the bundled one.
         minutes: stop at the first epoch's end after this long, for each split or stage.
         out: where weights, log and card go.
-        device: as for `lab.device`.
+        device: as for `lab.device`; under torchrun "cuda" is the process's own GPU.
         changes: of the recipe's numbers, such as `epochs=3`.
 
     Raises:
         UnknownNameError: no recipe of that name, or a number that it does not have.
         MissingDataError: a data set of the recipe is not on this machine.
+        MedVLMError: torchrun started more processes than there are GPUs.
     """
-    from medvlm_lab.devices import device as choose
     from medvlm_lab.train.loop import Loop
+    from medvlm_lab.train.processes import join
 
     settings = recipe(recipe_file or name)
     stages = settings.get("stages", {})
@@ -67,18 +72,24 @@ def train(
     if unknown := [key for key in changes if key not in known]:
         raise UnknownNameError("recipe entry", unknown[0], known)
     settings |= changes
-    folder, where = Path(out or Path("runs") / name), choose(device)
+    folder = Path(out or Path("runs") / name)
     if settings["task"] not in TASKS:
         raise UnknownNameError("training task", settings["task"], TASKS)
     setup, writer = map(importlib.import_module, TASKS[settings["task"]])
+    processes, loops = join(device), {}
     folder.mkdir(parents=True, exist_ok=True)
-    data, loops = setup.prepare(settings, folder), {}
+    with processes.first_alone():
+        data = setup.prepare(settings, folder)
     for split in stages or settings["splits"]:
         run, numbers = folder / split, settings | stages.get(split, {}) | changes
         run.mkdir(parents=True, exist_ok=True)
-        loop = loops[split] = Loop(setup.task(numbers, data, split), numbers, run, where)
-        if not loop.resume():
+        task = setup.task(numbers, data, split)
+        loop = loops[split] = Loop(task, numbers, run, processes.device, processes)
+        if not loop.resume() and processes.rank == 0:
             (run / "log.jsonl").unlink(missing_ok=True)
         loop.run(minutes)
-    writer.export(loops, settings, folder)
+    if processes.rank == 0:
+        writer.export(loops, settings, folder)
+    processes.wait()
+    processes.leave()
     return folder

@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from medvlm_lab.train.processes import ALONE, Processes
+
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -48,10 +50,16 @@ class Loop:
     Optional in a recipe: `accumulate`, batches whose gradients make one step; `stop`, a table with the validation
     `score` to watch, whether `lower` is better, and after how many validations without a better one (`patience`)
     training ends early.
+
+    Of several `processes` each takes its share of every step's batches, `accumulate` for each: the step is the one that
+    a single process with their product would make. The first alone validates, logs and saves.
     """
 
-    def __init__(self, task: Task, recipe: dict, out: Path, device: torch.device | str = "cpu"):
+    def __init__(
+        self, task: Task, recipe: dict, out: Path, device: torch.device | str = "cpu", processes: Processes = ALONE
+    ):
         self.task, self.recipe, self.out, self.device = task, recipe, out, torch.device(device)
+        self.processes = processes
         self.model = task.model.to(self.device)
         self.learning = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         self.average = {n: p.detach().clone() for n, p in self.learning}
@@ -59,7 +67,7 @@ class Loop:
         self.rates = [group["lr"] for o in self.optimizers for group in o.param_groups]
         self.epoch = self.step = self.waited = 0
         self.best = math.inf
-        self.together = recipe.get("accumulate", 1)
+        self.together = recipe.get("accumulate", 1) * processes.count
         self.steps = recipe["epochs"] * -(-len(task.batches(0)) // self.together)
 
     def factor(self) -> float:
@@ -71,27 +79,33 @@ class Loop:
 
     def run(self, minutes: float | None = None) -> None:
         """Trains to the recipe's last epoch, or stops after `minutes`; either way the checkpoint can be resumed."""
-        started, seed, epochs = time.perf_counter(), self.recipe["seed"], self.recipe["epochs"]
+        started, epochs, others = time.perf_counter(), self.recipe["epochs"], self.processes.rank > 0
         keep_freed_memory()
-        with tqdm(total=self.steps, initial=self.step, desc="training", unit="step") as bar:
+        with tqdm(total=self.steps, initial=self.step, desc="training", unit="step", disable=others) as bar:
             while self.epoch < epochs and not self.settled():
-                rng, losses = np.random.default_rng((seed, self.epoch, 1)), []
-                torch.manual_seed(1000 * seed + self.epoch)
+                losses = []
                 self.model.train()
                 batches = self.task.batches(self.epoch)
                 for i in range(0, len(batches), self.together):
-                    losses.append(self.update(batches[i : i + self.together], rng))
+                    losses.append(self.update(batches[i : i + self.together], i))
                     bar.set_postfix(loss=f"{np.mean(losses):.3f}", refresh=False)
                     bar.update()
                 self.epoch += 1
-                record = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(losses)), "rate": self.factor()}
-                if self.epoch % self.recipe["validation_every"] == 0 or self.epoch == epochs:
-                    record |= self.task.validate(self.averaged())
-                    self.watch(record)
-                self.log(record)
-                self.save()
-                if minutes and time.perf_counter() - started > 60 * minutes:
+                if not others:
+                    self.finish(float(np.mean(losses)))
+                late = minutes and time.perf_counter() - started > 60 * minutes
+                self.best, self.waited, late = self.processes.of_first(self.best, self.waited, late)
+                if late:
                     break
+
+    def finish(self, loss: float) -> None:
+        """Ends an epoch: validation when it is due, log, checkpoint."""
+        record = {"epoch": self.epoch, "step": self.step, "loss": loss, "rate": self.factor()}
+        if self.epoch % self.recipe["validation_every"] == 0 or self.epoch == self.recipe["epochs"]:
+            record |= self.task.validate(self.averaged())
+            self.watch(record)
+        self.log(record)
+        self.save()
 
     def watch(self, scores: dict) -> None:
         """Counts validations since the best one."""
@@ -104,8 +118,11 @@ class Loop:
         """Whether validation has not become better for as long as the recipe is patient."""
         return self.waited >= self.recipe.get("stop", {}).get("patience", math.inf)
 
-    def update(self, batches: Sequence[Any], rng: np.random.Generator) -> float:
-        """One step on the mean of the batches' losses; returns it."""
+    def update(self, batches: Sequence[Any], first: int) -> float:
+        """One step on the mean of the batches' losses; returns it. `first` is the first batch's place in its epoch.
+
+        All chance follows from seed, epoch and place, so it is the same whichever process has the batch.
+        """
         factor = self.factor()
         groups = [group for o in self.optimizers for group in o.param_groups]
         for group, rate in zip(groups, self.rates, strict=True):
@@ -113,11 +130,14 @@ class Loop:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        for batch in batches:
+        for place, batch in self.processes.share(list(enumerate(batches, first))):
+            rng = np.random.default_rng((self.recipe["seed"], self.epoch, 1, place))
+            torch.manual_seed(int(rng.integers(2**63)))  # dropout
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe["bf16"]):
                 loss = self.task.loss(batch, rng) / len(batches)
             loss.backward()
             total += loss.item()
+        total = self.processes.add_up([p for _, p in self.learning], total)
         torch.nn.utils.clip_grad_norm_([p for _, p in self.learning], 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
