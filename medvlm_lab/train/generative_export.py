@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from medvlm_lab import datasets
+from medvlm_lab.image import MedicalImage
 from medvlm_lab.models import CATALOGUE, load
+from medvlm_lab.models.base import Report
 from medvlm_lab.models.store import WEIGHTS, save_weights
 from medvlm_lab.models.writer import Writer
 from medvlm_lab.nn.layers import count_parameters
-from medvlm_lab.tasks import evaluate
+from medvlm_lab.tasks import Result, evaluate
 from medvlm_lab.tasks.report import TITLES, ceiling, compare
 from medvlm_lab.train.generative_setup import Data, finished
 from medvlm_lab.train.loop import Loop
@@ -102,11 +105,26 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
 
 @dataclass(frozen=True)
 class Column:
-    """A model in one way of using it; `options` are those of the report task."""
+    """A model in one way of using it; `options` are those of the report task.
+
+    Each image's report is written once, however many references it is compared with.
+    """
 
     title: str
     model: Writer
     options: dict = field(default_factory=dict)
+    written: dict[str, Report] = field(default_factory=dict)
+
+    def report_batch(self, images: Sequence[MedicalImage]) -> list[Report]:
+        new = [image for image in images if image.name not in self.written]
+        self.written.update(zip((image.name for image in new), self.model.report_batch(new), strict=True))
+        return [self.written[image.name] for image in images]
+
+    def scored(self, data: Any) -> Result | None:
+        """The report task's result; None without authors, for there is nobody whose examples could be shown."""
+        if self.options:
+            return evaluate("report", self.model, data, **self.options) if data.authors else None
+        return evaluate("report", self, data)
 
 
 def untagged(model: Writer) -> Writer:
@@ -122,12 +140,7 @@ def score_lines(columns: Sequence[Column], recipe: dict) -> tuple[list[str], lis
     lines, gains = [], []
     groups = {"held-out wording": make(), f"usual wording of {AUTHORS} authors": make(wording="usual", authors=AUTHORS)}
     for group, data in groups.items():
-        # without authors there is nobody whose examples could be shown
-        results = [
-            None if column.options and not data.authors else evaluate("report", column.model, data, **column.options)
-            for column in columns
-        ]
-        whole = ceiling(data)
+        results, whole = [column.scored(data) for column in columns], ceiling(data)
         for key, title in TITLES.items():
             cells = ["" if result is None else str(result.scores[key]) for result in (*results, whole)]
             lines.append(f"| {title}; {group} | {' | '.join(cells)} |")

@@ -50,6 +50,8 @@ class InstructionTask:
         asks = own.random() < self.recipe["questions"]
         pairs = [self.lessons.pair(studies, int(row), own, asks) for row in rows]
         prompts, seen, extra = [prompt for prompt, _ in pairs], Seen(), 0.0
+        if asks and vary:
+            prompts = [self.lessons.blurred(prompt, own, self.recipe["word_dropout"]) for prompt in prompts]
         with_tags = own.random(len(rows)) < self.recipe["tagged"]
         if self.recipe["sees"] != "nothing" or with_tags.any():
             pixels = studies.pixels[torch.from_numpy(rows)].to(device).float() / 255

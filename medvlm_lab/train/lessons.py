@@ -56,6 +56,11 @@ class Lessons:
         one = asked[int(rng.integers(len(asked)))]
         return QUESTION.format(one.question), one.answer
 
+    def blurred(self, question: str, rng: np.random.Generator, share: float) -> str:
+        """A question with a share of its words unknown, as those of other people are."""
+        words = question.split()
+        return " ".join("☐" if 0 < i < len(words) - 1 and rng.random() < share else w for i, w in enumerate(words))
+
     def prompt(self, text: str) -> list[int]:
         return [self.tokenizer.start, *self.tokenizer.words(text)]
 

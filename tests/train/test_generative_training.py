@@ -137,6 +137,8 @@ def test_lessons_are_true_to_their_seed(blip_data):
         assert one[0].startswith("question:" if asks else "report:")
     report = lessons.pair(blip_data.train, 3, rng_of(1), False)[1]
     assert report.startswith("findings: ") and " impression: " in report
+    blurred = lessons.blurred("question: is there a nodule? answer:", rng_of(0), 0.99)
+    assert blurred == "question: ☐ ☐ ☐ ☐ answer:" and lessons.prompt(blurred).count(1) == 4
     unknown = blip_data.tokenizer.vocabulary.index("[UNK]")
     for row in range(16):
         for seed in range(3):
