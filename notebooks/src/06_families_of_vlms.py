@@ -105,9 +105,9 @@ table = pd.DataFrame.from_dict(said, orient="index", columns=asked).replace({Tru
 table
 
 # %% [markdown]
-# **Explain.** The encoder–decoder was trained on 3,000 questions about 314 *real* radiographs and has never seen a
-# simulated one; the others learned from 20,000 simulated patients. A comparison of families has to hold the data
-# fixed, or it compares data. So the fifth family is trained here, on the same kind of patients.
+# **Explain.** The encoder–decoder learned from *real* pictures, VQA-RAD's and PathVQA's, and has never seen a simulated
+# one; the others learned from 20,000 simulated patients. A comparison of families has to hold the data fixed, or it
+# compares data. So the fifth family is trained here, on the same kind of patients.
 #
 # ## Build the fifth: a projector
 #
@@ -207,10 +207,10 @@ columns = ["balanced accuracy, %", "GFLOP an answer", "ms an answer", "million n
 pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 # %% [markdown]
-# **Explain.** The four families that learned from simulated patients differ less from each other than all of them do
-# from the model that learned elsewhere. What they differ in is price: the join of the Q-Former is a hundred times the
-# projector's, but it hands the language model a quarter of the tokens, and every word that is written has to read
-# them again. The projector took half a minute, because two others had done the work.
+# **Explain.** The model that learned elsewhere is far behind, whatever its family. What the others differ in is price.
+# The Q-Former's join has thirty times the projector's numbers, but it hands the language model a quarter of the tokens,
+# and every word that is written has to read them again. The projector took half a minute, because others had trained
+# both parts that it joins.
 #
 # ## What only a Q-Former does: ask according to the question
 #
