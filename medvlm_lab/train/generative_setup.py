@@ -14,6 +14,7 @@ from medvlm_lab.errors import MissingDataError, UnknownNameError
 from medvlm_lab.models import WEIGHTS
 from medvlm_lab.models import clinical_blip as blip
 from medvlm_lab.models import flamingo_cxr as flamingo
+from medvlm_lab.models import pathology_vlm as pathology
 from medvlm_lab.models.generative import SeeingLanguageModel
 from medvlm_lab.models.store import load_weights
 from medvlm_lab.models.writer import VOCABULARY
@@ -26,6 +27,7 @@ from medvlm_lab.train.documents import DocumentTask
 from medvlm_lab.train.instruction import InstructionTask
 from medvlm_lab.train.lessons import Lessons, instruction_vocabulary
 from medvlm_lab.train.loop import CHECKPOINT, Task
+from medvlm_lab.train.pretrained import load_stem
 
 #: a stage's `learns` → its task
 LEARNS = {"tags": TagTask, "alignment": AlignmentTask, "instructions": InstructionTask, "documents": DocumentTask}
@@ -71,6 +73,9 @@ def fresh(recipe: dict, data: Data) -> SeeingLanguageModel:
     if recipe["name"] == flamingo.FlamingoCXR.name:
         mark = data.tokenizer.vocabulary.index(flamingo.MARK)
         net = flamingo.FlamingoNet(flamingo.Config(len(data.tokenizer), mark, **settings))
+    elif recipe["name"] == pathology.PathologyVLM.name:
+        net = pathology.PathologyNet(pathology.Config(len(data.tokenizer), data.tokenizer.end, **settings))
+        load_stem(net.vision.stem)
     else:
         tags = tuple(dict.fromkeys(tag_names(data.train.simulator)))
         net = blip.ClinicalBLIPNet(blip.Config(len(data.tokenizer), tags, **settings))

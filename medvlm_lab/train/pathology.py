@@ -1,0 +1,257 @@
+"""The stages of PA-LLaVA: a CLIP of the domain's own (image–text contrast and matching), captions, then questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from medvlm_lab.metrics.ranking import mcmrr
+from medvlm_lab.models.generative import Seen, lesson
+from medvlm_lab.models.pathology_vlm import Looked, PathologyNet, Views
+from medvlm_lab.models.writer import QUESTION, REPORT
+from medvlm_lab.phantoms.base import rng_of
+from medvlm_lab.phantoms.language import Grammar
+from medvlm_lab.phantoms.report_writer import facts_of
+from medvlm_lab.text.tokenizer import UNKNOWN
+from medvlm_lab.train.alignment import SMOOTHING, AlignmentTask
+from medvlm_lab.train.contrastive import Studies
+from medvlm_lab.train.lessons import Lessons, shuffled
+from medvlm_lab.train.pathology_pictures import Pictures
+
+STAIN_FREE = ("organ", "mammary", "glands", "objective")  # slots that a sentence about another patient must not change
+
+
+@dataclass(frozen=True)
+class Slides:
+    """Simulated patients: their scenes, and the stem's features of their pictures."""
+
+    studies: Studies
+    pictures: Pictures
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Real questions beside the stem's features of the pictures that they are about."""
+
+    pictures: Pictures
+    questions: Sequence[str]
+    answers: Sequence[str]
+    closed: np.ndarray
+    image_index: np.ndarray
+    parts: dict[str, np.ndarray] = field(default_factory=dict)  # rows to train, validate and test on
+
+
+class PlipTask:
+    """Stage "plip": image–text contrast (ITC), matching (ITM), and sentences told from their denial; see `loop.Task`.
+
+    Patients with the same findings are no negatives of each other. A report differs from another in many words, so a
+    rare finding teaches little: each image is also compared with a true and a false sentence about one finding (hard
+    negatives in text, as in NegCLIP, Yuksekgonul et al. 2023).
+    """
+
+    def __init__(self, model: PathologyNet, lessons: Lessons, train: Slides, validation: Slides, recipe: dict):
+        self.model, self.lessons, self.recipe, self.train, self.validation = model, lessons, recipe, train, validation
+        scenes = train.studies.scenes
+        groups = {key: i for i, key in enumerate(dict.fromkeys(map(AlignmentTask.findings, scenes)))}
+        self.group = torch.tensor([groups[AlignmentTask.findings(scene)] for scene in scenes])
+        self.having = {kind: [s for s in scenes if s.find(kind)] for kind in scenes[0].kinds}
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        return shuffled(len(self.train.studies), self.recipe, epoch)
+
+    def ids(self, texts: list[str], rng: np.random.Generator) -> Int[Tensor, "n t"]:
+        """Tokens, some unknown: what a word that was never read will be."""
+        ids = self.lessons.tokenizer.batch(texts, self.model.config.caption)
+        return lost(ids, self.lessons, self.recipe["word_dropout"], rng).to(self.model.logit_scale.device)
+
+    def loss(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        model, device = self.model, self.model.logit_scale.device
+        looked = model.look(*(part.to(device) for part in self.train.pictures.draw(rows, rng)))
+        own = rng_of(int(rng.integers(2**40)))
+        ids = self.ids([self.lessons.excerpt(self.train.studies, int(row), own) for row in rows], rng)
+        same = self.group[rows].to(device)
+        pairs = [self.sentences(self.train.studies.scenes[row], own) for row in rows]
+        true, false = (self.ids([pair[k] for pair in pairs], rng) for k in (0, 1))
+        return plip_loss(model, looked, ids, same[:, None] == same, true, false)
+
+    def sentences(self, scene, rng: np.random.Generator) -> tuple[str, str]:
+        """A true and a false sentence: that a finding is there, that it is not."""
+        simulator = self.train.studies.simulator
+        kinds = [kind for kind, having in self.having.items() if having]
+        kind = kinds[int(rng.integers(len(kinds)))]
+        other = scene if scene.find(kind) else self.having[kind][int(rng.integers(len(self.having[kind])))]
+        grammar, own = Grammar.of(simulator.name), simulator.facts(scene)
+        facts = facts_of(simulator, other, other.find(kind)) | {key: own[key] for key in STAIN_FREE}
+        there = grammar.say(("present", kind), facts, rng, "usual")
+        named = {"list": grammar.data["nouns"][kind]["denied"]}
+        absent = grammar.say(("absent", kind), own, rng, "usual") if rng.random() < 0.5 else None
+        absent = absent or grammar.say(("absent", "list"), named, rng, "usual")
+        return (there, absent) if scene.find(kind) else (absent, there)
+
+    @torch.inference_mode()
+    def validate(self, model: PathologyNet) -> dict[str, float]:
+        """Mean cross-modal retrieval rank in percent of the number of studies (chance 50); sentences judged right."""
+        device, studies = model.logit_scale.device, self.validation.studies
+        looked = look(model, self.validation.pictures, np.arange(len(studies)))
+        texts = [self.lessons.excerpt(studies, i, rng_of(i)) for i in range(len(studies))]
+        text_ids = self.lessons.tokenizer.batch(texts, model.config.caption).to(device)
+        images, texts = model.embed(looked), model.embed_text(text_ids)
+        right = []
+        for turn in range(9):
+            pairs = [self.sentences(scene, rng_of(i, turn)) for i, scene in enumerate(studies.scenes)]
+            true, false = (
+                model.embed_text(self.lessons.tokenizer.batch([p[k] for p in pairs], model.config.caption).to(device))
+                for k in (0, 1)
+            )
+            right.append(((images * (true - false)).sum(1) > 0).float().mean().item())
+        score = 100 * mcmrr((images @ texts.T).cpu()) / len(studies)
+        return {"mcmrr_percent": score, "sentences_right": 100 * float(np.mean(right))}
+
+
+def lost(ids: Int[Tensor, "n t"], lessons: Lessons, share: float, rng: np.random.Generator) -> Int[Tensor, "n t"]:
+    """A share of the words made unknown."""
+    tokenizer = lessons.tokenizer
+    gone = torch.from_numpy(rng.random(tuple(ids.shape)) < share) & (ids > tokenizer.end)
+    return ids.masked_fill(gone, tokenizer.vocabulary.index(UNKNOWN))
+
+
+def look(model: PathologyNet, pictures: Pictures, rows: np.ndarray) -> Looked:
+    """Pictures as they are, in parts."""
+    device = model.logit_scale.device
+    parts = [
+        model.look(*(part.to(device) for part in pictures.draw(some, None)))
+        for some in np.array_split(rows, max(1, len(rows) // 32))
+    ]
+    return Looked(*map(torch.cat, zip(*parts, strict=True)))
+
+
+def plip_loss(
+    model: PathologyNet, looked: Looked, ids: Int[Tensor, "n t"], same: Bool[Tensor, "n n"],
+    true: Int[Tensor, "n s"], false: Int[Tensor, "n s"],
+) -> Float[Tensor, ""]:  # fmt: skip
+    """ITC with smoothed targets, ITM with a hard negative text for each image, and true against false sentences."""
+    n, device, scale = len(ids), ids.device, model.logit_scale.clamp(max=4.6).exp()
+    images = model.embed(looked)
+    logits = scale * images @ model.embed_text(ids).T  # (n, n)
+    target = (1 - SMOOTHING) * same.float() / same.sum(1, keepdim=True) + SMOOTHING / n
+    itc = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+    with torch.no_grad():  # hard: drawn as likely as the contrast mistakes them; uniformly where all are the same
+        odds = logits.masked_fill(same, -torch.inf).masked_fill(same.all(1)[:, None], 0.0).softmax(1)
+        wrong = odds.multinomial(1)[:, 0]
+    answers = torch.cat([model.matched(looked, ids), model.matched(looked, ids[wrong])]).float()
+    itm = F.cross_entropy(answers, (torch.arange(2 * n, device=device) < n).long())
+
+    told = torch.stack([(images * model.embed_text(text)).sum(1) for text in (true, false)], 1)  # (n, 2)
+    return itc + itm + F.cross_entropy(scale * told, torch.zeros(n, dtype=torch.long, device=device))
+
+
+class AnswerTask:
+    """Stages "language", "align", "vqa" and "blind": captions and answers, simulated and real; see `loop.Task`.
+
+    Entries of a stage: `sees`, "image", "black" (a black picture for every image: the blinded twin) or "nothing" (the
+    language model alone); `captions`, the share of simulated batches that hold captions instead of questions; `real`,
+    how often an epoch goes through the real questions; `questions_per_image`, at most, side by side in a batch.
+    """
+
+    def __init__(
+        self, model: PathologyNet, lessons: Lessons, train: Slides, validation: Slides, asked: Asked | None,
+        recipe: dict,
+    ):  # fmt: skip
+        self.model, self.lessons, self.recipe = model, lessons, recipe
+        self.train, self.validation, self.asked = train, validation, asked
+        size, device = model.config.tile, model.logit_scale.device
+        keep = torch.ones(1, 1, model.vision.grid**2, dtype=torch.bool, device=device)
+        with torch.no_grad():
+            model.vision.stem.eval()
+            self.black = model.patches(Views(torch.zeros(1, 1, 3, size, size, device=device), keep)).cpu()
+
+    def batches(self, epoch: int) -> list[tuple[str, np.ndarray]]:
+        """(kind, rows): of simulated patients for "caption" and "question", of real questions for "real"."""
+        rng = np.random.default_rng((self.recipe["seed"], epoch, 2))
+        found = [
+            ("caption" if rng.random() < self.recipe["captions"] else "question", rows)
+            for rows in shuffled(len(self.train.studies), self.recipe, epoch)
+        ]
+        if self.asked is not None:
+            rows, share = self.asked.parts["train"], self.recipe["real"]
+            rows = np.concatenate([rng.permutation(rows)[: round(part * len(rows))] for part in turns(share)])
+            rows, size = self.neighbours(rows, rng), self.recipe["batch_size"] * self.recipe["questions_per_image"]
+            found += [("real", rows[i : i + size]) for i in range(0, len(rows), size)]
+        return [found[i] for i in rng.permutation(len(found))]
+
+    def neighbours(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The rows, questions about an image side by side, images in random order."""
+        place = rng.permutation(len(self.asked.pictures.keep[0]))[self.asked.image_index[rows]]
+        return rows[np.argsort(place, kind="stable")]
+
+    def loss(self, batch: tuple[str, np.ndarray], rng: np.random.Generator) -> Tensor:
+        kind, rows = batch
+        own, count = rng_of(int(rng.integers(2**40))), self.recipe["questions_per_image"]
+        if kind == "real":
+            images, place = np.unique(self.asked.image_index[rows], return_inverse=True)
+            pairs = [(QUESTION.format(self.asked.questions[i]), self.asked.answers[i]) for i in rows]
+            return self.lost(self.model, self.asked.pictures, images, place, pairs, rng)
+        studies, repeats = self.train.studies, 1 if kind == "caption" else count
+        place = np.repeat(np.arange(len(rows)), repeats)
+        if kind == "caption":
+            pairs = [(REPORT, self.lessons.excerpt(studies, int(row), own)) for row in rows]
+        else:
+            pairs = [pair for row in rows for pair in questions(studies, int(row), own, count)]
+        return self.lost(self.model, self.train.pictures, rows, place, pairs, rng)
+
+    def lost(
+        self, model: PathologyNet, pictures: Pictures, rows: np.ndarray, place: np.ndarray,
+        pairs: list[tuple[str, str]], rng: np.random.Generator | None,
+    ) -> Tensor:  # fmt: skip
+        """Loss of requests and texts about the pictures `rows`, of which each belongs to `rows[place]`."""
+        device, tokenizer, seen = model.logit_scale.device, self.lessons.tokenizer, Seen()
+        if self.recipe["sees"] != "nothing":
+            patches, keep = (part.to(device) for part in pictures.draw(rows, rng))
+            if self.recipe["sees"] == "black":
+                patches = self.black.to(device).expand_as(patches)
+            seen = model.connect(model.look(patches, keep)).rows(torch.from_numpy(place).to(device))
+        prompts = [self.lessons.prompt(prompt) for prompt, _ in pairs]
+        targets = [self.lessons.target(text) for _, text in pairs]
+        ids, keep, target = lesson(prompts, targets, tokenizer.pad, model.config.context)
+        if rng is not None:
+            ids = torch.where(target, ids, lost(ids, self.lessons, self.recipe["word_dropout"], rng))
+        return model.loss(seen, ids.to(device), keep.to(device), target.to(device))
+
+    @torch.inference_mode()
+    def validate(self, model: PathologyNet) -> dict[str, float]:
+        """Mean loss in nats a token on simulated and real questions, the same each time."""
+        studies, found = self.validation.studies, {}
+        kinds = {"simulated": (self.validation.pictures, [
+            (row, pair) for row in range(len(studies)) for pair in questions(studies, row, rng_of(row), 6)
+        ])}  # fmt: skip
+        if self.asked is not None:
+            kinds["real"] = self.asked.pictures, [
+                (self.asked.image_index[i], (QUESTION.format(self.asked.questions[i]), self.asked.answers[i]))
+                for i in self.asked.parts["validation"]
+            ]
+        for name, (pictures, asked) in kinds.items():
+            losses = []
+            for part in np.array_split(np.arange(len(asked)), max(1, len(asked) // 128)):
+                rows, place = np.unique([asked[i][0] for i in part], return_inverse=True)
+                pairs = [asked[i][1] for i in part]
+                losses.append(float(self.lost(model, pictures, rows, place, pairs, None)) * len(part))
+            found[f"{name}_loss"] = sum(losses) / max(1, len(asked))
+        return found | {"validation_loss": float(np.mean(list(found.values())))}
+
+
+def turns(passes: float) -> list[float]:
+    """2.5 passes → 1, 1 and a half."""
+    return [1.0] * int(passes) + [passes % 1]
+
+
+def questions(studies: Studies, row: int, rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
+    """Requests and answers about a simulated patient, `count` of those that a data set may hold."""
+    asked = studies.simulator.questions(studies.scenes[row], rng)[:count]
+    return [(QUESTION.format(one.question), one.answer) for one in asked]
