@@ -91,9 +91,7 @@ class PathologyNet(SeeingLanguageModel):
     def __init__(self, config: Config):
         super().__init__()
         self.config, width = config, config.width
-        self.vision = HybridViT(
-            config.tile, width, config.vision_depth, config.heads, config.hidden, config.dropout
-        )
+        self.vision = HybridViT(config.tile, width, config.vision_depth, config.heads, config.hidden, config.dropout)
         self.vision.patch_projection = nn.Sequential(nn.LayerNorm(COLUMN), nn.Linear(COLUMN, width))
         self.image_projection = nn.Linear(width, config.embedding)
         self.text = CLIPText(
@@ -102,13 +100,9 @@ class PathologyNet(SeeingLanguageModel):
         self.match = DecoderLayer(width, config.heads, config.hidden)
         self.match_head = nn.Linear(width, 2)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
-        self.connector = ScalingFreeConnector(
-            width, width, config.connector_depth, config.heads, config.hidden
-        )
+        self.connector = ScalingFreeConnector(width, width, config.connector_depth, config.heads, config.hidden)
         self.language = Llama(
-            LlamaConfig(
-                config.vocabulary, width, config.language_depth, config.heads, config.kv_heads, config.hidden
-            )
+            LlamaConfig(config.vocabulary, width, config.language_depth, config.heads, config.kv_heads, config.hidden)
         )
         for part in (self.image_projection, self.text, self.match, self.match_head, self.connector, self.language):
             part.apply(init_weights)
@@ -168,10 +162,7 @@ class PathologyVLM(Writer):
     def look(self, images: Sequence[MedicalImage]) -> Looked:
         """All views of each image through the image encoder. Raises ModalityError as `answer` does."""
         self.refuse_unseen(images)
-        config, views = self.module.config, []
-        for image in images:
-            picture = torch.from_numpy(image.display(image.frames // 2)).permute(2, 0, 1).float() / 255
-            views.append(cut(picture, config))
+        views = [cut(picture(image), self.module.config) for image in images]
         pixels, keep = (torch.stack(part).to(self.device) for part in zip(*views, strict=True))
         return self.module.look(self.module.patches(Views(pixels, keep)), keep)
 
@@ -224,9 +215,12 @@ class PathologyVLM(Writer):
         return dict(zip(findings, found.T, strict=True))
 
 
-def cut(
-    picture: Float[Tensor, "3 h w"], config: Config
-) -> tuple[Float[Tensor, "k 3 s s"], Bool[Tensor, "k p"]]:
+def picture(image: MedicalImage) -> Float[Tensor, "3 h w"]:
+    """Colours from 0 to 1 as displayed; the middle frame of a video."""
+    return torch.tensor(image.display(image.frames // 2)).permute(2, 0, 1).float() / 255
+
+
+def cut(picture: Float[Tensor, "3 h w"], config: Config) -> tuple[Float[Tensor, "k 3 s s"], Bool[Tensor, "k p"]]:
     """The whole view and the tiles of a picture from 0 to 1, and which of their patches hold image."""
     whole, tiles, keep = cut_tiles(picture, config.tile, STRIDE, config.tiles)
     return torch.cat([whole[None], tiles]).clamp(0, 1), torch.cat([torch.ones_like(keep[:1]), keep])

@@ -27,7 +27,7 @@ from medvlm_lab.train.documents import DocumentTask
 from medvlm_lab.train.instruction import InstructionTask
 from medvlm_lab.train.lessons import Lessons, instruction_vocabulary
 from medvlm_lab.train.loop import CHECKPOINT, Task
-from medvlm_lab.train.pretrained import load_stem
+from medvlm_lab.train.pretrained import load_stem, load_words
 
 #: a stage's `learns` → its task
 LEARNS = {"tags": TagTask, "alignment": AlignmentTask, "instructions": InstructionTask, "documents": DocumentTask}
@@ -76,6 +76,7 @@ def fresh(recipe: dict, data: Data) -> SeeingLanguageModel:
     elif recipe["name"] == pathology.PathologyVLM.name:
         net = pathology.PathologyNet(pathology.Config(len(data.tokenizer), data.tokenizer.end, **settings))
         load_stem(net.vision.stem)
+        load_words([net.language.embedding, net.text.token_embedding], data.tokenizer.vocabulary)
     else:
         tags = tuple(dict.fromkeys(tag_names(data.train.simulator)))
         net = blip.ClinicalBLIPNet(blip.Config(len(data.tokenizer), tags, **settings))
@@ -98,7 +99,7 @@ def started(recipe: dict, data: Data, stage: str) -> SeeingLanguageModel:
     net.requires_grad_(False)
     for name in entry.get("lora", ()):
         torch.manual_seed(recipe["seed"])
-        add_lora(net.get_submodule(name), ADAPTED, recipe["lora_rank"], recipe["lora_rank"])
+        add_lora(net.get_submodule(name), recipe.get("adapted", ADAPTED), recipe["lora_rank"], recipe["lora_rank"])
         for key, parameter in net.get_submodule(name).named_parameters():
             parameter.requires_grad_(".down." in key or ".up." in key)
     for name in entry["trains"]:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from medvlm_lab import datasets
-from medvlm_lab.models.pathology_vlm import Config, PathologyNet
+from medvlm_lab.models.pathology_vlm import Config, PathologyNet, picture
 from medvlm_lab.models.writer import VOCABULARY
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.text.tokenizer import Tokenizer
@@ -18,8 +17,9 @@ from medvlm_lab.train.contrastive import Studies
 from medvlm_lab.train.generative_setup import started
 from medvlm_lab.train.lessons import Lessons, instruction_vocabulary
 from medvlm_lab.train.loop import Task
-from medvlm_lab.train.pathology import AnswerTask, Asked, PlipTask, Slides
+from medvlm_lab.train.pathology_answers import AnswerTask, Asked
 from medvlm_lab.train.pathology_pictures import pictures
+from medvlm_lab.train.pathology_plip import PlipTask, Slides
 from medvlm_lab.train.pretrained import load_stem
 
 
@@ -54,15 +54,14 @@ def prepare(recipe: dict, folder: Path) -> Data:
     def features(name: str, read, count: int, copies: int):
         return pictures(net, read, count, copies, folder / "features" / f"{name}-{count}-{copies}.safetensors")
 
-    def slides(part: str, count: int, copies: int) -> Slides:
+    def slides(part: str, count: int, copies: int = 1) -> Slides:
         size, seed = recipe["size"], recipe["seed"]
         studies = Studies(phantom(recipe["phantom"]), part, count, 3, size, seed, folder / "studies")
         return Slides(studies, features(part, lambda i: studies.pixels[i].float() / 255, count, copies))
 
-    return Data(
-        tokenizer, slides("train", recipe["studies"], recipe["copies"]),
-        slides("validation", recipe["validation_studies"], 1), None if items is None else asked(items, parts, features, recipe), folder,
-    )
+    train = slides("train", recipe["studies"], recipe["copies"])
+    validation = slides("validation", recipe["validation_studies"])
+    return Data(tokenizer, train, validation, items and asked(items, parts, features, recipe), folder)
 
 
 def split(rows: list[dict], recipe: dict) -> dict[str, np.ndarray]:
@@ -76,10 +75,9 @@ def asked(items, parts: dict[str, np.ndarray], features, recipe: dict) -> Asked:
     """The real questions and the features of their pictures."""
     first = {item.image_name: item for item in items}
     names = sorted(first)
-    read = lambda i: torch.from_numpy(first[names[i]].image().display().copy()).permute(2, 0, 1).float() / 255  # noqa: E731
     where = {name: i for i, name in enumerate(names)}
     return Asked(
-        features(recipe["data"], read, len(names), recipe["real_copies"]),
+        features(recipe["data"], lambda i: picture(first[names[i]].image()), len(names), recipe["real_copies"]),
         [item.question for item in items], [item.answer for item in items],
         np.array([item.closed for item in items]), np.array([where[item.image_name] for item in items]), parts,
     )  # fmt: skip
