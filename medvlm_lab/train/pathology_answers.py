@@ -36,8 +36,8 @@ class AnswerTask:
 
     Entries of a stage: `sees`, "image", "black" (a black picture for every image: the blinded twin) or "nothing" (the
     language model alone); `captions` and `contrast`, the shares of simulated batches that hold captions instead of
-    questions, or go on with stage "plip" while adapters change the image encoder; `real`, how often an epoch goes
-    through the real questions; `questions_per_image`, side by side in a batch.
+    questions, or go on with stage "plip" while adapters change the image encoder; `real`, the share of the real
+    questions that an epoch holds; `questions_per_image`, side by side in a batch.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class AnswerTask:
             for rows in shuffled(len(self.train.studies), self.recipe, epoch)
         ]
         if self.asked is not None:
-            rows, share = self.asked.parts["train"], self.recipe["real"]
-            rows = np.concatenate([rng.permutation(rows)[: round(part * len(rows))] for part in turns(share)])
-            rows, size = self.neighbours(rows, rng), self.recipe["batch_size"] * self.recipe["questions_per_image"]
+            rows = rng.permutation(self.asked.parts["train"])
+            rows = self.neighbours(rows[: round(self.recipe["real"] * len(rows))], rng)
+            size = self.recipe["batch_size"] * self.recipe["questions_per_image"]
             found += [("real", rows[i : i + size]) for i in range(0, len(rows), size)]
         return [found[i] for i in rng.permutation(len(found))]
 
@@ -82,12 +82,12 @@ class AnswerTask:
             images, place = np.unique(self.asked.image_index[rows], return_inverse=True)
             pairs = [(QUESTION.format(self.asked.questions[i]), self.asked.answers[i]) for i in rows]
             return self.lost(self.model, self.asked.pictures, images, place, pairs, rng)
-        studies, repeats = self.train.studies, 1 if kind == "caption" else count
-        place = np.repeat(np.arange(len(rows)), repeats)
+        studies = self.train.studies
         if kind == "caption":
             pairs = [(REPORT, self.lessons.excerpt(studies, int(row), own)) for row in rows]
         else:
             pairs = [pair for row in rows for pair in questions(studies, int(row), own, count)]
+        place = np.arange(len(rows)).repeat(len(pairs) // len(rows))
         return self.lost(self.model, self.train.pictures, rows, place, pairs, rng)
 
     def lost(
@@ -127,12 +127,7 @@ class AnswerTask:
                 pairs = [asked[i][1] for i in part]
                 losses.append(float(self.lost(model, pictures, rows, place, pairs, None)) * len(part))
             found[f"{name}_loss"] = sum(losses) / max(1, len(asked))
-        return found | {"validation_loss": float(np.mean(list(found.values())))}
-
-
-def turns(passes: float) -> list[float]:
-    """2.5 passes → 1, 1 and a half."""
-    return [1.0] * int(passes) + [passes % 1]
+        return found
 
 
 def questions(studies: Studies, row: int, rng: np.random.Generator, count: int) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float16
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
 from medvlm_lab.models.pathology_vlm import PathologyNet, Views, cut
@@ -47,12 +48,13 @@ def pictures(
                     part = [read(row) for row in range(i, min(count, i + TOGETHER))]
                     part = [varied(picture, rng) for picture in part] if copy else part
                     pixels, keep = map(torch.stack, zip(*(cut(p, net.config) for p in part), strict=True))
+                    most = int(keep.any(-1).sum(1).max())
                     with torch.autocast("cpu", torch.bfloat16):  # less than half the time
-                        found.append((net.patches(Views(pixels, keep)).half(), keep))
+                        patches = net.patches(Views(pixels[:, :most], keep[:, :most]))
+                    found += zip(patches.half(), keep[:, :most], strict=True)
                     bar.update(len(part))
-        most = max(int(keep.any(-1).sum(1).max()) for _, keep in found)
-        patches, keep = (torch.cat([f[k][:, :most] for f in found]).unflatten(0, (copies, count)) for k in (0, 1))
-        return {"patches": patches, "keep": keep}
+        patches, keep = (pad_sequence(part, batch_first=True) for part in zip(*found, strict=True))
+        return {"patches": patches.unflatten(0, (copies, count)), "keep": keep.unflatten(0, (copies, count))}
 
     made = cached(cache, make)
     return Pictures(made["patches"], made["keep"])

@@ -21,7 +21,7 @@ from medvlm_lab.train.contrastive import Studies
 from medvlm_lab.train.lessons import Lessons, shuffled
 from medvlm_lab.train.pathology_pictures import Pictures
 
-STAIN_FREE = ("organ", "mammary", "glands", "objective")  # slots that a sentence about another patient must not change
+OWN = ("organ", "mammary", "glands", "objective")  # slots that stay the patient's own in a false sentence
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class PlipTask:
         kind = kinds[int(rng.integers(len(kinds)))]
         other = scene if scene.find(kind) else self.having[kind][int(rng.integers(len(self.having[kind])))]
         grammar, own = Grammar.of(simulator.name), simulator.facts(scene)
-        facts = facts_of(simulator, other, other.find(kind)) | {key: own[key] for key in STAIN_FREE}
+        facts = facts_of(simulator, other, other.find(kind)) | {key: own[key] for key in OWN}
         there = grammar.say(("present", kind), facts, rng, "usual")
         named = {"list": grammar.data["nouns"][kind]["denied"]}
         absent = grammar.say(("absent", kind), own, rng, "usual") if rng.random() < 0.5 else None
@@ -82,21 +82,18 @@ class PlipTask:
     @torch.inference_mode()
     def validate(self, model: PathologyNet) -> dict[str, float]:
         """Mean cross-modal retrieval rank in percent of the number of studies (chance 50); sentences judged right."""
-        device, studies = model.logit_scale.device, self.validation.studies
-        looked = look(model, self.validation.pictures, np.arange(len(studies)))
-        texts = [self.lessons.excerpt(studies, i, rng_of(i)) for i in range(len(studies))]
-        text_ids = self.lessons.tokenizer.batch(texts, model.config.caption).to(device)
-        images, texts = model.embed(looked), model.embed_text(text_ids)
-        right = []
-        for turn in range(9):
+        studies, tokenizer = self.validation.studies, self.lessons.tokenizer
+        embed = lambda texts: model.embed_text(  # noqa: E731
+            tokenizer.batch(texts, model.config.caption).to(model.logit_scale.device)
+        )
+        images = model.embed(look(model, self.validation.pictures, np.arange(len(studies))))
+        texts = embed([self.lessons.excerpt(studies, i, rng_of(i)) for i in range(len(studies))])
+        rank, right = mcmrr((images @ texts.T).cpu()), []
+        for turn in range(len(self.having)):
             pairs = [self.sentences(scene, rng_of(i, turn)) for i, scene in enumerate(studies.scenes)]
-            true, false = (
-                model.embed_text(self.lessons.tokenizer.batch([p[k] for p in pairs], model.config.caption).to(device))
-                for k in (0, 1)
-            )
-            right.append(((images * (true - false)).sum(1) > 0).float().mean().item())
-        score = 100 * mcmrr((images @ texts.T).cpu()) / len(studies)
-        return {"mcmrr_percent": score, "sentences_right": 100 * float(np.mean(right))}
+            true, false = (embed(list(part)) for part in zip(*pairs, strict=True))
+            right.append(float(((images * (true - false)).sum(1) > 0).float().mean()))
+        return {"mcmrr_percent": 100 * rank / len(studies), "sentences_right": 100 * float(np.mean(right))}
 
 
 def lost(ids: Int[Tensor, "n t"], lessons: Lessons, share: float, rng: np.random.Generator) -> Int[Tensor, "n t"]:

@@ -109,3 +109,9 @@ def test_what_it_never_saw_is_refused(model):
         model.answer(micrograph(64, 64), " ")
     with pytest.raises(UnknownNameError):
         model.classify(micrograph(64, 64), [""])
+
+
+def test_bundled_weights_answer_about_patients_that_training_never_had():
+    data = lab.dataset("phantom:histology", "test", n=16, seed=9)
+    result = lab.evaluate("vqa", lab.load("pathology-vlm"), data, progress=False)
+    assert result.scores["closed"].value > 80 and result.scores["open"].value > 60
