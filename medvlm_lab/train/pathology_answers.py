@@ -36,8 +36,9 @@ class AnswerTask:
 
     Entries of a stage: `sees`, "image", "black" (a black picture for every image: the blinded twin) or "nothing" (the
     language model alone); `captions` and `contrast`, the shares of simulated batches that hold captions instead of
-    questions, or go on with stage "plip" while adapters change the image encoder; `real`, the share of the real
-    questions that an epoch holds; `questions_per_image`, side by side in a batch.
+    questions, or go on with stage "plip" while adapters change the image encoder; `reworded`, the share of simulated
+    questions that are cut and turned round; `real`, the share of the real ones that an epoch holds;
+    `questions_per_image`, side by side in a batch.
     """
 
     def __init__(
@@ -87,6 +88,8 @@ class AnswerTask:
             pairs = [(REPORT, self.lessons.excerpt(studies, int(row), own)) for row in rows]
         else:
             pairs = [pair for row in rows for pair in questions(studies, int(row), own, count)]
+            changed = own.random(len(pairs)) < self.recipe["reworded"]
+            pairs = [(reworded(p, own), t) if c else (p, t) for (p, t), c in zip(pairs, changed, strict=True)]
         place = np.arange(len(rows)).repeat(len(pairs) // len(rows))
         return self.lost(self.model, self.train.pictures, rows, place, pairs, rng)
 
@@ -134,3 +137,11 @@ def questions(studies: Studies, row: int, rng: np.random.Generator, count: int) 
     """Requests and answers about a simulated patient, `count` of those that a data set may hold."""
     asked = studies.simulator.questions(studies.scenes[row], rng)[:count]
     return [(QUESTION.format(one.question), one.answer) for one in asked]
+
+
+def reworded(request: str, rng: np.random.Generator) -> str:
+    """The question begun at another of its words, some left out: what it asks must not hang on its form."""
+    first, *words, last = request.split()
+    start = int(rng.integers(len(words)))
+    kept = [word for word in words[start:] + words[:start] if rng.random() < 0.85]
+    return " ".join([first, *kept, last])

@@ -95,7 +95,7 @@ class Blinded:
 
 def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
     """Writes the checkpoint and its card into `out`; the scores are those of the stored weights."""
-    loop, name = loops["vqa"], recipe["name"]
+    loop, name = loops["wording"], recipe["name"]
     net, task = merged(loop), loop.task
     settings = {"architecture": name, "model": asdict(net.config)}
     save_weights(out, net.state_dict(), settings | {"recipe": recipe})
@@ -118,7 +118,8 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         tiles=config.tiles, tile=config.tile, tokens=net.vision.grid**2, layers=config.language_depth,
         width=config.width, vocabulary=config.vocabulary, seed=recipe["seed"],
         epochs=", ".join(f"{stage} {loop.epoch}" for stage, loop in loops.items()), phantom=recipe["phantom"],
-        studies=recipe["studies"], real=real, held=recipe["test_studies"], blind=loops["blind"].step / loop.step,
+        studies=recipe["studies"], real=real, held=recipe["test_studies"],
+        blind=loops["blind"].step / (loops["vqa"].step + loop.step),
         simulated="\n".join(line(*entry) for entry in simulated), pathvqa=pathvqa,
         zero_shot="\n".join(f"| {found.titles[key]} | {score} |" for key, score in found.scores.items()),
     )  # fmt: skip

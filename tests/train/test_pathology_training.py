@@ -12,6 +12,7 @@ import medvlm_lab as lab
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.train import recipe, train
 from medvlm_lab.train.loop import Loop
+from medvlm_lab.train.pathology_answers import reworded
 from medvlm_lab.train.pathology_pictures import varied
 from medvlm_lab.train.pathology_setup import prepare, task
 
@@ -98,6 +99,14 @@ def test_variations_keep_what_is_shown():
     assert other.shape[0] == 3 and 0 <= other.min() and other.max() <= 1
     assert sorted(other.shape[1:]) <= [40, 60] and min(other.shape[1:]) >= 32
     assert torch.equal(varied(picture, np.random.default_rng(3)), other)
+
+
+def test_a_question_in_another_form_holds_no_other_words():
+    asked = "question: Is it benign or malignant? answer:"
+    found = {reworded(asked, np.random.default_rng(seed)) for seed in range(20)}
+    assert len(found) > 5
+    for text in found:
+        assert text.startswith("question:") and text.endswith("answer:") and set(text.split()) <= set(asked.split())
 
 
 def test_from_a_recipe_to_a_checkpoint(tmp_path, real):
