@@ -37,7 +37,7 @@ class AnswerTask:
     Entries of a stage: `sees`, "image", "black" (a black picture for every image: the blinded twin) or "nothing" (the
     language model alone); `captions` and `contrast`, the shares of simulated batches that hold captions instead of
     questions, or go on with stage "plip" while adapters change the image encoder; `reworded`, the share of simulated
-    questions that are cut and turned round; `real`, the share of the real ones that an epoch holds;
+    questions that are put into another form; `real`, the share of the real ones that an epoch holds;
     `questions_per_image`, side by side in a batch.
     """
 
@@ -88,10 +88,16 @@ class AnswerTask:
             pairs = [(REPORT, self.lessons.excerpt(studies, int(row), own)) for row in rows]
         else:
             pairs = [pair for row in rows for pair in questions(studies, int(row), own, count)]
-            changed = own.random(len(pairs)) < self.recipe["reworded"]
-            pairs = [(reworded(p, own), t) if c else (p, t) for (p, t), c in zip(pairs, changed, strict=True)]
+            pairs = [(self.changed(request, own), text) for request, text in pairs]
         place = np.arange(len(rows)).repeat(len(pairs) // len(rows))
         return self.lost(self.model, self.train.pictures, rows, place, pairs, rng)
+
+    def changed(self, request: str, rng: np.random.Generator) -> str:
+        """The request as it is, or in another form with a few words of a real question."""
+        if rng.random() >= self.recipe["reworded"]:
+            return request
+        rows = () if self.asked is None else self.asked.parts["train"]
+        return reworded(request, self.asked.questions[rng.choice(rows)].split()[:5] if len(rows) else (), rng)
 
     def lost(
         self, model: PathologyNet, pictures: Pictures, rows: np.ndarray, place: np.ndarray,
@@ -139,9 +145,15 @@ def questions(studies: Studies, row: int, rng: np.random.Generator, count: int) 
     return [(QUESTION.format(one.question), one.answer) for one in asked]
 
 
-def reworded(request: str, rng: np.random.Generator) -> str:
-    """The question begun at another of its words, some left out: what it asks must not hang on its form."""
+def reworded(request: str, others: Sequence[str], rng: np.random.Generator) -> str:
+    """The question begun at another of its words, some left out, some of another one's put in between.
+
+    What it asks must hang neither on its form nor on words that do not matter.
+    """
     first, *words, last = request.split()
     start = int(rng.integers(len(words)))
     kept = [word for word in words[start:] + words[:start] if rng.random() < 0.85]
+    for word in others:
+        if rng.random() < 0.4:
+            kept.insert(int(rng.integers(len(kept) + 1)), word)
     return " ".join([first, *kept, last])

@@ -101,12 +101,13 @@ def test_variations_keep_what_is_shown():
     assert torch.equal(varied(picture, np.random.default_rng(3)), other)
 
 
-def test_a_question_in_another_form_holds_no_other_words():
-    asked = "question: Is it benign or malignant? answer:"
-    found = {reworded(asked, np.random.default_rng(seed)) for seed in range(20)}
+def test_a_question_in_another_form_holds_its_own_words_and_a_few_others():
+    asked, others = "question: Is it benign or malignant? answer:", ["what", "now"]
+    found = {reworded(asked, others, np.random.default_rng(seed)) for seed in range(20)}
     assert len(found) > 5
     for text in found:
-        assert text.startswith("question:") and text.endswith("answer:") and set(text.split()) <= set(asked.split())
+        assert text.startswith("question:") and text.endswith("answer:")
+        assert set(text.split()) <= {*asked.split(), *others}
 
 
 def test_from_a_recipe_to_a_checkpoint(tmp_path, real):
