@@ -48,6 +48,12 @@ CATALOGUE = {
         "Masks for phrases (after CLIPSeg, Lüddecke & Ecker 2022), trained on simulated patients",
         ("Segmenter",),
     ),
+    "pathology-vlm": (
+        "medvlm_lab.models.pathology_vlm",
+        "PathologyVLM",
+        "Questions about H&E micrographs (PathologyVLM, Dai et al. 2025), trained on simulated patients and PathVQA",
+        ("Answerer", "ImageTextEncoder"),
+    ),
 }
 
 

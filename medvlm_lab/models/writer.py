@@ -65,14 +65,18 @@ class Writer:
 
         Raises ModalityError for a modality that the model never saw.
         """
+        self.refuse_unseen(images)
+        size = self.module.config.image_size
+        return torch.stack([to_square(image.display(image.frames // 2), size).mean(0) for image in images])
+
+    def refuse_unseen(self, images: Sequence[MedicalImage]) -> None:
+        """ModalityError for a modality that the model never saw."""
         for image in images:
             if image.modality not in (self.modality, "unknown"):
                 raise ModalityError(
                     f"{image.name or 'The image'} is {image.modality}, but {self.name} has seen {self.modality} only; "
                     "choose another image, or try all the same with image.with_(modality='unknown')."
                 )
-        size = self.module.config.image_size
-        return torch.stack([to_square(image.display(image.frames // 2), size).mean(0) for image in images])
 
     def prompts(self, images: Sequence[MedicalImage], requests: Sequence[str]) -> list[str]:
         """What stands before the text that is to be written; a model may add to it what it knows."""

@@ -16,6 +16,7 @@ TASKS = {
     "segmentation": ("medvlm_lab.train.segmentation_setup", "medvlm_lab.train.segmentation_export"),
     "contrastive": ("medvlm_lab.train.contrastive_setup", "medvlm_lab.train.contrastive_export"),
     "generative": ("medvlm_lab.train.generative_setup", "medvlm_lab.train.generative_export"),
+    "pathology": ("medvlm_lab.train.pathology_setup", "medvlm_lab.train.pathology_export"),
 }
 
 

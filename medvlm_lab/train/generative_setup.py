@@ -13,6 +13,7 @@ import torch
 from medvlm_lab.errors import MissingDataError, UnknownNameError
 from medvlm_lab.models import clinical_blip as blip
 from medvlm_lab.models import flamingo_cxr as flamingo
+from medvlm_lab.models import pathology_vlm as pathology
 from medvlm_lab.models.generative import SeeingLanguageModel
 from medvlm_lab.models.writer import VOCABULARY
 from medvlm_lab.nn.lora import add_lora, merge_lora
@@ -24,6 +25,7 @@ from medvlm_lab.train.documents import DocumentTask
 from medvlm_lab.train.instruction import InstructionTask
 from medvlm_lab.train.lessons import Lessons, instruction_vocabulary
 from medvlm_lab.train.loop import CHECKPOINT, Task
+from medvlm_lab.train.pretrained import load_stem, load_words
 
 #: a stage's `learns` → its task
 LEARNS = {"tags": TagTask, "alignment": AlignmentTask, "instructions": InstructionTask, "documents": DocumentTask}
@@ -68,11 +70,17 @@ def task(recipe: dict, data: Data, stage: str) -> Task:
 def fresh(recipe: dict, data: Data) -> SeeingLanguageModel:
     """The network before training."""
     torch.manual_seed(recipe["seed"])
-    settings, tags = recipe["model"], tuple(tag_names(data.train.simulator))
+    settings = recipe["model"]
     if recipe["name"] == flamingo.FlamingoCXR.name:
         mark = data.tokenizer.vocabulary.index(flamingo.MARK)
+        tags = tuple(tag_names(data.train.simulator))
         net = flamingo.FlamingoNet(flamingo.Config(len(data.tokenizer), mark, tags, **settings))
+    elif recipe["name"] == pathology.PathologyVLM.name:
+        net = pathology.PathologyNet(pathology.Config(len(data.tokenizer), data.tokenizer.end, **settings))
+        load_stem(net.vision.stem)
+        load_words([net.language.embedding, net.text.token_embedding], data.tokenizer.vocabulary)
     else:
+        tags = tuple(tag_names(data.train.simulator))
         net = blip.ClinicalBLIPNet(blip.Config(len(data.tokenizer), tags, **settings))
     return net
 
@@ -90,7 +98,8 @@ def started(recipe: dict, data: Data, stage: str) -> SeeingLanguageModel:
     net.requires_grad_(False)
     for name in entry.get("lora", ()):
         torch.manual_seed(recipe["seed"])
-        add_lora(net.get_submodule(name), ADAPTED[name], recipe["lora_rank"], recipe["lora_rank"])
+        adapted = recipe.get("adapted") or ADAPTED[name]
+        add_lora(net.get_submodule(name), adapted, recipe["lora_rank"], recipe["lora_rank"])
         for key, parameter in net.get_submodule(name).named_parameters():
             parameter.requires_grad_(".down." in key or ".up." in key)
     for name in entry["trains"]:

@@ -1,0 +1,159 @@
+"""Stages of PA-LLaVA after its CLIP: captions teach the connector, then questions connector, adapters and the twin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medvlm_lab.models.generative import Seen, lesson
+from medvlm_lab.models.pathology_vlm import PathologyNet, Views
+from medvlm_lab.models.writer import QUESTION, REPORT
+from medvlm_lab.phantoms.base import rng_of
+from medvlm_lab.train.contrastive import Studies
+from medvlm_lab.train.lessons import Lessons, shuffled
+from medvlm_lab.train.pathology_pictures import Pictures
+from medvlm_lab.train.pathology_plip import PlipTask, Slides, lost
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Real questions beside the stem's features of the pictures that they are about."""
+
+    pictures: Pictures
+    questions: Sequence[str]
+    answers: Sequence[str]
+    closed: np.ndarray
+    image_index: np.ndarray
+    parts: dict[str, np.ndarray] = field(default_factory=dict)  # rows to train, validate and test on
+
+
+class AnswerTask:
+    """Stages "language", "align", "vqa" and "blind": captions and answers, simulated and real; see `loop.Task`.
+
+    Entries of a stage: `sees`, "image", "black" (a black picture for every image: the blinded twin) or "nothing" (the
+    language model alone); `captions` and `contrast`, the shares of simulated batches that hold captions instead of
+    questions, or go on with stage "plip" while adapters change the image encoder; `reworded`, the share of simulated
+    questions that are put into another form; `real`, the share of the real ones that an epoch holds;
+    `questions_per_image`, side by side in a batch.
+    """
+
+    def __init__(
+        self, model: PathologyNet, lessons: Lessons, train: Slides, validation: Slides, asked: Asked | None,
+        recipe: dict,
+    ):  # fmt: skip
+        self.model, self.lessons, self.recipe = model, lessons, recipe
+        self.train, self.validation, self.asked = train, validation, asked
+        self.plip = PlipTask(model, lessons, train, validation, recipe)
+        size, device = model.config.tile, model.logit_scale.device
+        keep = torch.ones(1, 1, model.vision.grid**2, dtype=torch.bool, device=device)
+        with torch.no_grad():
+            model.vision.stem.eval()
+            self.black = model.patches(Views(torch.zeros(1, 1, 3, size, size, device=device), keep)).cpu()
+
+    def batches(self, epoch: int) -> list[tuple[str, np.ndarray]]:
+        """(kind, rows): of real questions for "real", else of simulated patients."""
+        rng, kinds = np.random.default_rng((self.recipe["seed"], epoch, 2)), ("caption", "contrast", "question")
+        shares = self.recipe["captions"], self.recipe["contrast"]
+        found = [
+            (kinds[int(rng.choice(3, p=[*shares, 1 - sum(shares)]))], rows)
+            for rows in shuffled(len(self.train.studies), self.recipe, epoch)
+        ]
+        if self.asked is not None:
+            rows = rng.permutation(self.asked.parts["train"])
+            rows = self.neighbours(rows[: round(self.recipe["real"] * len(rows))], rng)
+            size = self.recipe["batch_size"] * self.recipe["questions_per_image"]
+            found += [("real", rows[i : i + size]) for i in range(0, len(rows), size)]
+        return [found[i] for i in rng.permutation(len(found))]
+
+    def neighbours(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The rows, questions about an image side by side, images in random order."""
+        place = rng.permutation(len(self.asked.pictures.keep[0]))[self.asked.image_index[rows]]
+        return rows[np.argsort(place, kind="stable")]
+
+    def loss(self, batch: tuple[str, np.ndarray], rng: np.random.Generator) -> Tensor:
+        kind, rows = batch
+        if kind == "contrast":
+            return self.plip.loss(rows, rng)
+        own, count = rng_of(int(rng.integers(2**40))), self.recipe["questions_per_image"]
+        if kind == "real":
+            images, place = np.unique(self.asked.image_index[rows], return_inverse=True)
+            pairs = [(QUESTION.format(self.asked.questions[i]), self.asked.answers[i]) for i in rows]
+            return self.lost(self.model, self.asked.pictures, images, place, pairs, rng)
+        studies = self.train.studies
+        if kind == "caption":
+            pairs = [(REPORT, self.lessons.excerpt(studies, int(row), own)) for row in rows]
+        else:
+            pairs = [pair for row in rows for pair in questions(studies, int(row), own, count)]
+            pairs = [(self.changed(request, own), text) for request, text in pairs]
+        place = np.arange(len(rows)).repeat(len(pairs) // len(rows))
+        return self.lost(self.model, self.train.pictures, rows, place, pairs, rng)
+
+    def changed(self, request: str, rng: np.random.Generator) -> str:
+        """The request as it is, or in another form with a few words of a real question."""
+        if rng.random() >= self.recipe["reworded"]:
+            return request
+        rows = () if self.asked is None else self.asked.parts["train"]
+        return reworded(request, self.asked.questions[rng.choice(rows)].split()[:5] if len(rows) else (), rng)
+
+    def lost(
+        self, model: PathologyNet, pictures: Pictures, rows: np.ndarray, place: np.ndarray,
+        pairs: list[tuple[str, str]], rng: np.random.Generator | None,
+    ) -> Tensor:  # fmt: skip
+        """Loss of requests and texts about the pictures `rows`, of which each belongs to `rows[place]`."""
+        device, tokenizer, seen = model.logit_scale.device, self.lessons.tokenizer, Seen()
+        if self.recipe["sees"] != "nothing":
+            patches, keep = (part.to(device) for part in pictures.draw(rows, rng))
+            if self.recipe["sees"] == "black":
+                patches = self.black.to(device).expand_as(patches)
+            seen = model.connect(model.look(patches, keep)).rows(torch.from_numpy(place).to(device))
+        prompts = [self.lessons.prompt(prompt) for prompt, _ in pairs]
+        targets = [self.lessons.target(text) for _, text in pairs]
+        ids, keep, target = lesson(prompts, targets, tokenizer.pad, model.config.context)
+        if rng is not None:
+            ids = torch.where(target, ids, lost(ids, self.lessons, self.recipe["word_dropout"], rng))
+        return model.loss(seen, ids.to(device), keep.to(device), target.to(device))
+
+    @torch.inference_mode()
+    def validate(self, model: PathologyNet) -> dict[str, float]:
+        """Mean loss in nats a token on simulated and real questions, the same each time."""
+        studies, found = self.validation.studies, {}
+        kinds = {"simulated": (self.validation.pictures, [
+            (row, pair) for row in range(len(studies)) for pair in questions(studies, row, rng_of(row), 6)
+        ])}  # fmt: skip
+        if self.asked is not None:
+            kinds["real"] = self.asked.pictures, [
+                (self.asked.image_index[i], (QUESTION.format(self.asked.questions[i]), self.asked.answers[i]))
+                for i in self.asked.parts["validation"]
+            ]
+        for name, (pictures, asked) in kinds.items():
+            losses = []
+            for part in np.array_split(np.arange(len(asked)), max(1, len(asked) // 128)):
+                rows, place = np.unique([asked[i][0] for i in part], return_inverse=True)
+                pairs = [asked[i][1] for i in part]
+                losses.append(float(self.lost(model, pictures, rows, place, pairs, None)) * len(part))
+            found[f"{name}_loss"] = sum(losses) / max(1, len(asked))
+        return found
+
+
+def questions(studies: Studies, row: int, rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
+    """Requests and answers about a simulated patient, `count` of those that a data set may hold."""
+    asked = studies.simulator.questions(studies.scenes[row], rng)[:count]
+    return [(QUESTION.format(one.question), one.answer) for one in asked]
+
+
+def reworded(request: str, others: Sequence[str], rng: np.random.Generator) -> str:
+    """The question begun at another of its words, some left out, some of another one's put in between.
+
+    What it asks must hang neither on its form nor on words that do not matter.
+    """
+    first, *words, last = request.split()
+    start = int(rng.integers(len(words)))
+    kept = [word for word in words[start:] + words[:start] if rng.random() < 0.85]
+    for word in others:
+        if rng.random() < 0.4:
+            kept.insert(int(rng.integers(len(kept) + 1)), word)
+    return " ".join([first, *kept, last])

@@ -1,0 +1,134 @@
+"""The first stage of PA-LLaVA: "PLIP", a CLIP of the domain's own by image–text contrast and matching."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from medvlm_lab.metrics.ranking import mcmrr
+from medvlm_lab.models.pathology_vlm import Looked, PathologyNet
+from medvlm_lab.phantoms.base import rng_of
+from medvlm_lab.phantoms.language import Grammar
+from medvlm_lab.phantoms.report_writer import facts_of
+from medvlm_lab.text.tokenizer import UNKNOWN
+from medvlm_lab.train.alignment import SMOOTHING, AlignmentTask
+from medvlm_lab.train.contrastive import Studies
+from medvlm_lab.train.lessons import Lessons, shuffled
+from medvlm_lab.train.pathology_pictures import Pictures
+
+OWN = ("organ", "mammary", "glands", "objective")  # slots that stay the patient's own in a false sentence
+
+
+@dataclass(frozen=True)
+class Slides:
+    """Simulated patients: their scenes, and the stem's features of their pictures."""
+
+    studies: Studies
+    pictures: Pictures
+
+
+class PlipTask:
+    """Stage "plip": image–text contrast (ITC), matching (ITM), and sentences told from their denial; see `loop.Task`.
+
+    Patients with the same findings are no negatives of each other. A report differs from another in many words, so a
+    rare finding teaches little: each image is also compared with a true and a false sentence about one finding (hard
+    negatives in text, as in NegCLIP, Yuksekgonul et al. 2023).
+    """
+
+    def __init__(self, model: PathologyNet, lessons: Lessons, train: Slides, validation: Slides, recipe: dict):
+        self.model, self.lessons, self.recipe, self.train, self.validation = model, lessons, recipe, train, validation
+        scenes = train.studies.scenes
+        groups = {key: i for i, key in enumerate(dict.fromkeys(map(AlignmentTask.findings, scenes)))}
+        self.group = torch.tensor([groups[AlignmentTask.findings(scene)] for scene in scenes])
+        self.having = {kind: [s for s in scenes if s.find(kind)] for kind in scenes[0].kinds}
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        return shuffled(len(self.train.studies), self.recipe, epoch)
+
+    def ids(self, texts: list[str], rng: np.random.Generator) -> Int[Tensor, "n t"]:
+        """Tokens, some unknown: what a word that was never read will be."""
+        ids = self.lessons.tokenizer.batch(texts, self.model.config.caption)
+        return lost(ids, self.lessons, self.recipe["word_dropout"], rng).to(self.model.logit_scale.device)
+
+    def loss(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        model, device = self.model, self.model.logit_scale.device
+        looked = model.look(*(part.to(device) for part in self.train.pictures.draw(rows, rng)))
+        own = rng_of(int(rng.integers(2**40)))
+        ids = self.ids([self.lessons.excerpt(self.train.studies, int(row), own) for row in rows], rng)
+        same = self.group[rows].to(device)
+        pairs = [self.sentences(self.train.studies.scenes[row], own) for row in rows]
+        true, false = (self.ids([pair[k] for pair in pairs], rng) for k in (0, 1))
+        return plip_loss(model, looked, ids, same[:, None] == same, true, false)
+
+    def sentences(self, scene, rng: np.random.Generator) -> tuple[str, str]:
+        """A true and a false sentence: that a finding is there, that it is not."""
+        simulator = self.train.studies.simulator
+        kinds = [kind for kind, having in self.having.items() if having]
+        kind = kinds[int(rng.integers(len(kinds)))]
+        other = scene if scene.find(kind) else self.having[kind][int(rng.integers(len(self.having[kind])))]
+        grammar, own = Grammar.of(simulator.name), simulator.facts(scene)
+        facts = facts_of(simulator, other, other.find(kind)) | {key: own[key] for key in OWN}
+        there = grammar.say(("present", kind), facts, rng, "usual")
+        named = {"list": grammar.data["nouns"][kind]["denied"]}
+        absent = grammar.say(("absent", kind), own, rng, "usual") if rng.random() < 0.5 else None
+        absent = absent or grammar.say(("absent", "list"), named, rng, "usual")
+        return (there, absent) if scene.find(kind) else (absent, there)
+
+    @torch.inference_mode()
+    def validate(self, model: PathologyNet) -> dict[str, float]:
+        """Mean cross-modal retrieval rank in percent of the number of studies (chance 50); sentences judged right."""
+        studies, tokenizer = self.validation.studies, self.lessons.tokenizer
+        embed = lambda texts: model.embed_text(  # noqa: E731
+            tokenizer.batch(texts, model.config.caption).to(model.logit_scale.device)
+        )
+        images = model.embed(look(model, self.validation.pictures, np.arange(len(studies))))
+        texts = embed([self.lessons.excerpt(studies, i, rng_of(i)) for i in range(len(studies))])
+        rank, right = mcmrr((images @ texts.T).cpu()), []
+        for turn in range(len(self.having)):
+            pairs = [self.sentences(scene, rng_of(i, turn)) for i, scene in enumerate(studies.scenes)]
+            true, false = (embed(list(part)) for part in zip(*pairs, strict=True))
+            right.append(float(((images * (true - false)).sum(1) > 0).float().mean()))
+        return {"mcmrr_percent": 100 * rank / len(studies), "sentences_right": 100 * float(np.mean(right))}
+
+
+def lost(ids: Int[Tensor, "n t"], lessons: Lessons, share: float, rng: np.random.Generator) -> Int[Tensor, "n t"]:
+    """A share of the words made unknown."""
+    tokenizer = lessons.tokenizer
+    gone = torch.from_numpy(rng.random(tuple(ids.shape)) < share) & (ids > tokenizer.end)
+    return ids.masked_fill(gone, tokenizer.vocabulary.index(UNKNOWN))
+
+
+def look(model: PathologyNet, pictures: Pictures, rows: np.ndarray) -> Looked:
+    """Pictures as they are, in parts."""
+    device = model.logit_scale.device
+    parts = [
+        model.look(*(part.to(device) for part in pictures.draw(some, None)))
+        for some in np.array_split(rows, max(1, len(rows) // 32))
+    ]
+    return Looked(*map(torch.cat, zip(*parts, strict=True)))
+
+
+def plip_loss(
+    model: PathologyNet, looked: Looked, ids: Int[Tensor, "n t"], same: Bool[Tensor, "n n"],
+    true: Int[Tensor, "n s"], false: Int[Tensor, "n s"],
+) -> Float[Tensor, ""]:  # fmt: skip
+    """ITC with smoothed targets, ITM with a hard negative text for each image, and true against false sentences."""
+    n, device, scale = len(ids), ids.device, model.logit_scale.clamp(max=4.6).exp()
+    images = model.embed(looked)
+    logits = scale * images @ model.embed_text(ids).T  # (n, n)
+    target = (1 - SMOOTHING) * same.float() / same.sum(1, keepdim=True) + SMOOTHING / n
+    itc = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+    with torch.no_grad():  # hard: drawn as likely as the contrast mistakes them; uniformly where all are the same
+        odds = logits.masked_fill(same, -torch.inf).masked_fill(same.all(1)[:, None], 0.0).softmax(1)
+        wrong = odds.multinomial(1)[:, 0]
+    answers = torch.cat([model.matched(looked, ids), model.matched(looked, ids[wrong])]).float()
+    itm = F.cross_entropy(answers, (torch.arange(2 * n, device=device) < n).long())
+
+    told = torch.stack([(images * model.embed_text(text)).sum(1) for text in (true, false)], 1)  # (n, 2)
+    return itc + itm + F.cross_entropy(scale * told, torch.zeros(n, dtype=torch.long, device=device))

@@ -1,0 +1,120 @@
+"""The stages of pathology-vlm: true and false sentences, splits, the blinded twin, from a recipe to a checkpoint."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import medvlm_lab as lab
+from medvlm_lab.phantoms.base import rng_of
+from medvlm_lab.train import recipe, train
+from medvlm_lab.train.loop import Loop
+from medvlm_lab.train.pathology_answers import reworded
+from medvlm_lab.train.pathology_pictures import varied
+from medvlm_lab.train.pathology_setup import prepare, task
+
+SMALL = {
+    "data": "", "studies": 16, "validation_studies": 8, "test_studies": 4, "copies": 1, "real_copies": 2, "size": 64,
+    "warmup_steps": 2, "batch_size": 8, "epochs": 1, "bf16": False, "ema_decay": 0.8,
+    "model": {"tile": 32, "width": 24, "heads": 2, "hidden": 32, "vision_depth": 1, "text_depth": 1,
+              "connector_depth": 1, "embedding": 16, "language_depth": 1},
+}  # fmt: skip
+DENIED = re.compile(r"\b(no|without|neither)\b", re.IGNORECASE)
+
+
+@pytest.fixture
+def real(tmp_path, monkeypatch):
+    """A data set of 12 micrographs with two questions each."""
+    folder = tmp_path / "data" / "pathvqa_histology"
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for i in range(12):
+        pixels = np.full((40, 60, 3), (200, 20 * i, 180), np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{i}.jpg")
+        for question, answer, kind in ((f"is tissue{i} present?", "yes", "CLOSED"), ("what is shown?", "skin", "OPEN")):
+            rows.append({"image": f"{i}.jpg", "question": question, "answer": answer, "answer_type": kind})
+    (folder / "trainset.json").write_text(json.dumps(rows), encoding="utf-8")
+    monkeypatch.setenv("MEDVLM_DATA", str(tmp_path / "data"))
+
+
+def started(folder, stage, **changes):
+    settings = recipe("pathology-vlm")
+    numbers = settings | settings["stages"][stage] | SMALL | changes
+    numbers["stages"] = settings["stages"] | {stage: {**settings["stages"][stage]}}
+    numbers["stages"][stage].pop("after", None)
+    return numbers, task(numbers, prepare(numbers, folder), stage)
+
+
+def test_one_sentence_is_true_and_its_denial_false(tmp_path):
+    _, made = started(tmp_path, "plip")
+    for i, scene in enumerate(made.train.studies.scenes):
+        for turn in range(10):
+            true, false = made.sentences(scene, rng_of(i, turn))
+            assert bool(DENIED.search(true)) != bool(DENIED.search(false)), (true, false)
+            assert scene.all_findings or DENIED.search(true)
+
+
+def test_it_learns_to_tell_them_apart(tmp_path):
+    numbers, made = started(tmp_path, "plip", epochs=8, learning_rate=3e-3, word_dropout=0.0)
+    loop = Loop(made, numbers, tmp_path)
+    before = np.mean([float(made.loss(rows, np.random.default_rng(0)).detach()) for rows in made.batches(0)])
+    loop.run()
+    after = np.mean([float(made.loss(rows, np.random.default_rng(0)).detach()) for rows in made.batches(0)])
+    assert after < before - 0.1
+
+
+def test_no_image_is_in_two_parts(tmp_path, real):
+    _, made = started(tmp_path, "vqa", data="path_vqa")
+    asked = made.asked
+    images = {part: set(asked.image_index[rows]) for part, rows in asked.parts.items()}
+    assert sum(map(len, images.values())) == len(set().union(*images.values())) == 12
+    assert sum(map(len, asked.parts.values())) == len(asked.questions) == 24
+    words = made.lessons.tokenizer.vocabulary
+    held = {asked.questions[i].split()[1] for part in ("validation", "test") for i in asked.parts[part]} - {"is"}
+    assert not held & set(words) and all(asked.questions[i].split()[1] in words for i in asked.parts["train"])
+
+
+def test_the_twin_sees_nothing_and_the_stem_never_learns(tmp_path, real):
+    numbers, made = started(tmp_path, "blind", data="path_vqa")
+    kinds = {kind for kind, _ in made.batches(0)}
+    assert kinds == {"question", "real"}
+    model = made.model.eval()
+    pairs = [("question: is necrosis seen? answer:", "no")] * 4
+    losses = [
+        float(made.lost(model, made.train.pictures, np.array(rows), np.arange(4), pairs, None).detach())
+        for rows in ([0, 1, 2, 3], [4, 5, 6, 7])
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    stem = {k: v.clone() for k, v in model.vision.stem.state_dict().items()}
+    Loop(made, numbers, tmp_path).run()
+    assert all(torch.equal(v, stem[k]) for k, v in made.model.vision.stem.state_dict().items())
+
+
+def test_variations_keep_what_is_shown():
+    picture = torch.rand(3, 40, 60)
+    other = varied(picture, np.random.default_rng(3))
+    assert other.shape[0] == 3 and 0 <= other.min() and other.max() <= 1
+    assert sorted(other.shape[1:]) <= [40, 60] and min(other.shape[1:]) >= 32
+    assert torch.equal(varied(picture, np.random.default_rng(3)), other)
+
+
+def test_a_question_in_another_form_holds_its_own_words_and_a_few_others():
+    asked, others = "question: Is it benign or malignant? answer:", ["what", "now"]
+    found = {reworded(asked, others, np.random.default_rng(seed)) for seed in range(20)}
+    assert len(found) > 5
+    for text in found:
+        assert text.startswith("question:") and text.endswith("answer:")
+        assert set(text.split()) <= {*asked.split(), *others}
+
+
+def test_from_a_recipe_to_a_checkpoint(tmp_path, real):
+    folder = train("pathology-vlm", out=tmp_path / "run", **SMALL | {"data": "path_vqa"})
+    model = lab.load("pathology-vlm", checkpoint=folder)
+    data = lab.dataset("phantom:histology", "test", n=2, size=64)
+    assert model.answer(data[0].image(), data[0].question).token_logprobs
+    card = (folder / "README.md").read_text()
+    assert "Not for clinical use" in card and "Simulated: not to be compared" in card
+    assert "| blinded twin |" in card and "`path_vqa`" in card and "vit-bert-vqa" in card
