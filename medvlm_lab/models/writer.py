@@ -46,7 +46,7 @@ class Writer:
 
     def __init__(self, module: SeeingLanguageModel, tokenizer: Tokenizer, device: torch.device | str = "cpu"):
         self.device = torch.device(device)
-        self.module, self.tokenizer = module.eval().to(self.device), tokenizer
+        self.module, self.tokenizer = module.eval().requires_grad_(False).to(self.device), tokenizer
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu", untrained: bool = False) -> Writer:
