@@ -82,6 +82,7 @@ def test_documents_of_flamingo_cxr(tmp_path, sees):
 
 def test_a_document_is_by_one_author_and_only_its_answers_are_learned(tmp_path):
     settings = numbers("flamingo-cxr", "language", studies=6, validation_studies=4)
+    settings["stages"]["language"].pop("after")
     task = setup.task(settings, setup.prepare(settings, tmp_path), "language")
     ids, target = task.document(task.train, np.arange(3), rng_of(1), asks=False)
     mark = task.model.config.image_token

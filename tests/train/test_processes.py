@@ -1,7 +1,8 @@
 """Training over two processes that torchrun starts: the weights of one process, and still those after a kill.
 
-Sums over processes add the same numbers in another order, which moves these weights by float32 rounding, some 1e-8. A
-batch lost, other random numbers or a missing gradient taken for zero move them by 1e-2: a tolerance of 1e-4 tells.
+Sums over processes add the same numbers in another order, which moves gradients by float32 rounding, some 1e-8. Muon
+orthogonalises in bfloat16, where a last bit may then flip: weights move by 1e-4 at most. A batch lost, other random
+numbers or a missing gradient taken for zero move them by 1e-2: a tolerance of 1e-3 tells.
 """
 
 import json
@@ -25,7 +26,7 @@ from medvlm_lab.train.contrastive_setup import prepare, task
 from medvlm_lab.train.loop import CHECKPOINT, Loop
 from medvlm_lab.train.processes import NEEDED, Processes, join
 
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+CLOSE = {"rtol": 1e-3, "atol": 1e-3}
 # 5 batches in steps of 4: the last step of an epoch has one batch, so one process has none; ends early, after 5 epochs
 UNEVEN = RECIPE | {"accumulate": 2, "stop": {"score": "score", "lower": True, "patience": 4}}
 TINY = """
