@@ -22,7 +22,7 @@ def presence(model: Any, images: Sequence[MedicalImage], finding: str) -> Float[
     """
     if callable(getattr(model, "score_findings", None)):
         return model.score_findings(images, [finding])[finding].numpy()
-    if callable(getattr(model, "report_batch", None)) and getattr(model, "reports", True):
+    if callable(getattr(model, "report_batch", None)):
         from medvlm_lab.text.labeller import positive
 
         return np.array([float(finding in positive(str(report))) for report in model.report_batch(images)])

@@ -105,7 +105,7 @@ class ProjectorNet(SeeingLanguageModel):
 
 
 class ProjectorModel(Writer):
-    name, modality, reports = "projector", "X-ray", False
+    name, modality, report_batch = "projector", "X-ray", None  # it learns to answer only
 
 
 # %%
