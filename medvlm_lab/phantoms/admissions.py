@@ -12,6 +12,7 @@ trouble lying flat (note) from one in five to four in five, each independently o
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,23 @@ def _admit(scene: ChestScene) -> Admission:
     ratio = rng.uniform(0.56, 0.66) if large else rng.uniform(0.38, CLEAR)
     changed = scene.with_(findings=tuple(found), cardiothoracic_ratio=ratio, inflation=0.0)
     return Admission(changed, fever, orthopnea, pain, (failing, consolidated and fever, pain != fluid))
+
+
+def limits() -> dict[str, tuple[float, float, float]]:
+    """The AUC of each of `LABELS` that the frequencies allow: with both modalities, and with the better one alone."""
+    p, q = SIGN[True], SIGN[False]
+    two = [((1 - x) ** 2, 2 * x * (1 - x), x**2) for x in (p, q)]  # how many of two signs are there
+    # whoever has no pneumonia has, of three equally likely combinations, one with the sign that is looked at
+    return {
+        "both": (_area(*two), _area((0, 1), (1, 0)), 1.0),
+        "one": (_area((1 - p, p), (1 - q, q)), _area((0, 1), (2 / 3, 1 / 3)), 0.5),
+    }
+
+
+def _area(sick: Sequence[float], healthy: Sequence[float]) -> float:
+    """AUC of a score whose values, from low to high, have these probabilities."""
+    pairs = [(i, j, a * b) for i, a in enumerate(sick) for j, b in enumerate(healthy)]
+    return sum(p * (1.0 if i > j else 0.5 if i == j else 0.0) for i, j, p in pairs)
 
 
 def note_vocabulary() -> list[str]:

@@ -33,7 +33,7 @@ from torch import nn
 
 import medvlm_lab as lab
 from medvlm_lab.nn.fusion import EarlyFusion, Fusion, HybridFusion, LateFusion, Reader
-from medvlm_lab.phantoms.admissions import LABELS, admissions
+from medvlm_lab.phantoms.admissions import LABELS, admissions, limits
 from medvlm_lab.train.admission_pairs import note_numbers, pairs, picture_cells, sizes_for
 from medvlm_lab.train.fit import fit, predict
 from medvlm_lab.widgets.fusion_diagram import fusion_diagram
@@ -119,9 +119,10 @@ def row(model):
 
 
 rows = {name: row(model) for name, model in models.items()}
-limits = {"best possible": ["", "0.90", "1.00", "1.00"], "best with one modality": ["", "0.80", "0.83", "0.50"]}
+both, one = ([f"{value:.2f}" for value in limits()[key]] for key in ("both", "one"))
 print(f"You: {hopeless.value}.")
-results = pd.DataFrame.from_dict(rows | limits, orient="index", columns=["numbers learned", *LABELS])
+reach = {"best possible": ["", *both], "best with one modality": ["", *one]}
+results = pd.DataFrame.from_dict(rows | reach, orient="index", columns=["numbers learned", *LABELS])
 results
 
 # %% [markdown]
@@ -161,7 +162,7 @@ for axis, (title, levels) in zip(axes, spoilt.items(), strict=True):
     for name, model in models.items():
         values = [mean_auc(model, some) for some in levels.values()]
         axis.plot(list(levels), values, marker="o", color=colors[name], label=name)
-    axis.axhline((0.8 + 5 / 6 + 0.5) / 3, color="grey", ls=":", label="best with one modality")
+    axis.axhline(sum(limits()["one"]) / 3, color="grey", ls=":", label="best with one modality")
     axis.set(title=title, xlabel="noise")
 axes[0].set_ylabel("mean AUC")
 figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", bbox_to_anchor=(0.5, -0.12), ncol=4)

@@ -41,7 +41,9 @@ from medvlm_lab.widgets.family_diagram import family_diagram
 lab.style.apply()
 chest = lab.phantom("chest-xray")
 clip, encdec, blip, flamingo = map(lab.load, ("chexzero", "vit-bert-vqa", "clinical-blip", "flamingo-cxr"))
-figure = family_diagram({"encoder–decoder": 50, "Q-Former": 16, "gated cross-attention": 16, "projector": 64})
+tokens = {"encoder–decoder": encdec.module.image_encoder.grid**2 + 1, "Q-Former": blip.module.config.queries,
+          "gated cross-attention": flamingo.module.config.latents, "projector": blip.module.vision.grid**2}  # fmt: skip
+figure = family_diagram(tokens)
 plt.show()
 
 # %% [markdown]
@@ -68,8 +70,7 @@ print(chest.report(patient, 0))
 # **Predict.** Four of the five are trained. Looking for pleural effusion and pacemaker, how many find both?
 
 # %%
-right = ipywidgets.ToggleButtons(options=["none", "1", "2", "3", "all 4"], description="Find both:")
-right
+ipywidgets.ToggleButtons(options=["none", "1", "2", "3", "all 4"], description="Find both:")
 
 
 # %%
@@ -155,14 +156,13 @@ def measure(model):
 
 
 size = lambda *parts: f"{sum(p.numel() for part in parts for p in part.parameters()) / 1e6:.1f}"  # noqa: E731
-joins = {"contrastive": [size(clip.module), "–", "–"],
-    "encoder–decoder": [size(encdec.module), size(encdec.module.fusion), "50"],
-    "Q-Former": [size(blip.module), size(blip.module.qformer, blip.module.to_language), "16"],
-    "gated cross-attention": [size(flamingo.module), size(flamingo.module.resampler, flamingo.module.gated), "16"],
-    "projector": [size(net), size(net.projector), "64"]}
-rows = {name: measure(model) + joins[name] for name, model in families.items()}
-columns = ["mean AUC", "GFLOP a picture", "million numbers", "of these in the join",
-           "tokens of the picture"]  # fmt: skip
+joins = {"contrastive": [size(clip.module), "–"],
+    "encoder–decoder": [size(encdec.module), size(encdec.module.fusion)],
+    "Q-Former": [size(blip.module), size(blip.module.qformer, blip.module.to_language)],
+    "gated cross-attention": [size(flamingo.module), size(flamingo.module.resampler, flamingo.module.gated)],
+    "projector": [size(net), size(net.projector)]}
+rows = {name: [*measure(model), *joins[name], tokens.get(name, "–")] for name, model in families.items()}
+columns = ["mean AUC", "GFLOP a picture", "million numbers", "of these in the join", "tokens of the picture"]
 pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 # %% [markdown]

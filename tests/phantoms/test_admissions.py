@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from medvlm_lab.errors import MedVLMError
-from medvlm_lab.phantoms.admissions import LABELS, SIGN, admissions, note_vocabulary
+from medvlm_lab.phantoms.admissions import LABELS, SIGN, admissions, limits, note_vocabulary
 from medvlm_lab.text.tokenizer import Tokenizer
 
 PATIENTS = admissions(3, 1500)
@@ -88,3 +89,15 @@ def test_every_word_is_in_the_vocabulary():
 def test_noise_is_a_probability(noise):
     with pytest.raises(MedVLMError, match="from 0 to 1"):
         PATIENTS[0].note(noise)
+
+
+def test_limits_are_those_of_perfect_readers():
+    """Who knows the signs, patient by patient, ranks as well as the closed form says."""
+    found = limits()
+    labels = np.array([p.labels for p in PATIENTS])
+    large = np.array([p.scene.cardiothoracic_ratio > 0.5 for p in PATIENTS], float)
+    lying, fever = (np.array([getattr(p, k) for p in PATIENTS], float) for k in ("orthopnea", "fever"))
+    assert roc_auc_score(labels[:, 0], large + lying) == pytest.approx(found["both"][0], abs=0.03)
+    assert roc_auc_score(labels[:, 0], lying) == pytest.approx(found["one"][0], abs=0.03)
+    assert roc_auc_score(labels[:, 1], fever) == pytest.approx(found["one"][1], abs=0.03)
+    assert found["one"] == (pytest.approx(0.8), pytest.approx(5 / 6), 0.5) and found["both"][1:] == (1.0, 1.0)
