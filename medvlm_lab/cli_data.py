@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict
 from typing import Annotated
 
@@ -33,11 +34,11 @@ def data_list(as_json: Json = False) -> None:
 
 def _lines(row: dict) -> str:
     where = "simulated" if row["simulated"] else row["folder"] or "not here"
-    first = f"{row['name']:<24} {where}"
-    if row["simulated"]:
-        return first
-    tasks = ", ".join(row["tasks"])
-    return f"{first}\n    {row['holds']} ({tasks})\n    {row['licence']}; {row['access']}\n    {row['home']}"
+    lines = [f"{row['name']:<24} {where}"]
+    if not row["simulated"]:
+        about = f"{row['holds']} ({', '.join(row['tasks'])}). {row['licence']}; {row['access']}. {row['home']}"
+        lines += textwrap.wrap(about, 110, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 @data_app.command("fetch")

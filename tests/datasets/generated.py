@@ -160,9 +160,8 @@ def pmc_vqa(root: Path) -> Path:
     """Twenty training questions and two test questions, one with a line break and a comma."""
     folder = root / "pmc_vqa"
     choices = [" A:Diffuse uptake ", " B:Focal uptake", " C:No uptake, none", " D:Cannot be told "]
-    rows = [
-        [f"PMC{i}_F1.jpg", " What is the\nuptake, here? ", "Focal uptake", *choices, "B"] for i in range(10) for _ in "ab"
-    ]
+    asked = [" What is the\nuptake, here? ", "Focal uptake", *choices, "B"]
+    rows = [[f"PMC{i // 2}_F1.jpg", *asked] for i in range(20)]
     for name in {row[0] for row in rows}:
         picture(folder / "images" / name, color=True)
     table(folder / "train.csv", PMC_COLUMNS, rows)
