@@ -28,7 +28,7 @@ from medvlm_lab.datasets.about import ABOUT, About
 from medvlm_lab.datasets.base import Study, VQADataset, VQAItem, data_root, load_vqa
 from medvlm_lab.datasets.fetch import RECIPES, fetch
 from medvlm_lab.datasets.image_folder import ImageFolder
-from medvlm_lab.datasets.layout import STUDY_SPLITS, Questions, Studies, StudyDataset
+from medvlm_lab.datasets.layout import STUDY_SPLITS, Questions, Studies, StudyDataset, fits
 from medvlm_lab.datasets.phantom import PhantomDataset
 from medvlm_lab.datasets.splits import by_image, by_question
 from medvlm_lab.errors import MedVLMError, MissingDataError, UnknownNameError
@@ -151,7 +151,7 @@ def _locate(
         return name, root / layout.folder, layout
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return folder.resolve().name, folder, _recognised(folder)
+        return folder.resolve().name, folder, _recognised(folder, asks=bool(questions or images))
     if isinstance(name_or_folder, Path) or len(folder.parts) > 1:
         raise MissingDataError(
             f"Folder {folder} does not exist; give the folder of a data set, or a name: {', '.join(LAYOUTS)}."
@@ -159,10 +159,13 @@ def _locate(
     raise UnknownNameError("data set", name, names())
 
 
-def _recognised(folder: Path) -> Questions | Studies:
-    """The layout that a folder's files fit, VQA-RAD's where none does; its name decides between equals."""
-    fitting = [layout for layout in LAYOUTS.values() if layout.fits(folder)]
+def _recognised(folder: Path, asks: bool) -> Questions | Studies:
+    """The layout that a folder's files fit, VQA-RAD's where none does; its name decides between equals.
+
+    A folder that `asks`, for which the caller names questions or images, holds no classes.
+    """
+    fitting = [layout for layout in LAYOUTS.values() if fits(layout, folder)]
     own = [layout for layout in fitting if layout.folder == folder.resolve().name]
     if fitting:
         return (own or fitting)[0]
-    return class_folders.PLAIN if class_folders.fits(folder) else VQA_RAD
+    return class_folders.PLAIN if not asks and class_folders.holds_classes(folder) else VQA_RAD

@@ -27,7 +27,8 @@ ABOUT = {
     ),
     "path_vqa": About(
         "6,299 questions about the H&E-like micrographs of PathVQA", ("vqa",),
-        "Questions MIT, images their publishers'", _FETCH.format("path_vqa"), "https://huggingface.co/datasets/flaviagiammarino/path-vqa",
+        "Questions MIT, images their publishers'", _FETCH.format("path_vqa"),
+        "https://huggingface.co/datasets/flaviagiammarino/path-vqa",
     ),
     "pmc_vqa": About(
         "227,000 multiple-choice questions about 149,000 figures of articles", ("vqa",), "CC BY-SA",

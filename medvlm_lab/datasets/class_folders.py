@@ -56,12 +56,16 @@ def pictures(folder: Path) -> Iterator[tuple[str, str, Path]]:
     photos = folder / "Photos"
     for part, root in (roots or {"": photos if photos.is_dir() else folder}).items():
         for kind in sorted(root.iterdir()):
-            if kind.is_dir():
-                files = sorted(e.name for e in os.scandir(kind) if e.name.lower().endswith(SUFFIXES[:-1]))
+            if kind.is_dir() and not kind.name.startswith("."):
+                files = sorted(entry.name for entry in os.scandir(kind) if _is_picture(entry.name))
                 yield from ((part, kind.name, kind / file) for file in files)
 
 
-def fits(folder: Path) -> bool:
+def _is_picture(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(tuple(filter(None, SUFFIXES)))
+
+
+def holds_classes(folder: Path) -> bool:
     """Whether a folder holds pictures of at least two classes."""
     return len({kind for _, kind, _ in pictures(folder)}) > 1
 

@@ -35,26 +35,19 @@ class Questions:
     images: str = "images"
     read: Callable[[Path], list[dict[str, Any]]] = read_rows
 
-    def fits(self, folder: Path) -> bool:
-        """Whether a folder looks like this data set."""
-        return _found(self.marks, folder)
-
 
 @dataclass(frozen=True)
 class Studies:
-    """A data set of studies. `load` takes its name, its folder, a split and a seed; `folder` and `marks` as above."""
+    """A data set of studies: `folder` and `marks` as above; `load` takes a name, the folder, a split and a seed."""
 
     folder: str
     marks: tuple[str, ...]
     load: Callable[[str, Path, str, int], StudyDataset]
 
-    def fits(self, folder: Path) -> bool:
-        """Whether a folder looks like this data set."""
-        return _found(self.marks, folder)
 
-
-def _found(marks: tuple[str, ...], folder: Path) -> bool:
-    return bool(marks) and all(any(folder.glob(mark)) for mark in marks)
+def fits(layout: Questions | Studies, folder: Path) -> bool:
+    """Whether a folder holds what a data set is recognised by."""
+    return bool(layout.marks) and all(any(folder.glob(mark)) for mark in layout.marks)
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,8 @@ def sections(text: str) -> tuple[str, str]:
     before, *rest = _HEADING.split(text)
     parts = [("", before), *zip(rest[::2], rest[1::2], strict=True)]
     for heading, body in parts:
-        if heading.strip() in found:
-            found[heading.strip()] = f"{found[heading.strip()]} {' '.join(body.split())}".strip()
+        if kind := next((kind for kind in found if kind in heading), None):  # also "FINDINGS AND IMPRESSION"
+            found[kind] = f"{found[kind]} {' '.join(body.split())}".strip()
     if not any(found.values()):
         found["FINDINGS"] = " ".join(parts[-1][1].split())
     return found["FINDINGS"], found["IMPRESSION"]

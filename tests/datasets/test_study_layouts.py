@@ -177,6 +177,7 @@ def test_sections_of_a_mimic_report_come_back(findings, impression, gap):
 def test_a_mimic_report_without_usual_headings():
     assert mimic_cxr.sections(" CHEST, TWO VIEWS:  Clear\n lungs.") == ("Clear lungs.", "")
     assert mimic_cxr.sections("Clear lungs.") == ("Clear lungs.", "")
+    assert mimic_cxr.sections("FINDINGS AND IMPRESSION:\nClear.\n IMPRESSION: No change.") == ("Clear.", "No change.")
 
 
 def test_echonet_dynamic(root):
@@ -232,8 +233,10 @@ def test_class_folders_with_their_own_splits(root):
 def test_any_class_folders(root):
     generated.class_folders(root / "mine", ("no_polyp", "polyp"), n=2, suffix=".png")
     (root / "mine" / "notes.txt").touch()
+    (root / "mine" / "polyp" / "._p000.png").touch()  # what some archives leave behind
     data = lab.dataset(root / "mine", "all")
-    assert data.classes == {"no_polyp": "no polyp", "polyp": "polyp"} and data[0].image().modality == "unknown"
+    assert data.classes == {"no_polyp": "no polyp", "polyp": "polyp"} and len(data) == 4
+    assert data[0].image().modality == "unknown"
     (root / "colonpath" / "tumour").mkdir(parents=True)
     refused("no two folders with pictures", "colonpath", "all")
 
