@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
+from medvlm_lab.cli_data import data_app
 from medvlm_lab.cli_models import models_app
 from medvlm_lab.cli_report import report
-from medvlm_lab.cli_simulate import simulate
 from medvlm_lab.errors import MedVLMError
 
 NOTICE = "Not for clinical use."
@@ -28,13 +28,11 @@ Jobs = Annotated[int, typer.Option(min=1, help="Chapters at a time.")]
 
 _QUIET = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 app = typer.Typer(help=f"MedVLM Lab: vision-language models in medical image analysis. {NOTICE}", **_QUIET)
-data_app = typer.Typer(help="Data sets: list, fetch, simulate.", **_QUIET)
 chapters_app = typer.Typer(help="Chapters: run, test, build.", **_QUIET)
 kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
 app.command()(report)
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
-data_app.command("simulate")(simulate)
 app.add_typer(chapters_app, name="chapters")
 app.add_typer(kernel_app, name="kernel")
 
@@ -155,27 +153,6 @@ def evaluate(
     payload = {name: score.to_dict() for name, score in result.scores.items()}
     payload |= {"model": model, "data": data, "split": split, "seed": seed}
     emit(payload | {"versions": versions("medvlm-lab", "torch", "transformers", "numpy")}, str(result), as_json)
-
-
-@data_app.command("list")
-def data_list(as_json: Json = False) -> None:
-    """The data sets that can be read or fetched."""
-    from medvlm_lab.datasets import names
-    from medvlm_lab.doctor import data_found
-
-    found = data_found()
-    payload = [{"name": name, "folder": found.get(name), "simulated": ":" in name} for name in names()]
-    lines = [f"{r['name']:<24} {'simulated' if r['simulated'] else r['folder'] or 'not here'}" for r in payload]
-    emit(payload, "\n".join(lines), as_json)
-
-
-@data_app.command("fetch")
-def data_fetch(name: str, as_json: Json = False) -> None:
-    """Download a data set from its public home, resuming where an earlier download stopped."""
-    from medvlm_lab.datasets import fetch
-
-    folder = fetch(name)
-    emit({"name": name, "folder": str(folder)}, f"{name} is in {folder}", as_json)
 
 
 def _report(results: list, as_json: bool) -> None:
