@@ -29,6 +29,7 @@ _LAZY = {
     "phantoms": None,
     "evaluate": "tasks",
     "metrics": None,
+    "reader": None,
     "widgets": None,
     "check": "classroom.exercises",
     "style": None,
