@@ -90,9 +90,9 @@ def evaluate(readings: Sequence[Reading], resamples: int = 1000, seed: int = 0) 
         kappa = bootstrap_interval(ratings, resamples, seed, statistic=agreement)
         scores[f"kappa_{name}"] = Score(*kappa, 0 if np.isnan(kappa.value) else len(found))
         titles[f"kappa_{name}"] = f"agreement on {name}, Cohen's kappa, mean over the pairs of readers"
-    codes = {r.reader for r in readings}
-    simulated = len({r.reader for r in readings if r.simulated})
-    who = f"{len(codes)} reader{'s' if len(codes) > 1 else ''}" + (f", {simulated} simulated" if simulated else "")
+    people, simulated = (len({r.reader for r in readings if r.simulated is kind}) for kind in (False, True))
+    counts = ((people, "reader"), (simulated, "simulated reader"))
+    who = " and ".join(f"{count} {what}{'s' if count > 1 else ''}" for count, what in counts if count)
     return Result(who, f"{len(found)} pairs of reports, {first} and {second}", scores, found, titles)
 
 

@@ -147,8 +147,9 @@ class Study:
     def order(self, number: int | None = None) -> dict[str, str]:
         """Letter → source in case `number`, by default the one in view."""
         number = self.position if number is None else number
-        sources = list(self.cases[number].reports)
-        return dict(zip(LETTERS, np.random.default_rng((self.seed, number)).permutation(sources).tolist(), strict=True))
+        first, second = self.cases[number].reports
+        turned = np.random.default_rng(self.seed).permutation(len(self.cases))[number] % 2  # in half of the cases
+        return dict(zip(LETTERS, (second, first) if turned else (first, second), strict=True))
 
     def reports(self, number: int | None = None) -> dict[str, str]:
         """Letter → text, as `order`."""

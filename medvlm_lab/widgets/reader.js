@@ -40,7 +40,6 @@ function render({ model, el }) {
   const alert = element("div", { class: "mv-error", role: "alert", hidden: true });
 
   // progress
-
   const steps = element("span", { class: "mv-steps" });
   const status = element("span", { class: "mv-dim", role: "status" });
   const bar = element("progress", { "aria-label": "cases answered" });
@@ -93,16 +92,16 @@ function render({ model, el }) {
     const text = element("div", { class: "mv-text" }, ...report.segments.map(([piece, number]) =>
       number ? element("mark", { "data-number": number, title: `error ${number}` }, piece)
         : document.createTextNode(piece)));
-    const chosen = element("div", { class: "mv-chosen mv-dim" });
+    const chosen = element("div", { class: "mv-chosen mv-dim", role: "status" });
     const sentences = element("select", { "aria-label": `Sentence of report ${letter}` },
-      element("option", { value: "" }, "or choose a sentence …"),
+      element("option", { value: "" }, "… or choose a sentence"),
       ...report.sentences.map(([a, b, words]) => element("option", { value: `${a},${b}` }, words)));
     const buttons = view.kinds.map((kind) => element("button", { type: "button", onclick: () => mark(kind),
       "aria-label": `Mark in report ${letter}: ${kind}` }, kind));
 
     function choose(found, words) {
       span = found;
-      chosen.textContent = span ? `“${words}” is …` : "Select the text that is wrong,";
+      chosen.textContent = span ? `“${words}” is …` : "";
       buttons.forEach((button, i) => { button.disabled = !span && view.kinds[i] !== view.omission; });
     }
     function mark(kind) {
@@ -129,13 +128,13 @@ function render({ model, el }) {
     choose(null);
     return element("section", { class: "mv-report", "aria-label": `Report ${letter}` },
       element("h4", {}, `Report ${letter}`), text,
-      element("div", { class: "mv-tools" }, chosen, sentences, element("div", { class: "mv-kinds" }, ...buttons)),
+      element("div", { class: "mv-tools" }, "Select what is wrong …", sentences, chosen,
+        element("div", { class: "mv-kinds" }, ...buttons)),
       report.corrected ? element("details", {}, element("summary", {}, "Corrected report"),
         element("div", { class: "mv-text" }, report.corrected)) : null);
   }
 
   // preference
-
   const reason = element("input", { type: "text", placeholder: "Why? A few words", "aria-label": "Reason",
     onchange: () => send("prefer", { reason: reason.value }) });
   const radios = model.get("view").scale.map(([step, words]) => {
@@ -147,7 +146,6 @@ function render({ model, el }) {
     element("div", { class: "mv-scale" }, ...radios.map((r) => r.label)), reason);
 
   // marks
-
   const marks = element("ol", { class: "mv-marks", "aria-label": "Marked errors" });
   let shown = 0;
 
@@ -173,7 +171,6 @@ function render({ model, el }) {
   }
 
   // results
-
   const pane = element("div", { class: "mv-results" });
   const body = element("div", { class: "mv-body" }, left,
     element("div", { class: "mv-right" }, reports, preference, marks));

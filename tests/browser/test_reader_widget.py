@@ -103,7 +103,7 @@ def test_a_study_from_the_first_case_to_the_export(run_cell, jupyter, shoot):
     expect(widget.get_by_role("img", name=re.compile("Whose report has errors. you, any error"))).to_be_visible(
         timeout=30_000
     )
-    expect(widget.locator(".mv-results")).to_contain_text("5 readers, 5 simulated")
+    expect(widget.locator(".mv-results")).to_contain_text("5 simulated readers")
     shoot(widget, "reader_results")
 
     def export(form):
@@ -130,8 +130,9 @@ def test_a_study_from_the_first_case_to_the_export(run_cell, jupyter, shoot):
     expect(widget.get_by_text("Not for clinical use.")).to_be_visible()
 
     for item in ("Settings", "Theme", "JupyterLab Dark"):
-        page.get_by_role("menuitem", name=item, exact=True).click()
+        page.get_by_text(item, exact=True).click()
     page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
     shoot(widget, "reader_results_dark")
     widget.get_by_role("tab", name="Cases").click()
     shoot(widget, "reader_case_dark")
