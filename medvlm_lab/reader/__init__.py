@@ -6,10 +6,11 @@
 
 from medvlm_lab.reader.cases import simulated_cases
 from medvlm_lab.reader.collaboration import collaborate, edited
+from medvlm_lab.reader.marks import Mark
 from medvlm_lab.reader.records import read, resume, save, to_csv, to_json
 from medvlm_lab.reader.scores import agreement, evaluate
 from medvlm_lab.reader.simulated import SimulatedReader, panel, readings
-from medvlm_lab.reader.study import Case, Mark, Reading, Study, amend, go, mark, prefer, unmark
+from medvlm_lab.reader.study import Case, Reading, Study, amend, go, mark, prefer, unmark
 from medvlm_lab.reader.truth import faults
 
 __all__ = [

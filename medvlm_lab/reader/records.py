@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_lab.errors import MedVLMError
-from medvlm_lab.reader.study import KINDS, LETTERS, SCALE, Answer, Case, Mark, Reading, Study, of
+from medvlm_lab.reader.marks import KINDS, Mark, of
+from medvlm_lab.reader.study import LETTERS, SCALE, Answer, Case, Reading, Study
 
 NOTE = "Reader study of MedVLM Lab. Not for clinical use."
 

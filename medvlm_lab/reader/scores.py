@@ -18,7 +18,8 @@ from jaxtyping import Float
 
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.metrics import bootstrap_interval
-from medvlm_lab.reader.study import Reading, of
+from medvlm_lab.reader.marks import of
+from medvlm_lab.reader.study import Reading
 from medvlm_lab.tasks.result import Result, Score
 
 

@@ -25,7 +25,8 @@ import numpy as np
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.phantoms.chest_scene import ChestScene
 from medvlm_lab.phantoms.scene import Finding
-from medvlm_lab.reader.study import FALSE, LOCATION, OMISSION, SEVERITY, Case, Mark, Reading, corrected
+from medvlm_lab.reader.marks import FALSE, LOCATION, OMISSION, SEVERITY, Mark, corrected
+from medvlm_lab.reader.study import Case, Reading
 from medvlm_lab.reader.truth import Fault, faults, said, statement, weight
 
 GAIN = 0.5  # steps of the scale per unit of weight

@@ -12,13 +12,14 @@ correction. Nothing here draws anything, so that a study can be run, resumed and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medvlm_lab.errors import MedVLMError, UnknownNameError
+from medvlm_lab.reader.marks import KINDS, OMISSION, Mark, corrected, of
 
 if TYPE_CHECKING:
     from medvlm_lab.image import MedicalImage
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 LETTERS = ("A", "B")
 SCALE = {-2: "A much better", -1: "A better", 0: "equal", 1: "B better", 2: "B much better"}
-OMISSION, FALSE, LOCATION, SEVERITY, OTHER = "omission", "false finding", "wrong location", "wrong severity", "other"
-KINDS = (OMISSION, FALSE, LOCATION, SEVERITY, OTHER)
 CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -50,24 +49,6 @@ class Case:
         check_code("Case name", self.name)
         if len(self.reports) != 2 or not all(text.strip() for text in self.reports.values()):
             raise MedVLMError(f"Case {self.name} must have two reports that are not empty; give {{source: text}}.")
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Characters `start` to `end` of a report, marked as an error.
-
-    Attributes:
-        report: the letter of the report, or its source once unblinded.
-        kind: one of `KINDS`. An omission may be empty, with its correction to be put in at that place.
-        correction: what shall stand there instead; "" takes the marked text out.
-    """
-
-    report: str
-    start: int
-    end: int
-    kind: str
-    significant: bool = False
-    correction: str = ""
 
 
 @dataclass(frozen=True)
@@ -202,11 +183,12 @@ def mark(
     return _answer(study, replace(study.answer, marks=(*study.answer.marks, made)))
 
 
-def amend(study: Study, number: int, **changes: str | bool) -> Study:
-    """The study with `significant`, `kind` or `correction` of mark `number` changed."""
+def amend(study: Study, number: int, significant: bool | None = None, correction: str | None = None) -> Study:
+    """The study with mark `number` of the case in view called significant or not, or with another correction."""
     _check_mark(study, number)
     marks = list(study.answer.marks)
-    marks[number] = replace(marks[number], **changes)
+    given = {"significant": significant, "correction": correction}
+    marks[number] = replace(marks[number], **{key: value for key, value in given.items() if value is not None})
     return _answer(study, replace(study.answer, marks=tuple(marks)))
 
 
@@ -220,22 +202,6 @@ def unmark(study: Study, number: int) -> Study:
 def go(study: Study, position: int) -> Study:
     """The study at another case; the first or the last one where `position` lies outside."""
     return replace(study, position=min(max(position, 0), len(study.cases) - 1))
-
-
-def of(marks: Iterable[Mark], report: str) -> list[Mark]:
-    """The marks in one report, in the order of the text."""
-    return sorted((m for m in marks if m.report == report), key=lambda m: (m.start, m.end))
-
-
-def corrected(text: str, marks: Iterable[Mark]) -> str:
-    """The report with every correction in place of what was marked; the marks are those of this report."""
-    pieces, last = [], 0
-    for m in sorted(marks, key=lambda m: (m.start, m.end)):
-        gap = " " if m.start == m.end else ""  # an omission is put in between words
-        pieces += [text[last : m.start], gap, m.correction, gap]
-        last = m.end
-    joined = "".join([*pieces, text[last:]])
-    return re.sub(r"[ \t]+(?=[ \t\n.,;]|$)", "", joined).strip()
 
 
 def check_code(what: str, code: str) -> None:

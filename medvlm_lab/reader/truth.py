@@ -18,7 +18,7 @@ from functools import lru_cache
 from medvlm_lab.phantoms.chest_scene import ChestScene
 from medvlm_lab.phantoms.report_writer import SEVERITY as WORDS
 from medvlm_lab.phantoms.scene import Finding
-from medvlm_lab.reader.study import FALSE, LOCATION, OMISSION, SEVERITY
+from medvlm_lab.reader.marks import FALSE, LOCATION, OMISSION, SEVERITY
 from medvlm_lab.text.labeller import positive
 from medvlm_lab.text.prose import HEADING, SENTENCE
 

@@ -81,6 +81,7 @@ function render({ model, el }) {
   // reports
 
   const reports = element("div", { class: "mv-reports" });
+  const opened = {}; // whose corrected report is in view
 
   function drawReports(view) {
     reports.replaceChildren(...view.reports.map((report) => drawReport(report, view)));
@@ -130,8 +131,9 @@ function render({ model, el }) {
       element("h4", {}, `Report ${letter}`), text,
       element("div", { class: "mv-tools" }, "Select what is wrong …", sentences, chosen,
         element("div", { class: "mv-kinds" }, ...buttons)),
-      report.corrected ? element("details", {}, element("summary", {}, "Corrected report"),
-        element("div", { class: "mv-text" }, report.corrected)) : null);
+      report.corrected ? element("details", { open: Boolean(opened[letter]),
+        ontoggle: (event) => { opened[letter] = event.target.open; } },
+      element("summary", {}, "Corrected report"), element("div", { class: "mv-text" }, report.corrected)) : null);
   }
 
   // preference

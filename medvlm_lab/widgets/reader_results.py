@@ -7,10 +7,10 @@ from html import escape
 
 from medvlm_lab import style
 from medvlm_lab.reader.collaboration import collaborate
+from medvlm_lab.reader.marks import of
 from medvlm_lab.reader.records import spoken
 from medvlm_lab.reader.scores import CaseRow, evaluate, overlap
 from medvlm_lab.reader.simulated import readings as read_all
-from medvlm_lab.reader.study import of
 from medvlm_lab.tasks.result import Result, shown
 from medvlm_lab.widgets.reader_state import ABOUT_PANEL, ReaderState, data_url
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.reader import records
+from medvlm_lab.reader.marks import KINDS, OMISSION, Mark, corrected, of
 from medvlm_lab.reader.simulated import SimulatedReader
-from medvlm_lab.reader.study import KINDS, OMISSION, SCALE, Mark, Study, amend, corrected, go, mark, of, prefer, unmark
+from medvlm_lab.reader.study import SCALE, Study, amend, go, mark, prefer, unmark
 from medvlm_lab.reader.truth import sentences
 
 DISCLAIMER = "Not for clinical use."
@@ -96,19 +97,20 @@ def view(state: ReaderState) -> dict[str, Any]:
 def _report(study: Study, letter: str, text: str) -> dict[str, Any]:
     marks = of(study.answer.marks, letter)
     return {
-        "letter": letter, "segments": segments(text, marks, study.answer.marks),
+        "letter": letter, "segments": segments(text, letter, study.answer.marks),
         "sentences": [[a, b, text[a:b]] for a, b in sentences(text)], "length": len(text),
         "corrected": corrected(text, marks) if marks else "",
     }  # fmt: skip
 
 
-def segments(text: str, marks: Sequence[Mark], numbered: Sequence[Mark]) -> list[list]:
-    """[text, number] pairs that join to the report: the mark's number from 1 among all of the case, or 0."""
+def segments(text: str, letter: str, marks: Sequence[Mark]) -> list[tuple[str, int]]:
+    """Pieces that join to the report, each with the number of its mark among all of the case, from 1, or 0."""
+    own = sorted((m.start, m.end, number) for number, m in enumerate(marks, 1) if m.report == letter)
     pieces, last = [], 0
-    for m in marks:
-        pieces += [[text[last : m.start], 0], [text[m.start : m.end], 1 + numbered.index(m)]]
-        last = m.end
-    return [piece for piece in [*pieces, [text[last:], 0]] if piece[0] or piece[1]]
+    for start, end, number in own:
+        pieces += [(text[last:start], 0), (text[start:end], number)]
+        last = end
+    return [(piece, number) for piece, number in [*pieces, (text[last:], 0)] if piece or number]
 
 
 def picture(state: ReaderState) -> str:

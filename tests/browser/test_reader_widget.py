@@ -66,6 +66,10 @@ def test_a_study_from_the_first_case_to_the_export(run_cell, jupyter, shoot):
     widget.get_by_label("clinically significant").check()
     report.get_by_text("Corrected report").click()
     expect(report.locator("details .mv-text")).to_contain_text("Moderate cardiomegaly.")
+    box.fill("Severe cardiomegaly.")
+    box.blur()
+    expect(report.locator("details .mv-text")).to_contain_text("Severe cardiomegaly.")
+    expect(report.locator("details .mv-text")).to_be_visible()
 
     # without a mouse: a sentence is chosen, then taken back; a finding is missing at the end
     report = widget.get_by_role("region", name="Report B")
@@ -97,7 +101,7 @@ def test_a_study_from_the_first_case_to_the_export(run_cell, jupyter, shoot):
     expect(widget.get_by_role("radio", name="B better")).to_be_checked()
     widget.get_by_role("button", name="Case 1, answered").click()
     expect(much_better).to_be_checked()
-    expect(widget.get_by_label("Correction of error 1")).to_have_value("Moderate cardiomegaly.")
+    expect(widget.get_by_label("Correction of error 1")).to_have_value("Severe cardiomegaly.")
 
     widget.get_by_role("tab", name="Results").click()
     expect(widget.get_by_role("img", name=re.compile("Whose report has errors. you, any error"))).to_be_visible(
@@ -119,7 +123,7 @@ def test_a_study_from_the_first_case_to_the_export(run_cell, jupyter, shoot):
     severity, missing = marks["wrong severity"], marks["omission"]
     assert severity["significant"] and not missing["significant"] and severity["report"] != missing["report"]
     assert (severity["start"], severity["end"]) == first.span()
-    assert "Moderate cardiomegaly." in one["corrected"][severity["report"]]
+    assert "Severe cardiomegaly." in one["corrected"][severity["report"]]
     assert first[0] not in one["corrected"][severity["report"]]
     assert one["corrected"][missing["report"]].endswith("Small left pleural effusion.")
     assert [row["preference"] for row in rows[1:5]] == [0] * 4 and abs(rows[5]["preference"]) == 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from medvlm_lab.errors import MedVLMError, UnknownNameError
 from medvlm_lab.reader import Case, Mark, Study, amend, go, mark, prefer, read, resume, save, to_csv, to_json, unmark
-from medvlm_lab.reader.study import corrected
+from medvlm_lab.reader.marks import corrected
 
 
 def answered(study, steps=(1, -2, 0, 2)):

@@ -42,13 +42,15 @@ def test_segments_join_to_the_report(state):
         {"do": "mark", "letter": "A", "start": 10, "end": 18, "kind": "other"},
         {"do": "mark", "letter": "B", "start": 0, "end": 4, "kind": "other"},
         {"do": "mark", "letter": "A", "start": 0, "end": 5, "kind": "other"},
+        *[{"do": "mark", "letter": "B", "start": 9, "end": 9, "kind": "omission"}] * 2,
     )
     view = logic.view(state)
     for report in view["reports"]:
         assert "".join(piece for piece, _ in report["segments"]) == state.study.reports()[report["letter"]]
-    assert [number for _, number in view["reports"][0]["segments"] if number] == [3, 1]
+    numbers = [[number for _, number in report["segments"] if number] for report in view["reports"]]
+    assert numbers == [[3, 1], [2, 4, 5]]
     assert [m["text"] for m in view["marks"]] == [state.study.reports()[r][a:b] for r, a, b in (
-        ("A", 10, 18), ("B", 0, 4), ("A", 0, 5))]  # fmt: skip
+        ("A", 10, 18), ("B", 0, 4), ("A", 0, 5), ("B", 9, 9), ("B", 9, 9))]  # fmt: skip
     json.dumps(view)
 
 
