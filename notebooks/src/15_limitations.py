@@ -60,21 +60,23 @@ ipywidgets.ToggleButtons(options=["50", "200", "800", "3,200", "more"], descript
 # %%
 def pictures(scenes):
     """Radiographs as a network sees them, and which of them show an effusion."""
-    return chest.render(scenes, 64), torch.tensor([bool(s.find("pleural effusion")) for s in scenes])
+    return chest.render(scenes, 48), torch.tensor([bool(s.find("pleural effusion")) for s in scenes])
 
 
 def learned(pixels, labels, steps=150):
     """A small convolutional network after training; always from the same seed."""
     torch.manual_seed(0)
-    layers = [x for a, b in ((1, 16), (16, 48), (48, 96), (96, 96)) for x in (nn.Conv2d(a, b, 3, 2, 1), nn.ReLU())]
-    net = nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(96, 1))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.05)
+    block = lambda a, b: (nn.Conv2d(a, b, 3, 2, 1), nn.BatchNorm2d(b), nn.ReLU())  # noqa: E731
+    net = nn.Sequential(*block(1, 16), *block(16, 32), *block(32, 64), *block(64, 64), nn.Flatten(), nn.Linear(576, 1))
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, steps)
     for _ in tqdm(range(steps), desc=f"{len(pixels):,} radiographs", unit="step", leave=False):
         rows = torch.randint(len(pixels), (48,))
         loss = F.binary_cross_entropy_with_logits(net(pixels[rows])[:, 0], labels[rows].float())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        schedule.step()
     return net.eval()
 
 
