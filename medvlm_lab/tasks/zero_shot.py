@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from medvlm_lab.metrics import auc
-from medvlm_lab.tasks.result import Result, Score, data_title, model_name
-from medvlm_lab.tasks.studies import batches, chosen, needs
+from medvlm_lab.tasks.base import Task
+from medvlm_lab.tasks.result import Score
+from medvlm_lab.tasks.sheet import Tile
+from medvlm_lab.tasks.studies import needs, needs_studies, shown_frame
 
 
 @dataclass(frozen=True)
@@ -21,34 +24,70 @@ class ZeroShotRow:
     findings: tuple[str, ...]
 
 
-def evaluate_zero_shot(
-    model: Any, data: Any, n: int | None = None, seed: int = 0, batch_size: int = 64, resamples: int = 200,
-    progress: bool = True,
-) -> Result:
-    """`auc`, the mean over findings, and `auc NAME` for each finding that some studies have and some lack.
+class ZeroShot(Task):
+    """`auc`, the mean over findings that some studies have and some lack, and `auc NAME` of every finding.
 
-    The mean's interval resamples whole studies. Raises MedVLMError where the model scores no findings.
+    The mean's interval resamples whole studies. A finding that all studies have, or none, has no area: n is 0.
     """
-    needs(model, "score_findings", "classify by prompts")
-    rows = []
-    for part, images in batches(chosen(data, n, seed), batch_size, model_name(model), progress):
-        found = model.score_findings(images)  # name → (n,)
-        for i, study in enumerate(part):
-            scores = {name: float(values[i]) for name, values in found.items()}
-            rows.append(ZeroShotRow(study.name, scores, tuple(sorted(study.findings))))
-    scores = score_rows(rows, resamples, seed)
-    titles = {name: f"Area under the ROC curve{name.removeprefix('auc').replace(' ', ', ', 1)}" for name in scores}
-    return Result(model_name(model), data_title(data, len(rows), "studies"), scores, tuple(rows), titles)
 
+    row, resamples = ZeroShotRow, 200
+
+    def check(self, model: Any, data: Any) -> None:
+        needs(model, "score_findings", "classify by prompts")
+        needs_studies(data)
+
+    def ask(self, model: Any, data: Any, numbers: list[int]) -> list[dict[str, Any]]:
+        studies = [data.study(i) for i in numbers]
+        found = model.score_findings([study.image() for study in studies])  # name → (n,)
+        rows = []
+        for i, study in enumerate(studies):
+            scores = {name: float(values[i]) for name, values in found.items()}
+            rows.append(asdict(ZeroShotRow(study.name, scores, tuple(sorted(study.findings)))))
+        return rows
+
+    def score(self, rows: Sequence[ZeroShotRow], resamples: int, seed: int) -> dict[str, Score]:
+        return score_rows(list(rows), resamples, seed)
+
+    def titles(self, rows: Sequence[ZeroShotRow], scores: dict[str, Score]) -> dict[str, str]:
+        return {name: f"Area under the ROC curve{name.removeprefix('auc').replace(' ', ', ', 1)}" for name in scores}
+
+    def errors(self, rows: Sequence[ZeroShotRow]) -> list[float]:
+        """How many studies, as a share, are ranked the wrong way round with this one, for its worst finding."""
+        places = {name: _places([row.scores[name] for row in rows]) for name in separable(rows)}
+        self._worst = {
+            row.study: max(((1 - p[i] if name in row.findings else p[i]), name) for name, p in places.items())
+            for i, row in enumerate(rows)
+        } if places else {}  # fmt: skip
+        return [self._worst[row.study][0] if self._worst else 0.0 for row in rows]
+
+    def tile(self, model: Any, data: Any, number: int, row: ZeroShotRow) -> Tile:
+        share, name = self._worst[row.study]
+        there, side = ("there", "below") if name in row.findings else ("absent", "above")
+        picture = shown_frame(data.study(number).image())
+        return Tile([picture], name, there, f"scored {side} {share:.0%} of the studies")
+
+
+def _places(values: Sequence[float]) -> np.ndarray:
+    """The share of the other values below each, 0 to 1; equals count half."""
+    from scipy.stats import rankdata
+
+    return (rankdata(values) - 1) / max(1, len(values) - 1)
+
+
+def separable(rows: Sequence[ZeroShotRow]) -> list[str]:
+    """The findings that some studies have and some lack."""
+    return [name for name in rows[0].scores if 0 < sum(name in row.findings for row in rows) < len(rows)]
 
 def score_rows(rows: list[ZeroShotRow], resamples: int = 200, seed: int = 0) -> dict[str, Score]:
-    """See `evaluate_zero_shot`."""
+    """See `ZeroShot`."""
     from sklearn.metrics import roc_auc_score
 
-    names = [n for n in rows[0].scores if 0 < sum(n in row.findings for row in rows) < len(rows)]
+    names = separable(rows)
     values = np.array([[row.scores[n] for n in names] for row in rows])  # (studies, findings)
     there = np.array([[n in row.findings for n in names] for row in rows])
-    each = {f"auc {n}": Score(*auc(values[:, k], there[:, k], resamples, seed), len(rows)) for k, n in enumerate(names)}
+    each = {f"auc {n}": Score(*([np.nan] * 3), 0) for n in rows[0].scores}
+    for k, name in enumerate(names):
+        each[f"auc {name}"] = Score(*auc(values[:, k], there[:, k], resamples, seed), len(rows))
 
     def mean(sample: np.ndarray) -> float:
         areas = [

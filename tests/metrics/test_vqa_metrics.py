@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medvlm_lab.errors import MedVLMError
 from medvlm_lab.metrics import bleu1, exact_match, expected_calibration_error, normalize_answer, sentence_bleu1
 
 WORDS = st.lists(st.sampled_from("left right lung lobe no yes mass opacity 2 cm".split()), min_size=1, max_size=8)
@@ -65,7 +66,7 @@ def test_bleu1_known_values():
     assert sentence_bleu1("", "") == 100
     assert bleu1(["left", "right lung"], ["left", "left lung"]) == pytest.approx(75)
     assert math.isnan(bleu1([], []))
-    with pytest.raises(ValueError):
+    with pytest.raises(MedVLMError, match="1 answers cannot be scored against 0"):
         bleu1(["a"], [])
 
 
