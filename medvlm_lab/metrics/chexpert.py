@@ -2,7 +2,7 @@
 
     label_scores(written, references)["chexpert14"].micro
 
-The rule labeller is not CheXbert: its F1 must not stand beside a CheXbert F1 (`published.chexbert_f1`).
+The rule labeller is not CheXbert: its F1 must not stand beside a CheXbert F1 (`clinical.chexbert_f1`).
 """
 
 from __future__ import annotations

@@ -109,15 +109,17 @@ class Reporting(Task):
         return TITLES
 
     def errors(self, rows: Sequence[ReportRow]) -> list[float]:
-        """Findings missed or invented; among equals, the words that differ."""
-        return [len(set(row.findings) ^ set(row.labels)) + 1 - row.rouge_l for row in rows]
+        """Findings missed or invented, among equals other words; these alone where nobody can label the findings."""
+        self._labelled = set().union(*(row.findings for row in rows)) <= set(names(CHEST))
+        wrong = [len(set(row.findings) ^ set(row.labels)) if self._labelled else 1 for row in rows]
+        return [count and count + 1 - row.rouge_l for count, row in zip(wrong, rows, strict=True)]
 
     def tile(self, model: Any, data: Any, number: int, row: ReportRow) -> Tile:
         there, said = set(row.findings), set(row.labels)
         wrong = {"missed": there - said, "invented": said - there}
         heading = "; ".join(f"{what} {', '.join(sorted(names))}" for what, names in wrong.items() if names)
-        picture = shown_frame(data.study(number).image())
-        return Tile([picture], heading.capitalize() or "Other words", row.reference, row.report)
+        heading = heading.capitalize() if self._labelled else f"ROUGE-L {row.rouge_l:.2f}"
+        return Tile([shown_frame(data.study(number).image())], heading, row.reference, row.report)
 
 
 def ceiling(data: Any, n: int | None = None, seed: int = 0, resamples: int = 200) -> Result:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 INK, PALE = "#222222", "#666666"
 TRUTH, MODEL = style.BLUE, style.VERMILION
 COLUMNS, WIDTH, LINE, SIDE = 4, 3.0, 0.135, 2.3  # tiles in a row; inches: of a tile, of a line of text, of a picture
-LETTERS, LIMIT = 52, 330  # in a line, in one text
+LETTERS, BOLD, LIMIT = 52, 44, 330  # in a line, in a bold one, in one text
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +40,16 @@ class Tile:
     context: str = ""
     outlines: tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]] | None = None
 
-    def lines(self) -> list[tuple[str, str]]:
-        """(colour, line) pairs as they stand under the pictures."""
-        texts = (INK, self.context), (TRUTH, f"Truth: {self.truth}"), (MODEL, f"Model: {self.said}")
-        return [(c, line) for c, text in texts for line in wrap(shorten(text, LIMIT, placeholder=" …"), LETTERS)]
+    def lines(self) -> list[tuple[str, str, str]]:
+        """(line, colour, weight) as they stand under the pictures."""
+        texts = (
+            (self.heading, INK, "bold"), (self.context, INK, "normal"), (f"Truth: {self.truth}", TRUTH, "normal"),
+            (f"Model: {self.said}", MODEL, "normal"),
+        )  # fmt: skip
+        return [
+            (line, *look) for text, *look in texts
+            for line in wrap(shorten(text, LIMIT, placeholder=" …"), BOLD if "bold" in look else LETTERS)
+        ]  # fmt: skip
 
 
 def sheet(tiles: Sequence[Tile], title: str, note: str) -> Figure:
@@ -54,11 +60,12 @@ def sheet(tiles: Sequence[Tile], title: str, note: str) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    columns = min(COLUMNS, max(2, len(tiles)))
+    span = 2 if tiles and len(tiles[0].pictures) > 1 else 1  # several pictures take the room of two
+    columns = min(COLUMNS // span, max(2, len(tiles)))
     parts = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
-    texts = [LINE * (2.2 + max(len(tile.lines()) for tile in part)) for part in parts]
+    texts = [LINE * (1.7 + max(len(tile.lines()) for tile in part)) for part in parts]
     head, foot = 0.55, 0.35
-    width, height = WIDTH * columns + 0.3, head + foot + sum(SIDE + text for text in texts) + (not parts) * 0.3
+    width, height = WIDTH * columns * span + 0.3, head + foot + sum(SIDE + text for text in texts)
     figure = Figure(figsize=(width, height), facecolor="white", dpi=130)
     label = {"ha": "left", "va": "top", "fontfamily": "sans-serif"}
     figure.text(0.2 / width, 1 - 0.17 / height, title, fontsize=11.5, fontweight="bold", color=INK, **label)
@@ -66,8 +73,8 @@ def sheet(tiles: Sequence[Tile], title: str, note: str) -> Figure:
     top = height - head
     for part, text in zip(parts, texts, strict=True):
         for k, tile in enumerate(part):
-            left = 0.2 + WIDTH * k
-            room = (WIDTH - 0.2) / len(tile.pictures)
+            left = 0.2 + WIDTH * span * k
+            room = (WIDTH * span - 0.2) / len(tile.pictures)
             for j, picture in enumerate(tile.pictures):
                 box = (left + room * j, top - SIDE, room - 0.04 * (j + 1 < len(tile.pictures)), SIDE)
                 axes = figure.add_axes([box[0] / width, box[1] / height, box[2] / width, box[3] / height])
@@ -80,12 +87,8 @@ def sheet(tiles: Sequence[Tile], title: str, note: str) -> Figure:
                         if mask.any():
                             axes.contour(mask, levels=[0.5], colors=[color], linewidths=1.2)
             down = top - SIDE - 0.07
-            figure.text(
-                left / width, down / height, shorten(tile.heading, LETTERS - 6, placeholder=" …"), fontsize=8.5,
-                fontweight="bold", color=INK, **label,
-            )  # fmt: skip
-            for number, (color, line) in enumerate(tile.lines()):
-                y = down - LINE * (number + 1.15)
-                figure.text(left / width, y / height, line, fontsize=7.3, color=color, **label)
+            for number, (line, color, weight) in enumerate(tile.lines()):
+                y = down - LINE * number
+                figure.text(left / width, y / height, line, fontsize=7.3, color=color, fontweight=weight, **label)
         top -= SIDE + text
     return figure

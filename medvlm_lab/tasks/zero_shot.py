@@ -1,23 +1,37 @@
-"""Zero-shot classification: findings scored by prompts alone, measured by the area under the ROC curve."""
+"""Zero-shot classification: findings or classes scored by prompts alone, measured by the area under the ROC curve.
+
+    lab.evaluate("zero-shot", lab.load("chexzero"), lab.dataset("iu_xray", "test"))
+    lab.evaluate("zero-shot", lab.load("plip"), lab.dataset("bach", "all"), templates=("an H&E image of {}",))
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medvlm_lab.metrics import auc
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.image import MedicalImage
+from medvlm_lab.metrics import auc, bootstrap_interval
+from medvlm_lab.metrics.ranking import areas
 from medvlm_lab.tasks.base import Task
 from medvlm_lab.tasks.result import Score
 from medvlm_lab.tasks.sheet import Tile
 from medvlm_lab.tasks.studies import needs, needs_studies, shown_frame
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+#: Prompts of a class; their embeddings are averaged.
+TEMPLATES = ("an image of {}.", "a medical image showing {}.", "this is {}.", "{} is present.")
+
 
 @dataclass(frozen=True)
 class ZeroShotRow:
-    """One study: each finding's score (its scale is the model's own), and what is there."""
+    """One study: each finding's or class's score (its scale is the model's own), and what is there."""
 
     study: str
     scores: dict[str, float]
@@ -27,18 +41,31 @@ class ZeroShotRow:
 class ZeroShot(Task):
     """`auc`, the mean over findings that some studies have and some lack, and `auc NAME` of every finding.
 
-    The mean's interval resamples whole studies. A finding that all studies have, or none, has no area: n is 0.
+    Of a data set with classes, each class against all others; and `accuracy` in percent, for which the class with the
+    highest score is taken. The mean's interval resamples whole studies. A finding that all studies have, or none, has
+    no area: n is 0.
+
+    Args:
+        templates: prompts of a class, with a {} for it.
     """
 
     row, resamples = ZeroShotRow, 200
 
+    def __init__(self, templates: Sequence[str] = TEMPLATES):
+        self.templates = templates
+
     def check(self, model: Any, data: Any) -> None:
-        needs(model, "score_findings", "classify by prompts")
+        self._classes = getattr(data, "classes", None)
+        if self._classes:
+            self._score = class_scorer(model, self._classes, self.templates)
+        else:
+            needs(model, "score_findings", "classify by prompts")
+            self._score = model.score_findings
         needs_studies(data)
 
     def ask(self, model: Any, data: Any, numbers: list[int]) -> list[dict[str, Any]]:
         studies = [data.study(i) for i in numbers]
-        found = model.score_findings([study.image() for study in studies])  # name → (n,)
+        found = self._score([study.image() for study in studies])  # name → (n,)
         rows = []
         for i, study in enumerate(studies):
             scores = {name: float(values[i]) for name, values in found.items()}
@@ -46,10 +73,15 @@ class ZeroShot(Task):
         return rows
 
     def score(self, rows: Sequence[ZeroShotRow], resamples: int, seed: int) -> dict[str, Score]:
-        return score_rows(list(rows), resamples, seed)
+        scores = score_rows(rows, resamples, seed)
+        if self._classes:
+            hits = [100.0 * (max(row.scores, key=row.scores.get) in row.findings) for row in rows]
+            scores["accuracy"] = Score(*bootstrap_interval(hits, resamples, seed), len(hits))
+        return scores
 
     def titles(self, rows: Sequence[ZeroShotRow], scores: dict[str, Score]) -> dict[str, str]:
-        return {name: f"Area under the ROC curve{name.removeprefix('auc').replace(' ', ', ', 1)}" for name in scores}
+        found = {name: f"Area under the ROC curve{name.removeprefix('auc').replace(' ', ', ', 1)}" for name in scores}
+        return found | ({"accuracy": "Accuracy, %"} if self._classes else {})
 
     def errors(self, rows: Sequence[ZeroShotRow]) -> list[float]:
         """How many studies, as a share, are ranked the wrong way round with this one, for its worst finding."""
@@ -78,25 +110,41 @@ def separable(rows: Sequence[ZeroShotRow]) -> list[str]:
     """The findings that some studies have and some lack."""
     return [name for name in rows[0].scores if 0 < sum(name in row.findings for row in rows) < len(rows)]
 
-def score_rows(rows: list[ZeroShotRow], resamples: int = 200, seed: int = 0) -> dict[str, Score]:
-    """See `ZeroShot`."""
-    from sklearn.metrics import roc_auc_score
 
-    names = separable(rows)
-    values = np.array([[row.scores[n] for n in names] for row in rows])  # (studies, findings)
-    there = np.array([[n in row.findings for n in names] for row in rows])
-    each = {f"auc {n}": Score(*([np.nan] * 3), 0) for n in rows[0].scores}
+def class_scorer(
+    model: Any, classes: Mapping[str, str], templates: Sequence[str] = TEMPLATES
+) -> Callable[[Sequence[MedicalImage]], dict[str, Float[Tensor, " n"]]]:
+    """Images → each class's cosine with them, by an ensemble of prompts (Radford et al. 2021, section 3.1.4).
+
+    A class's embedding is the mean of its prompts' unit rows, brought to unit length.
+
+    Args:
+        model: an `ImageTextEncoder`.
+        classes: name → how a prompt calls it. templates: prompts with a {} for that.
+
+    Raises MedVLMError where the model embeds no images or texts, or a template has no place for the class.
+    """
+    from torch.nn import functional as F
+
+    for method in ("encode_images", "encode_texts"):
+        needs(model, method, "embed images and texts")
+    if not templates or any("{}" not in template for template in templates):
+        raise MedVLMError(f"templates are {templates!r}; give at least one, each with a {{}} for the class.")
+    texts = model.encode_texts([template.replace("{}", name) for name in classes.values() for template in templates])
+    rows = F.normalize(texts.unflatten(0, (len(classes), -1)).mean(1), dim=-1)  # (classes, d)
+    return lambda images: dict(zip(classes, rows @ model.encode_images(images).T, strict=True))
+
+
+def score_rows(rows: Sequence[ZeroShotRow], resamples: int = 200, seed: int = 0) -> dict[str, Score]:
+    """The areas; see `ZeroShot`."""
+    scores = {name: Score(*([np.nan] * 3), 0) for name in ("auc", *(f"auc {n}" for n in rows[0].scores))}
+    if not (names := separable(rows)):
+        return scores
+    pairs = np.array([[(row.scores[n], n in row.findings) for n in names] for row in rows])  # (studies, findings, 2)
     for k, name in enumerate(names):
-        each[f"auc {name}"] = Score(*auc(values[:, k], there[:, k], resamples, seed), len(rows))
+        scores[f"auc {name}"] = Score(*auc(*pairs[:, k].T, resamples, seed), len(rows))
 
-    def mean(sample: np.ndarray) -> float:
-        areas = [
-            roc_auc_score(there[sample, k], values[sample, k]) for k in range(len(names))
-            if 0 < there[sample, k].sum() < len(sample)
-        ]  # fmt: skip
-        return float(np.mean(areas)) if areas else np.nan
+    def mean(draws: np.ndarray) -> np.ndarray:  # (resamples, studies, findings, 2) -> (resamples,)
+        return np.nanmean(areas(*np.moveaxis(draws, (3, 1), (0, 3))), axis=1)
 
-    rng, whole = np.random.default_rng(seed), np.arange(len(rows))
-    draws = [mean(rng.choice(whole, len(whole))) for _ in range(resamples)]
-    low, high = np.nanquantile(draws, [0.025, 0.975]) if names else (np.nan, np.nan)
-    return {"auc": Score(mean(whole), float(low), float(high), len(rows) if names else 0)} | each
+    return scores | {"auc": Score(*bootstrap_interval(pairs, resamples, seed, statistic=mean), len(rows))}
