@@ -28,6 +28,7 @@ _LAZY = {
     "phantom": "phantoms",
     "phantoms": None,
     "evaluate": "tasks",
+    "scoreboard": "published",
     "metrics": None,
     "widgets": None,
     "check": "classroom.exercises",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -40,3 +41,13 @@ def fetch(name: Annotated[str, typer.Argument(help="A published checkpoint's nam
 
     folder = hub.fetch(name)
     emit({"name": name, "folder": str(folder)}, f"{name} is in {folder}", as_json)
+
+
+@models_app.command("scoreboard")
+def scoreboard(as_json: Json = False) -> None:
+    """The reviewed papers' figures beside those measured here, and claims that have no source."""
+    from medvlm_lab.cli import emit
+    from medvlm_lab.published import scoreboard as table
+
+    found = table()
+    emit([asdict(figure) for figure in found.figures], str(found), as_json)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from medvlm_lab.errors import CheckpointError, MissingDataError
+from medvlm_lab.io.whole import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,9 +29,7 @@ def save_weights(folder: Path, state: dict[str, Tensor], config: dict) -> None:
     part = folder / (WEIGHTS + ".part")
     save_file({k: v.contiguous() for k, v in pack(state).items()}, part)
     part.replace(folder / WEIGHTS)
-    part = folder / (CONFIG + ".part")
-    part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / CONFIG)
+    write_whole(folder / CONFIG, json.dumps(config, indent=1) + "\n")
 
 
 def pack(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -46,6 +46,7 @@ class ConvNeXt(nn.Module):
         layer_scale: float = 1e-6,
     ):
         super().__init__()
+        self.stride = 4 * 2 ** (len(widths) - 1)  # pixels per side of a cell of `features`
         self.stem = nn.Sequential(nn.Conv2d(channels, widths[0], 4, stride=4), ChannelNorm(widths[0], eps=1e-6))
         self.stages, before = nn.Sequential(), widths[0]
         for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
@@ -56,7 +57,7 @@ class ConvNeXt(nn.Module):
         self.projection = nn.Linear(before, embedding, bias=False)
 
     def features(self, images: Float[Tensor, "n k s s"]) -> Float[Tensor, "n c h w"]:
-        """Output of the last convolutional block, one cell per 32 × 32 pixels: the A of PromptCAM."""
+        """Output of the last convolutional block, one cell per `stride` × `stride` pixels: the A of PromptCAM."""
         return self.stages(self.stem(images))
 
     def embed(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:

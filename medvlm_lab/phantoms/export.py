@@ -19,6 +19,7 @@ import numpy as np
 from medvlm_lab import phantoms
 from medvlm_lab.errors import MedVLMError, UnknownNameError
 from medvlm_lab.image import SIMULATED_NOTE
+from medvlm_lab.io.whole import write_whole
 from medvlm_lab.phantoms.base import Phantom, check_count, check_hospital, check_size
 from medvlm_lab.phantoms.scene import Scene, scene_seed
 
@@ -199,14 +200,6 @@ def export_scene(simulator: Phantom, scene: Scene, out: str | Path, size: int = 
     except OSError as error:
         raise MedVLMError(f"Cannot write to {out} ({error.strerror or error}); name another folder.") from error
     return folder
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """A file that is there completely or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
 
 
 def mask_png(mask: np.ndarray, simulator: Phantom, scene: Scene) -> bytes:

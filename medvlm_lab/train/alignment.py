@@ -17,8 +17,8 @@ from medvlm_lab.models.flamingo_cxr import FlamingoNet
 from medvlm_lab.models.generative import MEAN, STD
 from medvlm_lab.nn.vit import StemViT
 from medvlm_lab.phantoms.base import rng_of
-from medvlm_lab.train.contrastive import RENDERED, Studies, varied
-from medvlm_lab.train.lessons import Lessons, shuffled
+from medvlm_lab.train.contrastive import RENDERED, Studies, shuffled, varied
+from medvlm_lab.train.lessons import Lessons
 
 Tagging = ClinicalBLIPNet | FlamingoNet  # image encoder and classifier
 SMOOTHING = 0.1  # of the contrastive targets

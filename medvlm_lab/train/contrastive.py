@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
@@ -19,6 +20,7 @@ from medvlm_lab.text.tokenizer import UNKNOWN, Tokenizer
 from medvlm_lab.train.cache import cached
 
 RENDERED = 64  # studies rendered together
+FIGURE = re.compile(r"\d")
 
 
 class Studies:
@@ -30,7 +32,7 @@ class Studies:
     def __init__(
         self, simulator: Phantom, part: str, count: int, frames: int, size: int, seed: int, cache: Path | None = None
     ):
-        self.simulator = simulator
+        self.simulator, self.part, self.seed = simulator, part, seed
         self.scenes = simulator.sample(seed, count, part=part)
         path = cache and cache / f"{simulator.name}-{part}-{count}-{frames}-{size}-{seed}.safetensors"
         self.pixels = cached(path, lambda: {"pixels": rendered(simulator, self.scenes, frames, size)})["pixels"]
@@ -65,18 +67,12 @@ class ContrastiveTask:
         self.unknown = tokenizer.vocabulary.index(UNKNOWN)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        rng, size = np.random.default_rng((self.recipe["seed"], epoch)), self.recipe["batch_size"]
-        rows = rng.permutation(len(self.train))
-        return [rows[i : i + size] for i in range(0, len(rows) - size + 1, size)]
+        return shuffled(len(self.train), self.recipe, epoch)
 
     def loss(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
         device = self.model.logit_scale.device
-        pixels = self.train.pixels[torch.from_numpy(rows)]  # (n, f, s, s)
-        if (most := self.recipe["frames_per_step"]) < pixels.shape[1]:
-            start, step = rng.integers(pixels.shape[1]), pixels.shape[1] / most
-            chosen = (start + np.arange(most) * step + rng.integers(0, max(1, int(step)), most)) % pixels.shape[1]
-            pixels = pixels[:, torch.from_numpy(chosen.astype(int))]
-        pixels = varied(pixels.to(device).float() / 255, rng)
+        chosen = spread(self.train.pixels.shape[1], self.recipe["frames_per_step"], rng)
+        pixels = varied(self.train.pixels[torch.from_numpy(rows)[:, None], chosen].to(device).float() / 255, rng)
         texts = [self.excerpt(row, rng) for row in rows]
         ids = self.tokenizer.batch(texts, self.model.config.context)
         lost = torch.from_numpy(rng.random(tuple(ids.shape)) < self.recipe["word_dropout"])
@@ -84,13 +80,17 @@ class ContrastiveTask:
         return contrastive_loss(self.model(pixels, ids.to(device)).float())
 
     def excerpt(self, row: int, rng: np.random.Generator) -> str:
-        """A report in new words each time; often a few sentences of it, so that prompts of one sentence work."""
+        """A report in new words each time; often a few sentences or figures of it, so that short prompts work."""
         own = rng_of(int(rng.integers(2**40)))
-        text = self.train.report(row, own)
-        if own.random() < self.recipe["excerpts"]:
-            sentences = text.split(". ")
+        text, form = self.train.report(row, own), own.random()
+        sentences = text.split(". ")
+        if form < self.recipe["excerpts"]:
             keep = own.permutation(len(sentences))[: int(own.integers(1, 4))]
-            text = ". ".join(sentences[i] for i in keep)
+            return ". ".join(sentences[i] for i in keep)
+        figures = [part for sentence in sentences for part in sentence.split(", ") if FIGURE.search(part)]
+        if figures and form < self.recipe["excerpts"] + self.recipe["figures"]:
+            keep = own.permutation(len(figures))[: int(own.integers(1, 3))]
+            return ", ".join(figures[i] for i in keep)
         return text
 
     @torch.inference_mode()
@@ -98,6 +98,21 @@ class ContrastiveTask:
         """Mean cross-modal retrieval rank in percent of the number of studies; chance is 50."""
         images, texts = embedded(model, self.tokenizer, self.validation, "usual")
         return {"mcmrr_percent": 100 * mcmrr(images @ texts.T) / len(images)}
+
+
+def shuffled(count: int, recipe: dict, epoch: int) -> list[np.ndarray]:
+    """All numbers below `count` in a new order for each epoch, in full batches."""
+    rows, size = np.random.default_rng((recipe["seed"], epoch)).permutation(count), recipe["batch_size"]
+    return [rows[i : i + size] for i in range(0, count - size + 1, size)]
+
+
+def spread(frames: int, most: int, rng: np.random.Generator) -> Int[Tensor, " m"]:
+    """`most` of a cine's frames, spread over it from a random start; all of them where it has no more."""
+    if most >= frames:
+        return torch.arange(frames)
+    step = frames / most
+    chosen = (rng.integers(frames) + np.arange(most) * step + rng.integers(0, max(1, int(step)), most)) % frames
+    return torch.from_numpy(chosen.astype(int))
 
 
 def varied(pixels: Float[Tensor, "n f s s"], rng: np.random.Generator) -> Float[Tensor, "n f s s"]:

@@ -3,45 +3,79 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from medvlm_lab.errors import MissingDataError
+from medvlm_lab.io.whole import write_whole
 from medvlm_lab.models.dual_encoder import VOCABULARY, Config, DualEncoder
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.text.report_vocabulary import report_vocabulary
 from medvlm_lab.text.tokenizer import Tokenizer
 from medvlm_lab.train.contrastive import ContrastiveTask, Studies
+from medvlm_lab.train.loop import CHECKPOINT, Task
+from medvlm_lab.train.outlines import OutlineTask
 
 
-def prepare(recipe: dict, folder: Path) -> tuple[Tokenizer, Studies, Studies]:
+@dataclass(frozen=True)
+class Data:
+    """Vocabulary and studies, and the folder in which the stages keep their checkpoints."""
+
+    tokenizer: Tokenizer
+    train: Studies
+    validation: Studies
+    folder: Path
+
+
+def prepare(recipe: dict, folder: Path) -> Data:
     """The reports' vocabulary, which stays in `folder`, and the studies to train and to validate on."""
     path = folder / VOCABULARY
     if not path.is_file():
-        part = path.with_suffix(".part")
-        part.write_text("\n".join(report_vocabulary(recipe["phantom"])), encoding="utf-8")
-        part.replace(path)
-    tokenizer = Tokenizer.from_file(path)
-    config = Config(len(tokenizer), **recipe["model"])
-    simulator = phantom(recipe["phantom"])
+        write_whole(path, "\n".join(report_vocabulary(recipe["phantom"])))
+    tokenizer, simulator = Tokenizer.from_file(path), phantom(recipe["phantom"])
+    size = Config(len(tokenizer), **recipe["model"]).image_size
     make = lambda part, count: Studies(  # noqa: E731
-        simulator, part, count, recipe["frames"], config.image_size, recipe["seed"], folder / "studies"
+        simulator, part, count, recipe["frames"], size, recipe["seed"], folder / "studies"
     )
-    return tokenizer, make("train", recipe["studies"]), make("validation", recipe["validation_studies"])
+    return Data(tokenizer, make("train", recipe["studies"]), make("validation", recipe["validation_studies"]), folder)
 
 
-def task(recipe: dict, data: tuple[Tokenizer, Studies, Studies], split: str) -> ContrastiveTask:
-    """A fresh model over the studies. Simulated parts never share a patient: `split` "patients" is the only one."""
-    tokenizer, train, validation = data
+def task(recipe: dict, data: Data, stage: str) -> Task:
+    """The task of one stage; a stage `after` another one starts from the towers that it left."""
+    model = fresh(recipe, data.tokenizer)
+    if "after" in recipe["stages"][stage]:
+        model.load_state_dict(left_by(data.folder / recipe["stages"][stage]["after"]), strict=False)
+    if recipe["stages"][stage]["learns"] == "outlines":
+        return OutlineTask(model, data.train, data.validation, recipe, data.folder / "studies")
+    for name in recipe["frozen"]:
+        model.get_submodule(name).requires_grad_(False)
+    return ContrastiveTask(model, data.tokenizer, data.train, data.validation, recipe)
+
+
+def left_by(folder: Path) -> dict[str, Tensor]:
+    """The averaged weights of the image tower that an outline stage's checkpoint holds."""
+    from safetensors.torch import load_file
+
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise MissingDataError(f"Stage {folder.name!r} has left no checkpoint in {folder}; train it first.")
+    mark = "average.encoder."
+    return {name.removeprefix(mark): value for name, value in load_file(path).items() if name.startswith(mark)}
+
+
+def fresh(recipe: dict, tokenizer: Tokenizer) -> DualEncoder:
+    """The network before training."""
     torch.manual_seed(recipe["seed"])
     model = DualEncoder(Config(len(tokenizer), **recipe["model"]), tokenizer.end)
     numbers = [i for i, token in enumerate(tokenizer.vocabulary) if token.isdigit()]
     with torch.no_grad():  # 61 and 62 start alike, so that what is learned of one holds for the other
         values = torch.tensor([float(tokenizer.vocabulary[i]) for i in numbers])
         model.text_encoder.token_embedding.weight[numbers] += 0.05 * waves(values, model.config.text_width)
-    return ContrastiveTask(model, tokenizer, train, validation, recipe)
+    return model
 
 
 def waves(values: Float[Tensor, " n"], width: int) -> Float[Tensor, "n width"]:

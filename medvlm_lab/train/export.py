@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from medvlm_lab.io.whole import write_whole
 from medvlm_lab.metrics import bootstrap_interval, exact_match, expected_calibration_error
 from medvlm_lab.models.store import WEIGHTS, pack, save_weights, unpack
 from medvlm_lab.models.vit_bert_vqa import ViTBertVQA
@@ -135,4 +136,4 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
             for row in score_rows(name, loops[name].epoch, found, calibration)
         ),
     )
-    (out / "README.md").write_text(card, encoding="utf-8")
+    write_whole(out / "README.md", card)

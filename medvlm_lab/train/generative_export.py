@@ -11,6 +11,7 @@ from typing import Any
 
 from medvlm_lab import datasets
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.io.whole import write_whole
 from medvlm_lab.models import CATALOGUE, load
 from medvlm_lab.models.base import Report
 from medvlm_lab.models.store import WEIGHTS, save_weights
@@ -98,9 +99,7 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         rules="|".join(["---"] * (len(columns) + 2)), scores="\n".join(scores), gains="\n".join(gains),
         helped="tags" if "tags" in loops else "examples", gained=" | ".join(TITLES[key] for key in GAINED),
     )  # fmt: skip
-    part = out / "README.part"
-    part.write_text(card, encoding="utf-8")
-    part.replace(out / "README.md")
+    write_whole(out / "README.md", card)
 
 
 @dataclass(frozen=True)

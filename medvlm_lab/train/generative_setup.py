@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from medvlm_lab.errors import MissingDataError, UnknownNameError
+from medvlm_lab.io.whole import write_whole
 from medvlm_lab.models import clinical_blip as blip
 from medvlm_lab.models import flamingo_cxr as flamingo
 from medvlm_lab.models import pathology_vlm as pathology
@@ -49,10 +50,7 @@ def prepare(recipe: dict, folder: Path) -> Data:
     """The vocabulary, which stays in `folder`, and the studies to train and to validate on."""
     path = folder / VOCABULARY
     if not path.is_file():
-        part = path.with_suffix(".part")
-        words = [*instruction_vocabulary(recipe["phantom"], "tags: none."), flamingo.MARK]
-        part.write_text("\n".join(words), encoding="utf-8")
-        part.replace(path)
+        write_whole(path, "\n".join([*instruction_vocabulary(recipe["phantom"], "tags: none."), flamingo.MARK]))
     simulator, size = phantom(recipe["phantom"]), recipe["model"]["image_size"]
     make = lambda part, count: Studies(simulator, part, count, 1, size, recipe["seed"], folder / "studies")  # noqa: E731
     studies = make("train", recipe["studies"]), make("validation", recipe["validation_studies"])

@@ -11,8 +11,8 @@ from medvlm_lab.models.clinical_blip import ClinicalBLIPNet, tagged
 from medvlm_lab.models.generative import Seen, lesson, padded
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.train.alignment import tag_truth
-from medvlm_lab.train.contrastive import Studies, varied
-from medvlm_lab.train.lessons import Lessons, shuffled
+from medvlm_lab.train.contrastive import Studies, shuffled, varied
+from medvlm_lab.train.lessons import Lessons
 
 
 class InstructionTask:

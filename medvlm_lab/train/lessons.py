@@ -21,12 +21,6 @@ from medvlm_lab.train.contrastive import Studies
 SENTENCES_END = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 
 
-def shuffled(count: int, recipe: dict, epoch: int) -> list[np.ndarray]:
-    """All numbers below `count` in a new order for each epoch, in full batches."""
-    rows, size = np.random.default_rng((recipe["seed"], epoch)).permutation(count), recipe["batch_size"]
-    return [rows[i : i + size] for i in range(0, count - size + 1, size)]
-
-
 @dataclass(frozen=True)
 class Lessons:
     """Writes requests and texts, and turns them into tokens."""

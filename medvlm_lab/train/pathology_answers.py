@@ -13,8 +13,8 @@ from medvlm_lab.models.generative import Seen, lesson
 from medvlm_lab.models.pathology_vlm import PathologyNet, Views
 from medvlm_lab.models.writer import QUESTION, REPORT
 from medvlm_lab.phantoms.base import rng_of
-from medvlm_lab.train.contrastive import Studies
-from medvlm_lab.train.lessons import Lessons, shuffled
+from medvlm_lab.train.contrastive import Studies, shuffled
+from medvlm_lab.train.lessons import Lessons
 from medvlm_lab.train.pathology_pictures import Pictures
 from medvlm_lab.train.pathology_plip import PlipTask, Slides, lost
 

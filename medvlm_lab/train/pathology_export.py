@@ -14,6 +14,7 @@ import numpy as np
 from medvlm_lab import datasets
 from medvlm_lab.datasets.base import VQAItem
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.io.whole import write_whole
 from medvlm_lab.metrics import exact_match
 from medvlm_lab.models import CATALOGUE, load
 from medvlm_lab.models import WEIGHTS as MODELS
@@ -127,9 +128,7 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         simulated="\n".join(line(*entry) for entry in simulated), pathvqa=pathvqa,
         zero_shot="\n".join(f"| {found.titles[key]} | {score} |" for key, score in found.scores.items()),
     )  # fmt: skip
-    part = out / "README.part"
-    part.write_text(card, encoding="utf-8")
-    part.replace(out / "README.md")
+    write_whole(out / "README.md", card)
 
 
 def merged(loop: Loop) -> PathologyNet:

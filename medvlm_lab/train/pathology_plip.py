@@ -17,8 +17,8 @@ from medvlm_lab.phantoms.language import Grammar
 from medvlm_lab.phantoms.report_writer import facts_of
 from medvlm_lab.text.tokenizer import UNKNOWN
 from medvlm_lab.train.alignment import SMOOTHING, AlignmentTask
-from medvlm_lab.train.contrastive import Studies
-from medvlm_lab.train.lessons import Lessons, shuffled
+from medvlm_lab.train.contrastive import Studies, shuffled
+from medvlm_lab.train.lessons import Lessons
 from medvlm_lab.train.pathology_pictures import Pictures
 
 OWN = ("organ", "mammary", "glands", "objective")  # slots that stay the patient's own in a false sentence

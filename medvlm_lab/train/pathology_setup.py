@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medvlm_lab import datasets
+from medvlm_lab.io.whole import write_whole
 from medvlm_lab.models.pathology_vlm import Config, PathologyNet, picture
 from medvlm_lab.models.writer import VOCABULARY
 from medvlm_lab.phantoms import phantom
@@ -43,10 +44,8 @@ def prepare(recipe: dict, folder: Path) -> Data:
     parts = {} if items is None else split(items.rows, recipe)
     path = folder / VOCABULARY
     if not path.is_file():
-        part = path.with_suffix(".part")
         read = [f"{items[i].question} {items[i].answer}" for i in parts.get("train", ())]
-        part.write_text("\n".join(vocabulary(recipe["phantom"], read)), encoding="utf-8")
-        part.replace(path)
+        write_whole(path, "\n".join(vocabulary(recipe["phantom"], read)))
     tokenizer = Tokenizer.from_file(path)
     net = PathologyNet(Config(len(tokenizer), tokenizer.end, **recipe["model"]))
     load_stem(net.vision.stem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from medvlm_lab.phantoms.base import Phantom
+from medvlm_lab.phantoms.base import Phantom, Scene
 from medvlm_lab.tasks.segmentation import SEEN
 from medvlm_lab.train.cache import cached
 
@@ -25,16 +26,19 @@ class Scans:
         names: of the masks. masks: (n, names, s * s / 8), packed bits.
         visible, absent: (n, names); what is smaller than `SEEN` is neither.
 
+    Of `drawn` patients those are kept that make rare findings less rare; all of them by default.
     The pixels and masks are kept in `cache`, so that a resumed run need not simulate them again.
     """
 
     def __init__(
         self, simulator: Phantom, part: str, patients: int, frames: int, size: int, seed: int,
-        leave_out: Sequence[str] = (), cache: Path | None = None,
+        leave_out: Sequence[str] = (), cache: Path | None = None, drawn: int | None = None,
     ):  # fmt: skip
         self.simulator, self.part, self.size = simulator, part, size
-        path = cache and cache / f"{simulator.name}-{part}-{patients}-{frames}-{size}-{seed}.safetensors"
-        stored = cached(path, lambda: simulated(simulator, part, patients, frames, size, seed))
+        drawn = drawn or patients
+        path = cache and cache / f"{simulator.name}-{part}-{patients}-{drawn}-{frames}-{size}-{seed}.safetensors"
+        chosen = lambda: enriched(simulator.sample(seed, drawn, part=part), patients)  # noqa: E731
+        stored = cached(path, lambda: simulated(simulator, chosen(), frames, size))
         self.pixels = stored.pop("pixels")
         kept = [name for name in sorted(stored) if name not in leave_out]
         self.names, self.masks = tuple(kept), torch.stack([stored[name] for name in kept], 1)
@@ -51,12 +55,22 @@ class Scans:
         return np.unpackbits(bits).reshape(self.size, self.size).astype(bool)
 
 
-def simulated(
-    simulator: Phantom, part: str, patients: int, frames: int, size: int, seed: int
-) -> dict[str, UInt8[Tensor, "n ..."]]:
+def enriched(scenes: Sequence[Scene], count: int) -> list[Scene]:
+    """`count` patients in their order, the rarest findings in twice an equal share of them, the rest as they come."""
+    names = [{f.mask_name for f in scene.all_findings} for scene in scenes]
+    often, taken = Counter(name for own in names for name in own), set()
+    for name in sorted(often, key=often.__getitem__):
+        holders = [i for i, own in enumerate(names) if name in own]
+        missing = min(2 * count // len(often) - len(taken.intersection(holders)), count - len(taken))
+        taken.update([i for i in holders if i not in taken][: max(0, missing)])
+    taken.update([i for i in range(len(scenes)) if i not in taken][: count - len(taken)])
+    return [scenes[i] for i in sorted(taken)]
+
+
+def simulated(simulator: Phantom, scenes: Sequence[Scene], frames: int, size: int) -> dict[str, UInt8[Tensor, "n ..."]]:
     """`pixels`, grey as displayed, and every mask by name, its bits packed."""
-    low, scenes, rows = simulator.window[0] - simulator.window[1] / 2, simulator.sample(seed, patients, part=part), []
-    for i in tqdm(range(0, patients, RENDERED), desc=f"simulating {simulator.name}", unit="batch", leave=False):
+    low, rows = simulator.window[0] - simulator.window[1] / 2, []
+    for i in tqdm(range(0, len(scenes), RENDERED), desc=f"simulating {simulator.name}", unit="batch", leave=False):
         some = scenes[i : i + RENDERED]
         pixels = simulator.render(some, size)  # (n, c, s, s)
         chosen = np.linspace(0, pixels.shape[1], frames, endpoint=False).astype(int)  # spread over the beat

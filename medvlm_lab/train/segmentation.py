@@ -42,6 +42,7 @@ class SegmentationTask:
         self.model, self.tokenizer, self.recipe = model, tokenizer, recipe
         self.train, self.validation = train, validation
         self.unknown = tokenizer.vocabulary.index(UNKNOWN)
+        self.words = np.array([w for w in tokenizer.vocabulary if w.isalpha()])
         named = {i for s in train for name in s.names for i in tokenizer.encode(name, 99)}
         self.named = torch.tensor(sorted(named))  # words that must not be lost
         # a finding that one patient in twenty has is chosen about as often as an organ that all have
@@ -63,7 +64,8 @@ class SegmentationTask:
         pixels = torch.stack([self.train[k].pixels[row] for k, row in pairs]).to(device).float() / 255
         shown = asked.rows[asked.there]
         pixels, masks = varied(pixels, asked.masks.to(device).float(), shown.to(device), rng)
-        ids = self.tokenizer.batch(asked.phrases, model.config.context)
+        phrases = [self.surrounded(text, rng) for text in asked.phrases]
+        ids = self.tokenizer.batch(phrases, model.config.context)
         lost = torch.from_numpy(rng.random(tuple(ids.shape)) < self.recipe["word_dropout"])
         ids[lost & (ids > self.tokenizer.end) & ~torch.isin(ids, self.named)] = self.unknown
         features, text = model.encode_image(pixels), model.encode_text(ids.to(device))
@@ -103,6 +105,14 @@ class SegmentationTask:
             rows += [i] * said
             there += [True] * shown + [False] * (said - shown)
         return Asked(phrases, torch.tensor(rows), torch.tensor(there), torch.from_numpy(np.stack(masks)))
+
+    def surrounded(self, text: str, rng: np.random.Generator) -> str:
+        """Often with other words before and after, unknown or known ones, as other people's phrases are."""
+        if rng.random() >= self.recipe["surrounded"]:
+            return text
+        words = ["☐" if rng.random() < 0.7 else w for w in rng.choice(self.words, int(rng.integers(1, 7)))]
+        before = int(rng.integers(0, min(len(words), 5) + 1))
+        return " ".join([*words[:before], text, *words[before:][:2]])
 
     @torch.inference_mode()
     def validate(self, model: PromptNet) -> dict[str, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medvlm_lab import datasets
+from medvlm_lab.io.whole import write_whole
 from medvlm_lab.models import CATALOGUE, load
 from medvlm_lab.models.prompt_segmenter import PromptSegmenter
 from medvlm_lab.models.store import WEIGHTS, save_weights
@@ -86,9 +87,7 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         scores="\n".join(f"| {title} | {' | '.join(str(c[k]) for c in columns)} |" for k, title in TITLES.items()),
         structures="\n".join(structure_lines(held, blinded)),
     )  # fmt: skip
-    part = out / "README.part"
-    part.write_text(card, encoding="utf-8")
-    part.replace(out / "README.md")
+    write_whole(out / "README.md", card)
 
 
 def measured(model: PromptSegmenter, recipe: dict, wording: str | None = None) -> dict[str, list[SegmentationRow]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from medvlm_lab.io.whole import write_whole
 from medvlm_lab.models.dual_encoder import VOCABULARY
 from medvlm_lab.models.prompt_segmenter import Config, PromptNet
 from medvlm_lab.phantoms import phantom
@@ -23,17 +24,15 @@ Data = tuple[Tokenizer, list[Scans], list[Scans]]
 def prepare(recipe: dict, folder: Path) -> Data:
     """The phrases' vocabulary, which stays in `folder`, and for each phantom the scans to train and to validate on."""
     size = Config(0, **recipe["model"]).image_size
-    make = lambda part, entry, patients: Scans(  # noqa: E731
+    make = lambda part, entry, patients, drawn=None: Scans(  # noqa: E731
         phantom(entry["phantom"]), part, patients, entry["frames"], size, recipe["seed"], recipe["leave_out"],
-        folder / "scans",
+        folder / "scans", drawn,
     )
-    train = [make("train", entry, entry["patients"]) for entry in recipe["data"]]
+    train = [make("train", entry, entry["patients"], entry["drawn"]) for entry in recipe["data"]]
     validation = [make("validation", entry, recipe["validation_patients"]) for entry in recipe["data"]]
     path = folder / VOCABULARY
     if not path.is_file():
-        part = path.with_suffix(".part")
-        part.write_text("\n".join(phrase_vocabulary([scans.names for scans in train])), encoding="utf-8")
-        part.replace(path)
+        write_whole(path, "\n".join(phrase_vocabulary([scans.names for scans in train])))
     return Tokenizer.from_file(path), train, validation
 
 

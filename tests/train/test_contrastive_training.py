@@ -7,19 +7,27 @@ import pytest
 import torch
 
 import medvlm_lab as lab
-from medvlm_lab.errors import UnknownNameError
+from medvlm_lab.errors import MissingDataError, UnknownNameError
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.train import recipe, train
-from medvlm_lab.train.contrastive import Studies, embedded, rendered, varied
+from medvlm_lab.train.contrastive import Studies, embedded, rendered, spread, varied
 from medvlm_lab.train.contrastive_setup import prepare, task
 from medvlm_lab.train.loop import Loop
+from medvlm_lab.train.outlines import coverage
 
 SMALL = {
     "studies": 512, "validation_studies": 48, "test_studies": 24, "batch_size": 64, "epochs": 12, "warmup_steps": 4,
-    "bf16": False, "ema_decay": 0.8, "excerpts": 0.0, "word_dropout": 0.0,
+    "bf16": False, "ema_decay": 0.8, "excerpts": 0.0, "word_dropout": 0.0, "frozen": [],
     "model": {"image_size": 32, "frames": 1, "depths": [1, 1], "widths": [16, 32], "embedding": 32, "text_width": 32,
               "text_depth": 1},
 }  # fmt: skip
+
+
+def staged(settings, data, stage, folder):
+    """The loop of one stage, its predecessor's checkpoint in place."""
+    numbers = settings | settings["stages"][stage] | SMALL
+    (folder / stage).mkdir(exist_ok=True)
+    return Loop(task(numbers, data, stage), numbers, folder / stage)
 
 
 def test_pictures_are_those_that_a_reader_sees():
@@ -35,7 +43,13 @@ def test_pictures_are_those_that_a_reader_sees():
 def test_it_learns_and_its_checkpoint_scores(tmp_path):
     settings = recipe("chexzero") | SMALL
     data = prepare(settings, tmp_path)
-    loop = Loop(task(settings, data, "patients"), settings, tmp_path)
+    first = staged(settings, data, "outline", tmp_path)
+    blank = first.task.validate(first.model.eval())["cell_error_percent"]
+    first.run()
+    assert first.task.validate(first.averaged())["cell_error_percent"] < blank / 4
+    loop = staged(settings, data, "contrast", tmp_path)
+    tower = first.averaged().encoder.image_encoder.state_dict()
+    assert all(torch.equal(v, tower[k]) for k, v in loop.model.image_encoder.state_dict().items())
     before = loop.task.validate(loop.model.eval())["mcmrr_percent"]
     loop.run()
     after = loop.task.validate(loop.averaged())["mcmrr_percent"]
@@ -50,10 +64,11 @@ def test_it_learns_and_its_checkpoint_scores(tmp_path):
 
 def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
     settings = recipe("chexzero") | SMALL | {"epochs": 2, "studies": 64}
+    settings |= settings["stages"]["outline"] | SMALL | {"epochs": 2, "studies": 64}
 
     def fresh(folder):
         folder.mkdir(exist_ok=True)
-        return Loop(task(settings, prepare(settings, folder), "patients"), settings, folder)
+        return Loop(task(settings, prepare(settings, folder), "outline"), settings, folder)
 
     whole = fresh(tmp_path / "whole")
     whole.run()
@@ -67,8 +82,8 @@ def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
 
 
 def test_texts_change_from_epoch_to_epoch_and_stay_true_to_the_seed(tmp_path):
-    settings = recipe("chexzero") | SMALL | {"studies": 8, "validation_studies": 4}
-    made = task(settings, prepare(settings, tmp_path), "patients")
+    settings = recipe("chexzero") | SMALL | {"studies": 8, "validation_studies": 4, "figures": 0.0}
+    made = task(settings | {"stages": {"contrast": {"learns": "contrast"}}}, prepare(settings, tmp_path), "contrast")
     one, two = (made.excerpt(3, np.random.default_rng(s)) for s in (1, 2))
     assert one != two and one == made.excerpt(3, np.random.default_rng(1))
     images, texts = embedded(made.model, made.tokenizer, made.validation, "held-out")
@@ -86,6 +101,43 @@ def test_validation_never_holds_a_training_patient():
     simulator = phantom("chest-xray")
     train_part, held = (Studies(simulator, part, 30, 1, 32, 0) for part in ("train", "validation"))
     assert not {s.patient for s in train_part.scenes} & {s.patient for s in held.scenes}
+
+
+def test_covered_shares_are_the_masks_averaged_over_cells():
+    simulator = phantom("echocardiogram")
+    studies = Studies(simulator, "validation", 3, 4, 64, 0)
+    shares = coverage(studies, 8, None)  # (n, f, p, k)
+    masks = simulator.masks(studies.scenes, 64)
+    assert shares.shape == (3, 4, 64, len(masks))
+    k = sorted(masks).index("left ventricle")
+    full = masks["left ventricle"][1, 0].float()  # the cine's first frame is kept
+    cells = torch.stack([full[8 * i : 8 * i + 8, 8 * j : 8 * j + 8].mean() for i in range(8) for j in range(8)])
+    assert (shares[1, 0, :, k].float() / 255 - cells).abs().max() <= 0.5 / 255 + 1e-6 and cells.max() == 1
+
+
+def test_frames_of_a_step_lie_spread_over_the_beat_and_none_comes_twice():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        chosen = spread(12, 4, rng)
+        assert len(set(chosen.tolist())) == 4 and chosen.min() >= 0 and chosen.max() < 12
+        gaps = np.diff(np.sort(chosen.numpy()), append=chosen.min().item() + 12)
+        assert gaps.max() <= 5  # a step of three frames, moved by up to two
+    assert spread(3, 8, rng).tolist() == [0, 1, 2]
+
+
+def test_figures_of_a_report_are_learned_for_themselves(tmp_path):
+    settings = recipe("echo-clip") | SMALL | {"studies": 4, "validation_studies": 2, "figures": 1.0}
+    made = task(settings | {"stages": {"contrast": {"learns": "contrast"}}}, prepare(settings, tmp_path), "contrast")
+    for seed in range(20):
+        row = seed % 4
+        parts = made.excerpt(row, np.random.default_rng(seed)).split(", ")
+        assert len(parts) <= 2 and all(any(c.isdigit() for c in part) for part in parts)
+
+
+def test_a_stage_without_its_predecessor_says_what_to_train(tmp_path):
+    settings = recipe("chexzero") | SMALL | {"studies": 8, "validation_studies": 4}
+    with pytest.raises(MissingDataError, match="'outline' has left no checkpoint"):
+        task(settings, prepare(settings, tmp_path), "contrast")
 
 
 def test_unknown_task_suggests_the_nearest(tmp_path):

@@ -50,7 +50,17 @@ word_dropout = 0.1
 excerpts = 0.3
 ema_decay = 0.8
 validation_every = 1
-splits = ["patients"]
+figures = 0.0
+frozen = []
+keeps = "contrast"
+numbers = ["cardiothoracic_ratio"]
+cell_loss = 4.0
+number_loss = 0.0
+[stages.outline]
+learns = "outlines"
+[stages.contrast]
+after = "outline"
+learns = "contrast"
 [model]
 image_size = 32
 frames = 1
@@ -122,10 +132,10 @@ def test_the_command_line_trains_one_model_over_two_processes(tmp_path):
     printed, _ = started.communicate(timeout=300)
     assert started.returncode == 0 and printed.count("is trained") == 1
     assert "Not for clinical use" in (out / "README.md").read_text() and not list(out.rglob("*.part"))
-    assert len((out / "log.jsonl").read_text().splitlines()) == 2
+    assert len((out / "log.jsonl").read_text().splitlines()) == 2 * 2  # epochs of each stage
     settings = recipe(file) | {"accumulate": 2}
-    Loop(task(settings, prepare(settings, out), "patients"), settings, one).run()
-    same(one, out / "patients")
+    Loop(task(settings, prepare(settings, out), "contrast"), settings, one).run()
+    same(one, out / "contrast")
 
 
 def test_a_launch_that_cannot_work_is_refused(monkeypatch):

@@ -11,15 +11,15 @@ from medvlm_lab.phantoms import phantom
 from medvlm_lab.text.tokenizer import UNKNOWN
 from medvlm_lab.train import recipe, train
 from medvlm_lab.train.loop import Loop
-from medvlm_lab.train.scans import Scans
+from medvlm_lab.train.scans import Scans, enriched
 from medvlm_lab.train.segmentation import drawn, outline_loss, pair, varied
 from medvlm_lab.train.segmentation_setup import prepare, task
 
 SMALL = {
     "epochs": 2, "batch_size": 8, "test_patients": 3, "test_size": 32, "validation_patients": 4, "warmup_steps": 2,
     "bf16": False, "ema_decay": 0.8,
-    "data": [{"phantom": "chest-xray", "patients": 24, "frames": 1},
-             {"phantom": "echocardiogram", "patients": 2, "frames": 4}],
+    "data": [{"phantom": "chest-xray", "patients": 24, "drawn": 48, "frames": 1},
+             {"phantom": "echocardiogram", "patients": 2, "drawn": 2, "frames": 4}],
     "model": {"image_size": 32, "widths": [4, 8, 8, 16, 16], "depths": [0, 1, 1, 1, 1], "width": 16, "text_width": 16,
               "text_depth": 1, "text_heads": 2},
 }  # fmt: skip
@@ -44,6 +44,27 @@ def test_scans_are_what_a_reader_sees_and_their_masks_the_phantom_s(tmp_path):
             for k, key in enumerate(scans.names):
                 true = masks[key][0].numpy().reshape(-1, 32, 32)[0]
                 assert (scans.mask(frames, k) == true).all() and scans.absent[frames, k] == (not true.any())
+
+
+def test_rare_findings_become_less_rare_and_no_patient_comes_twice():
+    scenes = phantom("chest-xray").sample(0, 1200)
+    kept = enriched(scenes, 300)
+    assert len({s.seed for s in kept}) == 300 and kept == sorted(kept, key=scenes.index)
+    count = lambda some, name: sum(any(f.mask_name == name for f in s.all_findings) for s in some)  # noqa: E731
+    for name in ("left rib fracture", "right pneumothorax"):
+        assert count(kept, name) >= min(2 * 300 // 23, count(scenes, name)) > count(scenes[:300], name)
+    assert enriched(scenes, len(scenes)) == scenes
+
+
+def test_phrases_between_other_words_keep_the_name_whole(data):
+    made = task(SETTINGS | {"surrounded": 1.0}, data, "patients")
+    rng = np.random.default_rng(0)
+    texts = [made.surrounded("left lung", rng) for _ in range(60)]
+    assert all("left lung" in text for text in texts) and len({*texts}) > 40
+    assert {text.startswith("left") for text in texts} == {True, False} and any("☐" in text for text in texts)
+    assert max(len(text.split()) for text in texts) <= 2 + 5 + 2
+    plain = task(SETTINGS | {"surrounded": 0.0}, data, "patients")
+    assert plain.surrounded("left lung", rng) == "left lung"
 
 
 def test_phrases_say_what_is_there_and_what_is_not(data):
