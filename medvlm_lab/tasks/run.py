@@ -61,7 +61,8 @@ def _result(task: Task, model: Any, data: Any, said: list[dict[str, Any]], resam
         errors = task.errors(rows)
         wrong = sorted((i for i in range(len(rows)) if errors[i] > 0), key=lambda i: -errors[i])
         tiles = [task.tile(model, data, numbers[i], rows[i]) for i in wrong[:k]]
-        count = f"{len(tiles)} worst of {len(wrong):,} errors" if wrong else "no errors"
-        return sheet(tiles, f"{name} on {title}: {count}", "Not for clinical use.")
+        count = f"the {len(tiles)} worst" if wrong else "nothing wrong"
+        simulated = "Simulated patients. " if hasattr(data, "simulator") else ""
+        return sheet(tiles, f"{name} on {title}: {count}", f"{simulated}Not for clinical use.")
 
     return Result(name, title, scores, rows, task.titles(rows, scores), worst)

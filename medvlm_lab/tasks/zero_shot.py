@@ -96,7 +96,7 @@ class ZeroShot(Task):
         share, name = self._worst[row.study]
         there, side = ("there", "below") if name in row.findings else ("absent", "above")
         picture = shown_frame(data.study(number).image())
-        return Tile([picture], name, there, f"scored {side} {share:.0%} of the studies")
+        return Tile([picture], name, there, f"scored {side} {share:.0%} of the others")
 
 
 def _places(values: Sequence[float]) -> np.ndarray:
@@ -145,6 +145,8 @@ def score_rows(rows: Sequence[ZeroShotRow], resamples: int = 200, seed: int = 0)
         scores[f"auc {name}"] = Score(*auc(*pairs[:, k].T, resamples, seed), len(rows))
 
     def mean(draws: np.ndarray) -> np.ndarray:  # (resamples, studies, findings, 2) -> (resamples,)
-        return np.nanmean(areas(*np.moveaxis(draws, (3, 1), (0, 3))), axis=1)
+        found = areas(*np.moveaxis(draws, (3, 1), (0, 3)))  # (resamples, findings)
+        known = ~np.isnan(found)
+        return np.where(known, found, 0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
 
     return scores | {"auc": Score(*bootstrap_interval(pairs, resamples, seed, statistic=mean), len(rows))}
