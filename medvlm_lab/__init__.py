@@ -30,6 +30,7 @@ _LAZY = {
     "evaluate": "tasks",
     "scoreboard": "published",
     "metrics": None,
+    "reader": None,
     "widgets": None,
     "check": "classroom.exercises",
     "style": None,

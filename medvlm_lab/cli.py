@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
+from medvlm_lab.cli_data import data_app
 from medvlm_lab.cli_evaluate import evaluate
 from medvlm_lab.cli_models import models_app
 from medvlm_lab.cli_report import report
-from medvlm_lab.cli_simulate import simulate
 from medvlm_lab.errors import MedVLMError
 
 NOTICE = "Not for clinical use."
@@ -29,14 +29,12 @@ Jobs = Annotated[int, typer.Option(min=1, help="Chapters at a time.")]
 
 _QUIET = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 app = typer.Typer(help=f"MedVLM Lab: vision-language models in medical image analysis. {NOTICE}", **_QUIET)
-data_app = typer.Typer(help="Data sets: list, fetch, simulate.", **_QUIET)
 chapters_app = typer.Typer(help="Chapters: run, test, build.", **_QUIET)
 kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
 app.command()(report)
 app.command()(evaluate)
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
-data_app.command("simulate")(simulate)
 app.add_typer(chapters_app, name="chapters")
 app.add_typer(kernel_app, name="kernel")
 
@@ -130,27 +128,6 @@ def train(
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
         text = f"{name} is trained; load it with checkpoint={str(folder)!r}"
         emit({"model": name, "out": str(folder)}, text, as_json)
-
-
-@data_app.command("list")
-def data_list(as_json: Json = False) -> None:
-    """The data sets that can be read or fetched."""
-    from medvlm_lab.datasets import names
-    from medvlm_lab.doctor import data_found
-
-    found = data_found()
-    payload = [{"name": name, "folder": found.get(name), "simulated": ":" in name} for name in names()]
-    lines = [f"{r['name']:<24} {'simulated' if r['simulated'] else r['folder'] or 'not here'}" for r in payload]
-    emit(payload, "\n".join(lines), as_json)
-
-
-@data_app.command("fetch")
-def data_fetch(name: str, as_json: Json = False) -> None:
-    """Download a data set from its public home, resuming where an earlier download stopped."""
-    from medvlm_lab.datasets import fetch
-
-    folder = fetch(name)
-    emit({"name": name, "folder": str(folder)}, f"{name} is in {folder}", as_json)
 
 
 def _report(results: list, as_json: bool) -> None:

@@ -68,12 +68,12 @@ def requirements() -> list[str]:
 
 def data_found() -> dict[str, str]:
     """The data sets on this machine, by the names that `lab.dataset` knows: name → folder."""
-    from medvlm_lab.datasets import KNOWN, data_root
+    from medvlm_lab.datasets import LAYOUTS, data_root
 
     root = data_root()
     if root is None:
         return {}
-    folders = {name: root / reader.FOLDER for name, reader in KNOWN.items()}
+    folders = {name: root / layout.folder for name, layout in LAYOUTS.items()}
     return {name: str(folder) for name, folder in folders.items() if folder.is_dir()}
 
 

@@ -201,3 +201,12 @@ def test_simulate_writes_and_refuses(call, tmp_path):
 def test_simulated_data_sets_are_listed(call):
     rows = {row["name"]: row["simulated"] for row in json.loads(call("data", "list", "--json")[1])}
     assert rows["phantom:chest-xray"] is True and rows["vqa_rad"] is False
+
+
+def test_data_list_says_how_to_get_each(call):
+    rows = {row["name"]: row for row in json.loads(call("data", "list", "--json")[1]) if not row["simulated"]}
+    assert {"iu_xray", "mimic_cxr", "echonet_dynamic", "pmc_vqa", "slake", "bach", "oscc", "colonpath"} <= rows.keys()
+    assert all(row[key] for row in rows.values() for key in ("holds", "tasks", "licence", "access", "home"))
+    assert "CITI" in rows["mimic_cxr"]["access"] and rows["echonet_dynamic"]["tasks"] == ["regression"]
+    assert "credentialed PhysioNet users" in call("data", "list")[1]
+    refused(call("data", "fetch", "mimic_cxr"), "mimic_cxr is not downloaded here", "CITI", "physionet.org")

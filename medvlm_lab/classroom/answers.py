@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from medvlm_lab.classroom.answers_later import LATER
 from medvlm_lab.classroom.exercises import Exercise
 
 
@@ -184,33 +183,4 @@ EXERCISES: dict[str, Exercise] = {
         hint="A linear layer has in · out weights and out biases.",
         mistakes={73728: "The biases are learned, too.", 37056: "That is one of the two layers."},
     ),
-    "12.1": Exercise(
-        question="A ViT cuts a 224 × 224 image into patches of 32 × 32. How many image tokens, without a class token?",
-        answer=49,
-        why="(224 / 32)² = 7 × 7 = 49 patches, each one token.",
-        hint="Count the patches along one side, then square.",
-        mistakes={
-            7: "That is one side of the grid.",
-            50: "That counts a class token too.",
-            196: "That is for patches of 16 × 16.",
-        },
-    ),
-    "12.2": Exercise(
-        question="A question is padded to the longest of its batch. What attention weight must each padding token get?",
-        answer=0,
-        why="Its score is −∞ before the softmax, so its weight is exactly 0 and an answer cannot depend on the batch.",
-        hint="What weight makes the answer the same alone and in a batch?",
-        mistakes={"-inf": "That is the score before the softmax; the weight comes after."},
-    ),
-    "12.3": Exercise(
-        question="Reference 'left lower lobe', answer 'left lobe'. What is BLEU-1, in percent?",
-        answer=100 * math.exp(1 - 3 / 2),
-        why="Both words are in the reference (precision 1), but 2 words for 3 cost exp(1 − 3/2) = 0.607: 60.7 %.",
-        hint="BLEU-1 is the unigram precision times the brevity penalty exp(1 − reference length / answer length).",
-        mistakes={
-            100: "That is the precision alone; the answer is shorter than the reference, so a penalty applies.",
-            66.67: "That is the recall, 2 of 3; BLEU takes the precision and a brevity penalty.",
-            0: "Exact match would be 0; BLEU-1 rewards the words that are there.",
-        },
-    ),
-}
+} | LATER

@@ -155,15 +155,19 @@ def read_rows(questions: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def load_vqa(name: str, split: str, questions: Path, images: Path, modality: str | None = None) -> VQADataset:
+def load_vqa(
+    name: str, split: str, questions: Path, images: Path, modality: str | None = None,
+    read: Callable[[Path], list[dict[str, Any]]] = read_rows,
+) -> VQADataset:
     """A data set from a question file in VQA-RAD's form and its folder of pictures.
 
-    The picture's name may be under `image_name` (VQA-RAD) or `image` (PathVQA).
+    The picture's name may be under `image_name` (VQA-RAD) or `image` (PathVQA). `read` brings a file of another form
+    into VQA-RAD's.
 
     Raises:
         MissingDataError: a file or picture is missing, or a row lacks a field; the message names the row.
     """
-    rows = read_rows(questions)
+    rows = read(questions)
     try:
         present = {entry.name for entry in os.scandir(images)}  # one listing instead of thousands of stat calls
     except OSError as error:

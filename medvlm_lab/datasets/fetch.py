@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from medvlm_lab.datasets import path_vqa, vqa_rad_release
+from medvlm_lab.datasets.about import ABOUT
 from medvlm_lab.datasets.base import data_root, default_root, load_vqa
 from medvlm_lab.datasets.download import download
 from medvlm_lab.datasets.recipe import Recipe, write_rows
@@ -34,8 +35,11 @@ def fetch(name: str, dest: str | Path | None = None, *, progress: bool = True) -
 
     Raises:
         UnknownNameError: no such data set.
-        DownloadError: no network, damaged files, no room, or a folder that cannot be written to.
+        DownloadError: a data set that the reader has to get, no network, damaged files, no room, or a folder that
+            cannot be written to.
     """
+    if name in ABOUT and name not in RECIPES:
+        raise DownloadError(f"{name} is not downloaded here: {ABOUT[name].access} ({ABOUT[name].home}).")
     if name not in RECIPES:
         raise UnknownNameError("data set", name, RECIPES)
     recipe = RECIPES[name]

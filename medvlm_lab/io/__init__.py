@@ -1,4 +1,4 @@
-"""Files to `MedicalImage`: DICOM, NIfTI, PNG/JPEG/TIFF and NumPy, recognised by content before extension."""
+"""Files to `MedicalImage`: DICOM, NIfTI, PNG/JPEG/TIFF, AVI/MP4 and NumPy, recognised by content before extension."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from medvlm_lab.image import MODALITIES, MedicalImage
 
 __all__ = ["read"]
 
-FORMATS = "DICOM (.dcm), NIfTI (.nii, .nii.gz), PNG, JPEG, TIFF, NumPy (.npy)"
+FORMATS = "DICOM (.dcm), NIfTI (.nii, .nii.gz), PNG, JPEG, TIFF, AVI, MP4, NumPy (.npy)"
 
 
 def read(path: str | os.PathLike[str], modality: str | None = None) -> MedicalImage:
@@ -56,6 +56,10 @@ def _reader(path: Path, head: bytes):
         from medvlm_lab.io.nifti import read_nifti
 
         return read_nifti
+    if head[8:12] == b"AVI " or suffixes.endswith((".avi", ".mp4")):
+        from medvlm_lab.io.video import read_video
+
+        return read_video
     from medvlm_lab.io.raster import SIGNATURES, SUFFIXES, read_npy, read_raster
 
     if head.startswith(b"\x93NUMPY") or suffixes.endswith(".npy"):

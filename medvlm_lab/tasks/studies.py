@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
+from medvlm_lab.datasets.base import Study
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.tasks.result import model_name
@@ -52,3 +54,16 @@ def able_models(method: str) -> list[str]:
 def shown_frame(image: MedicalImage) -> UInt8[np.ndarray, "h w 3"]:
     """The picture as a reader sees it; of a cine its first frame, of a volume the middle slice."""
     return image.display(0 if image.fps else image.frames // 2)
+
+
+def batches(
+    studies: list[Study], batch_size: int, title: str, progress: bool
+) -> Iterator[tuple[list[Study], list[MedicalImage]]]:
+    """Studies with their pictures, `batch_size` at a time: memory does not grow with their number."""
+    from tqdm.auto import tqdm
+
+    with tqdm(total=len(studies), unit="study", desc=title, disable=not progress) as bar:
+        for i in range(0, len(studies), batch_size):
+            part = studies[i : i + batch_size]
+            yield part, [study.image() for study in part]
+            bar.update(len(part))

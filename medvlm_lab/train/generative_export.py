@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -89,12 +90,17 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         columns += [Column(f"after {SHOTS} examples", stored, {"shots": SHOTS})]
     columns += [Column("blinded twin", untagged(earlier("blind")))]
     config, blind, (scores, gains) = model.config, loops["blind"], score_lines(columns, recipe)
+    like = recipe["stages"][kept]["learns"]
+    seen_steps = sum(
+        loops[stage].step for stage, entry in recipe["stages"].items()
+        if entry["learns"] == like and entry["sees"] == "image"
+    )  # fmt: skip
     card = CARD.format(
         name=name, about=CATALOGUE[name][2], parameters=count_parameters(model),
         megabytes=(out / WEIGHTS).stat().st_size / 1e6, vision=config.vision_depth, width=config.width,
         size=config.image_size, language=config.language_depth, vocabulary=config.vocabulary, seed=recipe["seed"],
         stages=", ".join(f"{stage} {loop.step:,} steps" for stage, loop in loops.items()), phantom=recipe["phantom"],
-        studies=recipe["studies"], held=recipe["test_studies"], blind_share=blind.step / loops[kept].step,
+        studies=recipe["studies"], held=recipe["test_studies"], blind_share=blind.step / seen_steps,
         columns=" | ".join([*(column.title for column in columns), "whole truth"]),
         rules="|".join(["---"] * (len(columns) + 2)), scores="\n".join(scores), gains="\n".join(gains),
         helped="tags" if "tags" in loops else "examples", gained=" | ".join(TITLES[key] for key in GAINED),
@@ -150,4 +156,8 @@ def score_lines(columns: Sequence[Column], recipe: dict) -> tuple[list[str], lis
     for key in ("closed", "open"):
         cells = ["" if result is None else str(result.scores[key]) for result in questions]
         lines.append(f"| {key} questions, exact match, %; held-out wording | {' | '.join(cells)} | |")
+        answers = [row.reference for row in questions[0].rows if row.closed == (key == "closed")]
+        (_, often), = Counter(answers).most_common(1)
+        baseline = f"{100 * often / len(answers):.1f}"
+        lines.append(f"| {key} questions, always the commonest answer, % | {baseline} |{' |' * len(columns)}")
     return lines, gains

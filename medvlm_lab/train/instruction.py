@@ -12,7 +12,7 @@ from medvlm_lab.models.generative import Seen, lesson, padded
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.train.alignment import tag_truth
 from medvlm_lab.train.contrastive import Studies, shuffled, varied
-from medvlm_lab.train.lessons import Lessons
+from medvlm_lab.train.lessons import Lessons, reworded
 
 
 class InstructionTask:
@@ -51,6 +51,10 @@ class InstructionTask:
         pairs = [self.lessons.pair(studies, int(row), own, asks) for row in rows]
         prompts, seen, extra = [prompt for prompt, _ in pairs], Seen(), 0.0
         if asks and vary:
+            strays = [self.lessons.pair(studies, int(row), own, True)[0].split()[1:6] for row in own.permutation(rows)]
+            some = own.random(len(rows)) < self.recipe["reworded"]
+            zipped = zip(prompts, strays, some, strict=True)
+            prompts = [reworded(prompt, others, own) if new else prompt for prompt, others, new in zipped]
             prompts = [self.lessons.blurred(prompt, own, self.recipe["word_dropout"]) for prompt in prompts]
         with_tags = own.random(len(rows)) < self.recipe["tagged"]
         if self.recipe["sees"] != "nothing" or with_tags.any():

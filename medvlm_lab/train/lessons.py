@@ -76,3 +76,17 @@ def instruction_vocabulary(name: str, extra: str) -> list[str]:
     known = report_vocabulary(name)
     words = {w for text in texts for w in re.findall(r"\w+|[^\w\s]", text.lower()) if not w.isdigit()}
     return [*known, *sorted(words - set(known))]
+
+
+def reworded(request: str, others: Sequence[str], rng: np.random.Generator) -> str:
+    """The question begun at another of its words, some left out, some of another one's put in between.
+
+    What it asks must hang neither on its form nor on words that do not matter.
+    """
+    first, *words, last = request.split()
+    start = int(rng.integers(len(words)))
+    kept = [word for word in words[start:] + words[:start] if rng.random() < 0.85]
+    for word in others:
+        if rng.random() < 0.4:
+            kept.insert(int(rng.integers(len(kept) + 1)), word)
+    return " ".join([first, *kept, last])

@@ -14,7 +14,7 @@ from medvlm_lab.models.pathology_vlm import PathologyNet, Views
 from medvlm_lab.models.writer import QUESTION, REPORT
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.train.contrastive import Studies, shuffled
-from medvlm_lab.train.lessons import Lessons
+from medvlm_lab.train.lessons import Lessons, reworded
 from medvlm_lab.train.pathology_pictures import Pictures
 from medvlm_lab.train.pathology_plip import PlipTask, Slides, lost
 
@@ -143,17 +143,3 @@ def questions(studies: Studies, row: int, rng: np.random.Generator, count: int) 
     """Requests and answers about a simulated patient, `count` of those that a data set may hold."""
     asked = studies.simulator.questions(studies.scenes[row], rng)[:count]
     return [(QUESTION.format(one.question), one.answer) for one in asked]
-
-
-def reworded(request: str, others: Sequence[str], rng: np.random.Generator) -> str:
-    """The question begun at another of its words, some left out, some of another one's put in between.
-
-    What it asks must hang neither on its form nor on words that do not matter.
-    """
-    first, *words, last = request.split()
-    start = int(rng.integers(len(words)))
-    kept = [word for word in words[start:] + words[:start] if rng.random() < 0.85]
-    for word in others:
-        if rng.random() < 0.4:
-            kept.insert(int(rng.integers(len(kept) + 1)), word)
-    return " ".join([first, *kept, last])

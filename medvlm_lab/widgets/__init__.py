@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["anatomy", "phantom_studio", "viewer", "vqa"]
+__all__ = ["anatomy", "phantom_studio", "reader_study", "viewer", "vqa"]
 
 
 def vqa(model, image="chest-xray-nodules", question: str | None = None):
@@ -64,3 +64,27 @@ def anatomy(model, image="chest-xray-nodules", question: str = "Is there cardiom
     from medvlm_lab.widgets.anatomy_shell import AnatomyWidget
 
     return AnatomyWidget(model, image, question)
+
+
+def reader_study(cases=None, path=None, reader: str = "reader-1", readers=5, seed: int = 0):
+    """Take part in a blinded reader study: prefer one of two reports, mark and correct their errors.
+
+    Select text with the mouse or choose a sentence, then say what is wrong with it. When every case is answered, the
+    results compare the answers with those of simulated readers. Export as CSV or JSON.
+
+    Args:
+        cases: a sequence of `lab.reader.Case`; by default six simulated patients with flamingo-cxr's own reports.
+        path: a JSON file in which the study is saved after every answer, and from which it is resumed.
+        reader: a code for who reads, no name.
+        readers: how many simulated readers to compare with, or the `lab.reader.SimulatedReader`s themselves.
+        seed: of the blinding and of the simulated readers.
+
+    Raises:
+        MedVLMError: cases that cannot be compared, or a file of another study.
+    """
+    from medvlm_lab.reader import Study, panel, simulated_cases
+    from medvlm_lab.widgets.reader_shell import ReaderStudyWidget
+    from medvlm_lab.widgets.reader_state import start
+
+    study = Study(tuple(simulated_cases() if cases is None else cases), reader, seed)
+    return ReaderStudyWidget(start(study, panel(readers, seed) if isinstance(readers, int) else readers, path))

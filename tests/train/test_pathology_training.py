@@ -11,8 +11,8 @@ from PIL import Image
 import medvlm_lab as lab
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.train import recipe, train
+from medvlm_lab.train.lessons import reworded
 from medvlm_lab.train.loop import Loop
-from medvlm_lab.train.pathology_answers import reworded
 from medvlm_lab.train.pathology_pictures import varied
 from medvlm_lab.train.pathology_setup import prepare, task
 

@@ -1,0 +1,37 @@
+"""The picture that a saved notebook shows in place of the live reader study."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+
+from medvlm_lab.widgets.reader_state import DISCLAIMER, ReaderState
+
+_INK, _DIM, _PAPER = "#1b1f24", "#5c6670", "#ffffff"
+_WIDTH, _HEIGHT, _SIDE = 1080, 400, 340
+
+
+def card_png(state: ReaderState) -> bytes:
+    """PNG, 1080 × 400: the image of the case in view beside its two reports, still blinded."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    study = state.study
+    card = Image.new("RGB", (_WIDTH, _HEIGHT), _PAPER)
+    draw, font = ImageDraw.Draw(card), {size: ImageFont.load_default(size) for size in (13, 15)}
+    draw.rectangle((0, 0, _SIDE + 20, _HEIGHT), fill="black")
+    if study.case.image is not None:
+        shown = study.case.image.pil(study.case.image.frames // 2)
+        shown.thumbnail((_SIDE, _SIDE))
+        card.paste(shown, ((_SIDE + 20 - shown.width) // 2, (_HEIGHT - shown.height) // 2))
+    left = _SIDE + 44
+    progress = f"Reader study · case {study.position + 1} of {len(study.cases)} · {study.answered} answered"
+    draw.text((left, 16), progress, font=font[13], fill=_DIM)
+    for column, (letter, text) in enumerate(study.reports().items()):
+        x = left + column * 345
+        draw.text((x, 48), f"Report {letter}", font=font[15], fill=_INK)
+        lines = [line for part in text.splitlines() for line in textwrap.wrap(part, 46)]
+        draw.multiline_text((x, 74), "\n".join(lines[:16]), font=font[13], fill=_INK, spacing=5)
+    draw.text((left, _HEIGHT - 28), f"Run this cell to take part. {DISCLAIMER}", font=font[13], fill=_DIM)
+    buffer = io.BytesIO()
+    card.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

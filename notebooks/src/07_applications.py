@@ -1,0 +1,198 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   medvlm:
+#     timeout: 90
+# ---
+
+# %% [markdown]
+# # 07 · Applications
+#
+# **Diagnosis, reports, answers, outlines: what can one model after the other do for the same patient, and where does
+# each fail?**
+#
+# Time: 35 minutes to read, about a minute to run. *Not for clinical use.*
+
+# %%
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from sklearn.metrics import confusion_matrix, roc_curve
+
+import medvlm_lab as lab
+
+lab.style.apply()
+zero, blip, segmenter = map(lab.load, ("chexzero", "clinical-blip", "prompt-segmenter"))
+chest = lab.phantom("chest-xray")
+data = lab.dataset("phantom:chest-xray", "test", n=200, size=128)
+patient = next(s for s in chest.sample(5, 200, part="test") if s.find("pleural effusion") and len(s.all_findings) == 3)
+image = chest.image(patient, 256)
+lab.style.show({"the patient": image, "a real radiograph": lab.sample("chest-xray-nodules")}, side=3.4)
+print(chest.report(patient, 0))
+
+# %% [markdown]
+# On the left a simulated patient, whose truth stands in the report: it will meet four models. Each application is shown
+# *live*, then *scored* on other patients, then shown *failing*.
+#
+# ## 1. Automated diagnosis
+#
+# CheXzero was never given a label. A finding is called present as far as the picture agrees more with "There is
+# pneumothorax" than with "There is no pneumothorax".
+#
+# **Predict.** Will the three findings of this patient be the three with the highest scores?
+
+# %%
+ipywidgets.ToggleButtons(options=["all three", "two", "one", "none"], description="On top:")
+
+# %%
+scores = pd.Series(zero.classify(image)).sort_values()
+there = {finding.kind for finding in patient.all_findings}
+figure, axis = plt.subplots(figsize=(6, 3.4))
+colors = {True: lab.style.VERMILION, False: lab.style.SKY}
+axis.barh(scores.index, scores, color=[colors[name in there] for name in scores.index])
+axis.set(title="CheXzero on the patient (orange: there)", xlabel="softmax of positive and negative prompt")
+plt.show()
+
+# %%
+result = lab.evaluate("zero-shot", zero, data, progress=False)
+result
+
+# %% [markdown]
+# **Explain.** The area under the curve compares patients *within* one finding. It does not say that 0.6 for a nodule
+# means what 0.6 for an effusion means: the scores of different findings lie in different ranges, which is why the bars
+# above are not to be read against each other.
+#
+# **Where it fails.** To *decide*, somebody has to choose a threshold. Here it is chosen so that nine of ten
+# consolidations are found; move it.
+
+# %%
+name = "consolidation"
+truth = np.array([name in row.findings for row in result.rows])
+score = np.array([row.scores[name] for row in result.rows])
+_, sensitivity, thresholds = roc_curve(truth, score)
+start = float(thresholds[np.argmax(sensitivity >= 0.9)])
+
+
+def decide(threshold=start):
+    (healthy, alarms), (missed, found) = confusion_matrix(truth, score >= threshold)
+    print(f"{name}: found {found} of {found + missed}; {alarms} false alarms among {healthy + alarms} without it; "
+          f"{100 * found / max(found + alarms, 1):.0f} % of the alarms are right")  # fmt: skip
+
+
+ipywidgets.interact(decide, threshold=(float(score.min()), float(score.max()), 0.01))
+
+# %% [markdown]
+# ## 2. Report writing
+#
+# ClinicalBLIP looks through a Q-Former, tells itself the *tags* that its classifier finds, and writes.
+
+# %%
+print(blip.report(image))
+
+# %%
+written = lab.evaluate("report", blip, data, n=80, progress=False)
+written
+
+# %% [markdown]
+# **Explain.** METEOR, ROUGE-L and BLEU compare words; the F1 of the findings compares what the words say. Two true
+# reports of one patient differ in their words, too, so the first kind can never reach 1.
+#
+# **Where it fails.** The report with the fewest words in common with its reference, and the one with the most findings
+# wrong, are rarely the same.
+
+# %%
+wrong = lambda row: len({*row.findings} ^ {*row.labels})  # noqa: E731
+worst = {"fewest words": min(written.rows, key=lambda r: r.meteor), "most findings wrong": max(written.rows, key=wrong)}
+shown = {title: [r.reference, r.report, f"{r.meteor:.2f}", wrong(r)] for title, r in worst.items()}
+table = pd.DataFrame(shown, index=["reference", "written", "METEOR", "findings wrong"])
+table.style.set_properties(**{"text-align": "left", "white-space": "normal"})
+
+# %% [markdown]
+# ## 3. Visual question answering
+#
+# Ask your own question: the patient, and a model that learned from 20,000 simulated ones.
+
+# %%
+lab.widgets.vqa(blip, image, "Is there a pleural effusion?")
+
+# %%
+lab.evaluate("vqa", blip, data, n=400, progress=False)
+
+# %% [markdown]
+# **Where it fails.** The same question in other words. A model that understood would not care.
+
+# %%
+ways = ["Is there a pleural effusion?", "Do you see a pleural effusion?", "Pleural effusion present?",
+        "Any fluid around the lungs?", "I wonder whether fluid surrounds a lung."]  # fmt: skip
+answers = blip.answer_batch([image] * len(ways), ways)
+pd.DataFrame([[way, a.text, f"{a.confidence:.2f}"] for way, a in zip(ways, answers, strict=True)],
+             columns=["question", "answer", "confidence"])  # fmt: skip
+
+# %% [markdown]
+# ## 4. Segmentation by a prompt
+#
+# The prompt says what to outline. Type a structure, or something that is not there.
+
+
+# %%
+def outline(phrase="right lung"):
+    mask = segmenter.segment(image, phrase)
+    plt.imshow(image.display().mean(-1))
+    if not mask.empty:
+        plt.contour(mask.pixels, [0.5], colors=lab.style.ORANGE)
+    plt.title(f"{phrase}: {'nothing' if mask.empty else f'{mask.pixels.mean():.1%} of the picture'}")
+    plt.axis("off")
+    plt.show()
+
+
+ipywidgets.interact(outline, phrase=ipywidgets.Text("right lung", continuous_update=False))
+
+# %%
+asked = ["heart", "right lung", "left pleural effusion", "right pleural effusion", "right nodule", "nasogastric tube"]
+masks = lab.evaluate("segmentation", segmenter, data, n=60, structures=asked, progress=False)
+masks
+
+# %% [markdown]
+# **Explain.** What is small is hard: of a thin tube, one pixel beside the truth costs half the overlap. "Dice 0.85 for
+# tumours" means little without the tumours' size.
+#
+# **Where it fails.** Words that it never read.
+
+# %%
+words = ["heart", "cardiac silhouette", "the organ that pumps blood", "gallbladder", "the moon"]
+found = segmenter.segment_batch([image] * len(words), words)
+lit = [np.where(mask.pixels, 1.0, 0.5) * image.display().mean(-1) / 255 for mask in found]
+lab.style.show(dict(zip(words, lit, strict=True)), columns=5, side=2, vmax=1)
+
+# %% [markdown]
+# ## What the papers report, and what was measured here
+#
+# Talks like to quote one number. Here is each reviewed system's number, where it comes from, what this workbook
+# measured instead, on what; and the claims for which no source could be found.
+
+# %%
+lab.scoreboard()
+
+# %% [markdown]
+# ## Exercises
+
+# %%
+lab.check("07.1", None)
+
+# %%
+lab.check("07.2", None)
+
+# %%
+lab.check("07.3", None)
+
+# %% [markdown]
+# **You can now** run the four tasks on any model that has the capability, score them, and say for each how it fails.
+# Back to [06](06_families_of_vlms.ipynb), on to [12](12_vit_bert_vqa.ipynb) and [15](15_limitations.ipynb).
