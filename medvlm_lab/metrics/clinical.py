@@ -45,7 +45,7 @@ def radgraph_f1(written: Sequence[str], references: Sequence[str]) -> dict[str, 
 def _load(package: str, cls: str, written: Sequence[str], references: Sequence[str], **options: Any) -> Any:
     if not 0 < len(written) == len(references):
         raise MedVLMError(f"{len(written)} texts cannot be scored against {len(references)} references; give pairs.")
-    try:
+    try:  # offline for what is imported now, and for a hub client that was imported before
         with patch.dict("os.environ", HF_HUB_OFFLINE="1"), patch("huggingface_hub.constants.HF_HUB_OFFLINE", True):
             return getattr(importlib.import_module(package), cls)(**options)
     except ImportError as error:

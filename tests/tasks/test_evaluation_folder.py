@@ -140,7 +140,7 @@ def test_a_killed_process_loses_nothing(tmp_path):
     )
     rows = tmp_path / "out" / "rows.jsonl"
     child = subprocess.Popen([sys.executable, "-c", code, Path(__file__).parent, tmp_path / "out"])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while (not rows.exists() or rows.read_bytes().count(b"\n") < 5) and time.monotonic() < deadline:
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
