@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from medvlm_lab.models.dual_encoder import DualEncoder, contrastive_loss
 from medvlm_lab.phantoms.base import Phantom, Scene, rng_of
 from medvlm_lab.text.tokenizer import UNKNOWN, Tokenizer
 from medvlm_lab.train.cache import cached
+from medvlm_lab.train.statements import Statements
 
 RENDERED = 64  # studies rendered together
 FIGURE = re.compile(r"\d")
@@ -65,6 +67,7 @@ class ContrastiveTask:
         self.model, self.tokenizer, self.recipe = model, tokenizer, recipe
         self.train, self.validation = train, validation
         self.unknown = tokenizer.vocabulary.index(UNKNOWN)
+        self.statements = Statements(train.simulator, train.scenes)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         return shuffled(len(self.train), self.recipe, epoch)
@@ -73,11 +76,22 @@ class ContrastiveTask:
         device = self.model.logit_scale.device
         chosen = spread(self.train.pixels.shape[1], self.recipe["frames_per_step"], rng)
         pixels = varied(self.train.pixels[torch.from_numpy(rows)[:, None], chosen].to(device).float() / 255, rng)
-        texts = [self.excerpt(row, rng) for row in rows]
-        ids = self.tokenizer.batch(texts, self.model.config.context)
+        images = F.normalize(self.model.encode_image(pixels), dim=-1)
+        embed = lambda texts: F.normalize(self.model.encode_text(self.ids(texts, rng).to(device)), dim=-1)  # noqa: E731
+        scale = self.model.logit_scale.clamp(max=math.log(100)).exp()
+        loss = contrastive_loss((scale * images @ embed([self.excerpt(row, rng) for row in rows]).T).float())
+        if not self.recipe["statements"]:
+            return loss
+        own = rng_of(int(rng.integers(2**40)))
+        pairs = zip(*(self.statements.pair(self.train.scenes[row], own) for row in rows), strict=True)
+        told = scale * torch.stack([(images * embed(texts)).sum(1) for texts in pairs], 1).float()  # (n, 2)
+        return loss + self.recipe["statements"] * F.softplus(told[:, 1] - told[:, 0]).mean()
+
+    def ids(self, texts: Sequence[str], rng: np.random.Generator) -> Int[Tensor, "n t"]:
+        """Tokens, some unknown: what unseen words will be."""
+        ids = self.tokenizer.batch(list(texts), self.model.config.context)
         lost = torch.from_numpy(rng.random(tuple(ids.shape)) < self.recipe["word_dropout"])
-        ids[lost & (ids > self.tokenizer.end)] = self.unknown  # what unseen words will be
-        return contrastive_loss(self.model(pixels, ids.to(device)).float())
+        return ids.masked_fill(lost & (ids > self.tokenizer.end), self.unknown)
 
     def excerpt(self, row: int, rng: np.random.Generator) -> str:
         """A report in new words each time; often a few sentences or figures of it, so that short prompts work."""

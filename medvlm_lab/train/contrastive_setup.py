@@ -48,7 +48,7 @@ def task(recipe: dict, data: Data, stage: str) -> Task:
     """The task of one stage; a stage `after` another one starts from the towers that it left."""
     model = fresh(recipe, data.tokenizer)
     if "after" in recipe["stages"][stage]:
-        model.load_state_dict(left_by(data.folder / recipe["stages"][stage]["after"]), strict=False)
+        model.load_state_dict(left_by(recipe, data.folder, recipe["stages"][stage]["after"]), strict=False)
     if recipe["stages"][stage]["learns"] == "outlines":
         return OutlineTask(model, data.train, data.validation, recipe, data.folder / "studies")
     for name in recipe["frozen"]:
@@ -56,15 +56,17 @@ def task(recipe: dict, data: Data, stage: str) -> Task:
     return ContrastiveTask(model, data.tokenizer, data.train, data.validation, recipe)
 
 
-def left_by(folder: Path) -> dict[str, Tensor]:
-    """The averaged weights of the image tower that an outline stage's checkpoint holds."""
+def left_by(recipe: dict, folder: Path, stage: str) -> dict[str, Tensor]:
+    """The averaged weights of the towers after a stage: what it learned, and what it took over frozen."""
     from safetensors.torch import load_file
 
-    path = folder / CHECKPOINT
+    path = folder / stage / CHECKPOINT
     if not path.is_file():
-        raise MissingDataError(f"Stage {folder.name!r} has left no checkpoint in {folder}; train it first.")
-    mark = "average.encoder."
-    return {name.removeprefix(mark): value for name, value in load_file(path).items() if name.startswith(mark)}
+        raise MissingDataError(f"Stage {stage!r} has left no checkpoint in {folder / stage}; train it first.")
+    entry = recipe["stages"][stage]
+    before = left_by(recipe, folder, entry["after"]) if "after" in entry else {}
+    mark = "average.encoder." if entry["learns"] == "outlines" else "average."
+    return before | {name.removeprefix(mark): value for name, value in load_file(path).items() if name.startswith(mark)}
 
 
 def fresh(recipe: dict, tokenizer: Tokenizer) -> DualEncoder:

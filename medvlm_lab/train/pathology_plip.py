@@ -13,13 +13,12 @@ from torch.nn import functional as F
 from medvlm_lab.metrics.ranking import mcmrr
 from medvlm_lab.models.pathology_vlm import Looked, PathologyNet
 from medvlm_lab.phantoms.base import rng_of
-from medvlm_lab.phantoms.language import Grammar
-from medvlm_lab.phantoms.report_writer import facts_of
 from medvlm_lab.text.tokenizer import UNKNOWN
 from medvlm_lab.train.alignment import SMOOTHING, AlignmentTask
 from medvlm_lab.train.contrastive import Studies, shuffled
 from medvlm_lab.train.lessons import Lessons
 from medvlm_lab.train.pathology_pictures import Pictures
+from medvlm_lab.train.statements import Statements
 
 OWN = ("organ", "mammary", "glands", "objective")  # slots that stay the patient's own in a false sentence
 
@@ -35,9 +34,8 @@ class Slides:
 class PlipTask:
     """Stage "plip": image–text contrast (ITC), matching (ITM), and sentences told from their denial; see `loop.Task`.
 
-    Patients with the same findings are no negatives of each other. A report differs from another in many words, so a
-    rare finding teaches little: each image is also compared with a true and a false sentence about one finding (hard
-    negatives in text, as in NegCLIP, Yuksekgonul et al. 2023).
+    Patients with the same findings are no negatives of each other. Each image is also compared with a true and a false
+    sentence about one finding.
     """
 
     def __init__(self, model: PathologyNet, lessons: Lessons, train: Slides, validation: Slides, recipe: dict):
@@ -45,7 +43,7 @@ class PlipTask:
         scenes = train.studies.scenes
         groups = {key: i for i, key in enumerate(dict.fromkeys(map(AlignmentTask.findings, scenes)))}
         self.group = torch.tensor([groups[AlignmentTask.findings(scene)] for scene in scenes])
-        self.having = {kind: [s for s in scenes if s.find(kind)] for kind in scenes[0].kinds}
+        self.statements = Statements(train.studies.simulator, scenes, OWN)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         return shuffled(len(self.train.studies), self.recipe, epoch)
@@ -61,23 +59,9 @@ class PlipTask:
         own = rng_of(int(rng.integers(2**40)))
         ids = self.ids([self.lessons.excerpt(self.train.studies, int(row), own) for row in rows], rng)
         same = self.group[rows].to(device)
-        pairs = [self.sentences(self.train.studies.scenes[row], own) for row in rows]
+        pairs = [self.statements.pair(self.train.studies.scenes[row], own) for row in rows]
         true, false = (self.ids([pair[k] for pair in pairs], rng) for k in (0, 1))
         return plip_loss(model, looked, ids, same[:, None] == same, true, false)
-
-    def sentences(self, scene, rng: np.random.Generator) -> tuple[str, str]:
-        """A true and a false sentence: that a finding is there, that it is not."""
-        simulator = self.train.studies.simulator
-        kinds = [kind for kind, having in self.having.items() if having]
-        kind = kinds[int(rng.integers(len(kinds)))]
-        other = scene if scene.find(kind) else self.having[kind][int(rng.integers(len(self.having[kind])))]
-        grammar, own = Grammar.of(simulator.name), simulator.facts(scene)
-        facts = facts_of(simulator, other, other.find(kind)) | {key: own[key] for key in OWN}
-        there = grammar.say(("present", kind), facts, rng, "usual")
-        named = {"list": grammar.data["nouns"][kind]["denied"]}
-        absent = grammar.say(("absent", kind), own, rng, "usual") if rng.random() < 0.5 else None
-        absent = absent or grammar.say(("absent", "list"), named, rng, "usual")
-        return (there, absent) if scene.find(kind) else (absent, there)
 
     @torch.inference_mode()
     def validate(self, model: PathologyNet) -> dict[str, float]:
@@ -89,8 +73,8 @@ class PlipTask:
         images = model.embed(look(model, self.validation.pictures, np.arange(len(studies))))
         texts = embed([self.lessons.excerpt(studies, i, rng_of(i)) for i in range(len(studies))])
         rank, right = mcmrr((images @ texts.T).cpu()), []
-        for turn in range(len(self.having)):
-            pairs = [self.sentences(scene, rng_of(i, turn)) for i, scene in enumerate(studies.scenes)]
+        for turn in range(len(self.statements.having)):
+            pairs = [self.statements.pair(scene, rng_of(i, turn)) for i, scene in enumerate(studies.scenes)]
             true, false = (embed(list(part)) for part in zip(*pairs, strict=True))
             right.append(float(((images * (true - false)).sum(1) > 0).float().mean()))
         return {"mcmrr_percent": 100 * rank / len(studies), "sentences_right": 100 * float(np.mean(right))}

@@ -51,6 +51,7 @@ excerpts = 0.3
 ema_decay = 0.8
 validation_every = 1
 figures = 0.0
+statements = 0.5
 frozen = []
 keeps = "contrast"
 numbers = ["cardiothoracic_ratio"]
