@@ -9,11 +9,13 @@ import torch
 import medvlm_lab as lab
 from medvlm_lab.errors import MissingDataError, UnknownNameError
 from medvlm_lab.phantoms import phantom
+from medvlm_lab.text.labeller import positive
 from medvlm_lab.train import recipe, train
 from medvlm_lab.train.contrastive import Studies, embedded, rendered, spread, varied
 from medvlm_lab.train.contrastive_setup import prepare, task
 from medvlm_lab.train.loop import Loop
 from medvlm_lab.train.outlines import coverage
+from medvlm_lab.train.statements import Statements
 
 SMALL = {
     "studies": 512, "validation_studies": 48, "test_studies": 24, "batch_size": 64, "epochs": 12, "warmup_steps": 4,
@@ -145,3 +147,14 @@ def test_unknown_task_suggests_the_nearest(tmp_path):
     path.write_text('task = "contrastiv"\nsplits = ["patients"]\n')
     with pytest.raises(UnknownNameError, match="did you mean 'contrastive'"):
         train("chexzero", recipe_file=path, out=tmp_path / "run")
+
+
+def test_a_true_and_a_false_sentence_speak_of_one_finding():
+    simulator = phantom("chest-xray")
+    scenes = simulator.sample(0, 200)
+    statements, rng = Statements(simulator, scenes), np.random.default_rng(0)
+    for scene in scenes[:100]:
+        true, false = (positive(text) for text in statements.pair(scene, rng))
+        there = {f.kind for f in scene.all_findings}
+        assert true <= there and not false & there  # what is said to be there, is; what is not, is not
+        assert bool(true) != bool(false) or not (true or false)

@@ -52,7 +52,7 @@ def test_one_sentence_is_true_and_its_denial_false(tmp_path):
     _, made = started(tmp_path, "plip")
     for i, scene in enumerate(made.train.studies.scenes):
         for turn in range(10):
-            true, false = made.sentences(scene, rng_of(i, turn))
+            true, false = made.statements.pair(scene, rng_of(i, turn))
             assert bool(DENIED.search(true)) != bool(DENIED.search(false)), (true, false)
             assert scene.all_findings or DENIED.search(true)
 
