@@ -46,7 +46,7 @@ class Trace:
     answer: str = ""
     words: tuple[str, ...] = ()
     looks: Float[Tensor, "words cells"] | None = None
-    pixels: Float[Tensor, "1 *rest"] | None = None
+    pixels: Float[Tensor, "1 *k s s"] | None = None
     again: Callable[[Tensor], Tensor] | None = None
     patches: Callable[[], Float[Tensor, "cells d"]] | None = None
 
@@ -64,7 +64,7 @@ class Trace:
         row = row.to(self.embedding)
         return replace(self, text=text, score=self.embedding @ row, text_embedding=row)
 
-    def rescore(self, pixels: Float[Tensor, "n *rest"]) -> Float[Tensor, " n"]:
+    def rescore(self, pixels: Float[Tensor, "n *k s s"]) -> Float[Tensor, " n"]:
         """The score that other pixels would have had, of the same text and the same answer."""
         found = self.again(pixels)
         return found if self.text_embedding is None else found @ self.text_embedding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -69,6 +70,7 @@ class View:
         return seen.masked_fill(~(there[0][:, None] & there[1]), -torch.inf)
 
 
+@lru_cache(maxsize=32)  # many maps are drawn on one image
 def shares(pixels: int, cells: int, start: float, end: float, mode: str) -> Float[Tensor, "pixels cells"]:
     """How much each cell of a line from `start` to `end` gives to each pixel; 0 outside.
 
