@@ -126,7 +126,7 @@ def drawn(
     """A map over a grid, or one for each word of the answer, in the image's own pixels."""
     values = trace.to_image(found, mode)
     if not signed:
-        values = np.maximum(values, 0)  # bicubic interpolation swings below what it interpolates
+        np.maximum(values, 0, out=values)  # bicubic interpolation swings below what it interpolates
     words, looks = (trace.words, values) if values.ndim == 3 else ((), None)
     return Explanation(
         values if looks is None else values.mean(0), name, model_name(model), trace.text, trace.score.item(), image,
