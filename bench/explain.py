@@ -16,7 +16,7 @@ import medvlm_lab as lab
 from medvlm_lab.models.chexzero import FINDINGS, POSITIVE
 
 TEXTS = [template.format(name) for name in FINDINGS for template in (*POSITIVE, "No {} is seen.")][:32]
-SIZE = 512
+SIZE = 256  # of the simulated data sets; larger maps cost more to draw, however they were computed
 
 
 def main(rounds: int = 15) -> int:
