@@ -114,11 +114,17 @@ def test_a_map_that_ignores_the_model_fails_and_one_that_is_the_model_passes(che
     assert not failed.passes and len(failed.scores) == 3
     assert all(score.value == pytest.approx(1) for score in failed.scores.values()) and str(failed).endswith("fails")
     weights = lambda model, image, text, trace: seen(  # noqa: E731
-        model.module.text_encoder.token_embedding.weight[:48, :48].detach().numpy(), image
+        np.resize(model.module.text_encoder.projection.weight.detach().numpy(), (48, 48)), image
     )
     monkeypatch.setattr(randomise, "function", lambda name: weights)
     passed = randomisation("weights", chest, data, n=4, steps=3)
     assert passed.passes and str(passed).endswith("passes")
+    low = lambda model, image, text, trace: seen(  # noqa: E731
+        np.resize(model.module.image_encoder.stem[0].weight.detach().numpy(), (48, 48)), image
+    )
+    monkeypatch.setattr(randomise, "function", lambda name: low)
+    late = randomisation("low", chest, data, n=4, steps=3)  # goes in the last step only: the lowest layer is all it is
+    assert not late.passes and abs(list(late.scores.values())[-1].value) < 0.5
     assert all(torch.equal(value, state[name]) for name, value in chest.module.state_dict().items())
 
 
