@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from medvlm_lab.cli_data import data_app
+from medvlm_lab.cli_evaluate import evaluate
 from medvlm_lab.cli_explain import explain
 from medvlm_lab.cli_models import models_app
 from medvlm_lab.cli_report import report
@@ -33,6 +34,7 @@ chapters_app = typer.Typer(help="Chapters: run, test, build.", **_QUIET)
 kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
 app.command()(report)
 app.command()(explain)
+app.command()(evaluate)
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
 app.add_typer(chapters_app, name="chapters")
@@ -128,33 +130,6 @@ def train(
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
         text = f"{name} is trained; load it with checkpoint={str(folder)!r}"
         emit({"model": name, "out": str(folder)}, text, as_json)
-
-
-@app.command()
-def evaluate(
-    task: Annotated[str, typer.Argument(help="vqa, zero-shot, retrieval, regression, segmentation or report.")],
-    model: Annotated[str, typer.Option(help="A model's name.")],
-    data: Annotated[str, typer.Option(help="A data set's name, or a folder in its layout.")],
-    split: str = "test",
-    questions: Annotated[Path | None, typer.Option(help="The questions' file, if not in the usual place.")] = None,
-    images: Annotated[Path | None, typer.Option(help="The images' folder, if not in the usual place.")] = None,
-    n: Annotated[int | None, typer.Option(min=1, help="Only this many questions or studies, drawn at random.")] = None,
-    seed: int = 0,
-    checkpoint: Checkpoint = None,
-    device: Device = None,
-    as_json: Json = False,
-) -> None:
-    """Score a model on a data set, with 95 % bootstrap intervals."""
-    from medvlm_lab.datasets import dataset
-    from medvlm_lab.doctor import versions
-    from medvlm_lab.models import load
-    from medvlm_lab.tasks import evaluate as run
-
-    chosen = dataset(data, split=split, questions=questions, images=images)
-    result = run(task, load(model, device=device, checkpoint=checkpoint), chosen, n=n, seed=seed)
-    payload = {name: score.to_dict() for name, score in result.scores.items()}
-    payload |= {"model": model, "data": data, "split": split, "seed": seed}
-    emit(payload | {"versions": versions("medvlm-lab", "torch", "transformers", "numpy")}, str(result), as_json)
 
 
 def _report(results: list, as_json: bool) -> None:

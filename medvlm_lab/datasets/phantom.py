@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from medvlm_lab import phantoms
 from medvlm_lab.datasets.base import Study, VQAItem
 from medvlm_lab.errors import SceneError, UnknownNameError
-from medvlm_lab.phantoms.base import WORDINGS, Question, Report, check_count, check_hospital, check_size
-from medvlm_lab.phantoms.scene import PARTS, Scene, scene_seed
+from medvlm_lab.phantoms.base import WORDINGS, Question, Report, check_count, check_hospital, check_size, rng_of
+from medvlm_lab.phantoms.scene import INDICES, PARTS, Scene, scene_seed
 
 if TYPE_CHECKING:
     import torch
@@ -93,11 +93,21 @@ class PhantomDataset(Sequence[PhantomItem]):
 
     def study(self, number: int) -> Study:
         """Study `number` without its questions, its report worded as the split is."""
-        scene = self.scene(number)
-        report = self._report(number)
+        return self._as_study(number, self.scene(number), self._report(number))
+
+    def later(self, number: int) -> Study:
+        """The next study of the patient of study `number`: the same anatomy, findings that have changed."""
+        before = self.scene(number)
+        # seeds from the far end of the stream: no study of the data set has the same noise
+        own = {"seed": scene_seed(self.split, self.seed, INDICES - 1 - number), "visit": 1}
+        scene = self.simulator.progress(before, rng_of(before.seed, 1)).with_(**own)
+        report = self.simulator.report(scene, wording=self.wording, prior=before)
+        return self._as_study(number, scene, report, "-later")
+
+    def _as_study(self, number: int, scene: Scene, report: Report, end: str = "") -> Study:
         numbers = {f.name: getattr(scene, f.name) for f in dataclasses.fields(scene) if "low" in f.metadata}
         return Study(
-            f"{self.phantom}-{self.split}-{self.seed}-{number:06d}", f"{report.findings} {report.impression}",
+            f"{self.phantom}-{self.split}-{self.seed}-{number:06d}{end}", f"{report.findings} {report.impression}",
             frozenset(f.kind for f in scene.all_findings), numbers, lambda: self.simulator.image(scene, self.size),
         )
 

@@ -1,7 +1,14 @@
-"""Percentile bootstrap of a mean, and of the difference between two models."""
+"""Bootstrap interval of a mean, and of the difference between two models.
+
+The percentiles are widened as a t interval is (Hesterberg, Am. Stat. 2015, "expanded percentile"): plain ones hold the
+truth 92 % of the time at 20 items, these 94 %. Simulated (tests/metrics/test_coverage.py), the 95 % intervals hold
+93 to 97 % from 30 items on for scores between bounds, shares from 5 items of either kind on, and from 200 on where
+single items are far larger than most, as in ranks. Below that they are too narrow.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -25,7 +32,7 @@ def bootstrap_interval(
     level: float = 0.95,
     statistic: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Interval:
-    """(value, low, high): the mean of `values` and its percentile bootstrap interval.
+    """(value, low, high): the mean of `values` and its bootstrap interval; one value alone is its own bounds.
 
     Args:
         values: one number per question, shape (k,), or one row per question, shape (k, columns), with `statistic`.
@@ -49,8 +56,16 @@ def bootstrap_interval(
     value, known = float(score(data[None])[0]), (found := np.concatenate(draws))[~np.isnan(found)]
     if not len(known):
         return Interval(value, np.nan, np.nan)
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    tail = _tail(len(data), level)
+    low, high = np.quantile(known, [tail, 1 - tail])
     return Interval(value, float(low), float(high))
+
+
+def _tail(k: int, level: float) -> float:
+    """The share of draws to leave out on either side, for k items."""
+    from scipy.stats import norm, t
+
+    return float(norm.cdf(math.sqrt(k / (k - 1)) * t.ppf((1 - level) / 2, k - 1))) if k > 1 else 0.5
 
 
 def paired(

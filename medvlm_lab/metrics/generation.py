@@ -106,8 +106,15 @@ def meteor(candidates: Sequence[str], references: Sequence[Reference]) -> Float[
     """
     from nltk.translate.meteor_score import meteor_score
 
-    pairs = _texts(candidates, references)
-    return np.array([meteor_score(refs, text, wordnet=_NoSynonyms) for text, refs in pairs])
+    pairs, stems = _texts(candidates, references), _stems()
+    return np.array([meteor_score(refs, text, stemmer=stems, wordnet=_NoSynonyms) for text, refs in pairs])
+
+
+@lru_cache(maxsize=1)
+def _stems() -> SimpleNamespace:
+    from nltk.stem import PorterStemmer
+
+    return SimpleNamespace(stem=lru_cache(maxsize=2**16)(PorterStemmer().stem))  # each word once, not once a pair
 
 
 def rouge_l(candidates: Sequence[str], references: Sequence[Reference]) -> Float[np.ndarray, " n"]:

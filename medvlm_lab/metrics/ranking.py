@@ -1,4 +1,4 @@
-"""Area under the ROC curve with its interval; ranks of cross-modal retrieval."""
+"""Area under the ROC curve with its intervals; ranks of retrieval."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medvlm_lab.errors import MedVLMError
 from medvlm_lab.metrics.bootstrap import Interval, bootstrap_interval
 
 if TYPE_CHECKING:
@@ -19,20 +20,63 @@ def auc(
 ) -> Interval:
     """The chance that a positive is scored above a negative, and its bootstrap interval over `n` resamples.
 
-    Computed by scikit-learn. Resamples that hold one class only have no area and are left out.
-    Raises ValueError where the two differ in length or hold one class only.
+    Resamples that hold one class only have no area and are left out; labels of one class only give three NaNs.
+    Raises MedVLMError where the two differ in length. `delong` needs no resamples.
     """
-    from sklearn.metrics import roc_auc_score
+    return bootstrap_interval(_pairs(scores, labels), n, seed, statistic=lambda x: areas(x[..., 0], x[..., 1]))
 
-    pairs = np.stack([np.asarray(scores, float), np.asarray(labels, float)], axis=1)  # (k, 2)
-    if len(np.unique(pairs[:, 1])) != 2:
-        raise ValueError("labels hold one class only; an area under the curve needs both")
 
-    def area(samples: np.ndarray) -> np.ndarray:  # (resamples, k, 2) -> (resamples,)
-        both = [s for s in samples if s[:, 1].min() < s[:, 1].max()]
-        return np.array([roc_auc_score(s[:, 1], s[:, 0]) for s in both])
+def areas(scores: Float[np.ndarray, "*s k"], labels: Float[np.ndarray, "*s k"]) -> Float[np.ndarray, "*s"]:
+    """The area of each sample of k; NaN where one holds one class only. By ranks: Mann & Whitney 1947.
 
-    return bootstrap_interval(pairs, n, seed, statistic=area)
+    The same as scikit-learn's `roc_auc_score`, of many samples at once.
+    """
+    from scipy.stats import rankdata
+
+    there = labels.sum(-1)
+    below = (rankdata(scores, axis=-1) * labels).sum(-1) - there * (there + 1) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return below / (there * (labels.shape[-1] - there))
+
+
+def delong(
+    scores: Sequence[float] | np.ndarray, labels: Sequence[bool] | np.ndarray, level: float = 0.95
+) -> Interval:
+    """The same area with DeLong's interval: DeLong et al., Biometrics 1988, by the ranks of Sun & Xu, IEEE SPL 2014.
+
+    The interval is symmetric, cut to [0, 1]; without errors (area 0 or 1) it has no width, which says too much.
+    One positive or negative alone gives no bounds, labels of one class only three NaNs. Raises as `auc`.
+    """
+    from scipy.stats import norm
+
+    pairs = _pairs(scores, labels)
+    there, absent = (pairs[pairs[:, 1] == kind, 0] for kind in (1, 0))
+    if not len(there) or not len(absent):
+        return Interval(np.nan, np.nan, np.nan)
+    wins, losses = placements(there, absent)
+    area = float(wins.mean())
+    if min(len(there), len(absent)) < 2:
+        return Interval(area, np.nan, np.nan)
+    error = np.sqrt(wins.var(ddof=1) / len(wins) + losses.var(ddof=1) / len(losses))
+    half = float(norm.ppf((1 + level) / 2) * error)
+    return Interval(area, max(0.0, area - half), min(1.0, area + half))
+
+
+def placements(
+    there: Float[np.ndarray, " m"], absent: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " n"]]:
+    """The share of `absent` below each of `there`, and of `there` above each of `absent`; equals count half."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.concatenate([there, absent]))  # equals share their mean rank
+    below = (ranks[: len(there)] - rankdata(there)) / len(absent)
+    return below, 1 - (ranks[len(there) :] - rankdata(absent)) / len(there)
+
+
+def _pairs(scores: Sequence[float] | np.ndarray, labels: Sequence[bool] | np.ndarray) -> Float[np.ndarray, "k 2"]:
+    if len(scores) != len(labels):
+        raise MedVLMError(f"{len(scores)} scores cannot be measured against {len(labels)} labels; give pairs.")
+    return np.stack([np.asarray(scores, float), np.asarray(labels, float)], axis=1)
 
 
 def retrieval_ranks(similarity: Float[Tensor, "n n"]) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
@@ -48,3 +92,8 @@ def mcmrr(similarity: Float[Tensor, "n n"]) -> float:
     """
     there, back = retrieval_ranks(similarity)
     return float(there.double().mean() + back.double().mean()) / 2
+
+
+def recall_at(ranks: Int[np.ndarray, "*shape"], k: int) -> Float[np.ndarray, "*shape"]:
+    """100 where the right one is among the first k, 0 where not: recall@k in percent is their mean."""
+    return 100.0 * (np.asarray(ranks) <= k)

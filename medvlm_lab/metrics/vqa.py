@@ -1,4 +1,4 @@
-"""Visual question answering: normalised exact match, BLEU-1, calibration.
+"""Visual question answering: normalised exact match, token recall, BLEU-1, calibration.
 
 Three mistakes found in public scoring scripts are ruled out here and tested: counting every answer but "no" as yes,
 cutting the prediction to the reference's length, and calling weights (0, 1, 0, 0) BLEU-2.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+
+from medvlm_lab.errors import MedVLMError
 
 ARTICLES = frozenset({"a", "an", "the"})
 NUMBERS = {
@@ -44,6 +47,18 @@ def exact_match(prediction: str, reference: str) -> bool:
     return normalize_answer(prediction) == normalize_answer(reference)
 
 
+def token_recall(prediction: str, reference: str) -> float:
+    """The share of the reference's words that the answer holds, in percent: the open score of LLaVA-Med and PA-LLaVA.
+
+    Words of the normalised texts; one that the reference says twice must be said twice. Nothing is taken off for what
+    the answer says besides, so that long answers score high: read it beside `exact_match`. Both empty gives 100.
+    """
+    wanted, said = (Counter(normalize_answer(text).split()) for text in (reference, prediction))
+    if not wanted:
+        return 0.0 if said else 100.0
+    return 100.0 * (wanted & said).total() / wanted.total()
+
+
 def sentence_bleu1(prediction: str, reference: str) -> float:
     """BLEU-1 of one answer in percent: clipped unigram precision times the brevity penalty (Papineni et al., 2002).
 
@@ -66,8 +81,10 @@ def _scorer():
 def bleu1(predictions: Sequence[str], references: Sequence[str]) -> float:
     """Mean of `sentence_bleu1` over the answers, in percent; NaN for none.
 
-    Raises ValueError when the two differ in length.
+    Raises MedVLMError when the two differ in length.
     """
+    if len(predictions) != len(references):
+        raise MedVLMError(f"{len(predictions)} answers cannot be scored against {len(references)}; give pairs.")
     scores = [sentence_bleu1(p, r) for p, r in zip(predictions, references, strict=True)]
     return float(np.mean(scores)) if scores else float("nan")
 

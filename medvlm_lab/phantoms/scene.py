@@ -15,7 +15,8 @@ from medvlm_lab.errors import SceneError, UnknownNameError
 SEEDS = 2**52  # JSON and JavaScript keep integers exact up to 2**53
 HOSPITALS = 4
 PARTS = ("train", "validation", "test")
-_STREAMS, _INDICES = 2**22, 2**28
+INDICES = 2**28  # scenes of one stream
+_STREAMS = 2**22
 
 
 def scene_seed(part: str, seed: int, index: int) -> int:
@@ -27,9 +28,9 @@ def scene_seed(part: str, seed: int, index: int) -> int:
         raise UnknownNameError("split", part, PARTS)
     if not 0 <= seed < _STREAMS:
         raise SceneError(f"seed is {seed}; it must be a whole number from 0 to {_STREAMS - 1:,}.")
-    if not 0 <= index < _INDICES:
-        raise SceneError(f"Item {index} does not exist; a simulated data set holds items 0 to {_INDICES - 1:,}.")
-    return (PARTS.index(part) * _STREAMS + seed) * _INDICES + index
+    if not 0 <= index < INDICES:
+        raise SceneError(f"Item {index} does not exist; a simulated data set holds items 0 to {INDICES - 1:,}.")
+    return (PARTS.index(part) * _STREAMS + seed) * INDICES + index
 
 
 @dataclass(frozen=True)

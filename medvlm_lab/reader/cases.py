@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from medvlm_lab.datasets.phantom import PhantomDataset
 from medvlm_lab.errors import MedVLMError
+from medvlm_lab.phantoms.base import Scene, rng_of
 from medvlm_lab.reader.study import Case
 from medvlm_lab.tasks.studies import batches, needs
 
@@ -13,19 +15,25 @@ HUMAN, AI = "human", "AI"
 SIZE = 384  # pixels per side
 
 
-def simulated_cases(n: int = 6, model: Any = None, seed: int = 0, progress: bool = True) -> tuple[Case, ...]:
-    """`n` simulated chest X-rays of the test part; "human" is the simulator's report, "AI" the model's.
+def simulated_cases(
+    n: int = 6, model: Any = None, seed: int = 0, slips: float = 0.15, progress: bool = True
+) -> tuple[Case, ...]:
+    """`n` simulated chest X-rays of the test part; "human" is a simulated clinician's report, "AI" the model's.
 
-    The simulator's report is true to the picture. Both are laid out alike and worded as reports of the training part
-    are, so that neither layout nor vocabulary tells them apart.
+    Both are laid out alike and worded as reports of the training part are, so that neither layout nor vocabulary tells
+    them apart.
 
     Args:
         model: any model with `report_batch`; by default `lab.load("flamingo-cxr")`.
+        slips: chance that the clinician misjudges a finding, see `slipped`; 0 for reports that are always true. An
+            invented figure: nobody was measured.
 
-    Raises MedVLMError where the model writes no reports, or n is below 1.
+    Raises MedVLMError where the model writes no reports, n is below 1, or slips is no probability.
     """
     from medvlm_lab.models import load
 
+    if not 0 <= slips <= 1:
+        raise MedVLMError(f"slips is {slips}; it is a probability, from 0 to 1.")
     model = model or load("flamingo-cxr")
     needs(model, "report_batch", "write reports")
     data = PhantomDataset("chest-xray", "test", n, seed, SIZE, wording="usual")
@@ -34,10 +42,27 @@ def simulated_cases(n: int = 6, model: Any = None, seed: int = 0, progress: bool
     for part, images in batches(studies, 3, f"{model.name} writes", progress):
         for study, image, report in zip(part, images, model.report_batch(images), strict=True):
             scene = data.scene(len(cases))
-            human = data.simulator.report(scene)
+            human = data.simulator.report(slipped(scene, slips))
             reports = {HUMAN: _laid_out(human), AI: _laid_out(report)}
             cases.append(Case(study.name, reports, image, scene.all_findings))
     return tuple(cases)
+
+
+def slipped(scene: Scene, share: float) -> Scene:
+    """What a clinician takes the patient for; the same every time.
+
+    Each finding that the scene is given is misjudged with chance `share`: a graded one is taken for a grade more or
+    less (a third of its amount) in one of three such cases; all others are overlooked.
+    """
+    rng, believed = rng_of(scene.seed, 4), []
+    for finding in scene.findings:
+        wrong, kind, way = rng.random(3)
+        if wrong >= share:
+            believed.append(finding)
+        elif kind > 2 / 3 and finding.amount is not None:
+            amount = finding.amount + (1 / 3 if way < 0.5 else -1 / 3)
+            believed.append(replace(finding, amount=amount if 0 < amount <= 1 else 2 * finding.amount - amount))
+    return scene.with_(findings=tuple(believed))
 
 
 def _laid_out(report: Any) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.metrics import bootstrap_interval
-from medvlm_lab.tasks.result import Result, Score, data_title, model_name
-from medvlm_lab.tasks.studies import batches, chosen, needs
+from medvlm_lab.tasks.base import Task
+from medvlm_lab.tasks.result import Score
+from medvlm_lab.tasks.sheet import Tile
+from medvlm_lab.tasks.studies import needs, needs_studies, shown_frame
 
 
 @dataclass(frozen=True)
@@ -23,34 +26,48 @@ class RegressionRow:
     prediction: float
 
 
-def evaluate_regression(
-    model: Any, data: Any, n: int | None = None, seed: int = 0, batch_size: int = 64, resamples: int = 1000,
-    progress: bool = True,
-) -> Result:
-    """`mae`, the mean absolute error; `mae_of_the_mean`, that of always guessing the mean; `correlation` (Pearson).
+class Regression(Task):
+    """`mae`, the mean absolute error; `mae_of_the_mean`, that of always guessing the mean; `correlation` (Pearson)."""
 
-    Raises MedVLMError where the model reads no numbers, or the studies lack the one that it reads.
-    """
-    needs(model, "regress", "read numbers by prompts")
-    rows = []
-    for part, images in batches(chosen(data, n, seed), batch_size, model_name(model), progress):
-        for quantity, values in model.regress(images).items():
-            if quantity not in part[0].values:
-                raise MedVLMError(f"The studies do not tell {quantity}; choose a data set that does.")
-            pairs = zip(part, values.tolist(), strict=True)
-            rows += [RegressionRow(study.name, quantity, float(study.values[quantity]), v) for study, v in pairs]
-    truth, read = np.array([r.reference for r in rows]), np.array([r.prediction for r in rows])
-    pairs = np.stack([truth, read], 1)
-    scores = {
-        "mae": Score(*bootstrap_interval(np.abs(truth - read), resamples, seed), len(rows)),
-        "mae_of_the_mean": Score(*bootstrap_interval(np.abs(truth - truth.mean()), resamples, seed), len(rows)),
-        "correlation": Score(*bootstrap_interval(pairs, resamples, seed, statistic=_correlation), len(rows)),
-    }
-    titles = {
-        "mae": f"Mean absolute error, {rows[0].quantity.replace('_', ' ')}", "correlation": "Correlation (Pearson)",
-        "mae_of_the_mean": "Mean absolute error of guessing the mean",
-    }  # fmt: skip
-    return Result(model_name(model), data_title(data, len(rows), "studies"), scores, tuple(rows), titles)
+    row = RegressionRow
+
+    def check(self, model: Any, data: Any) -> None:
+        needs(model, "regress", "read numbers by prompts")
+        needs_studies(data)
+
+    def ask(self, model: Any, data: Any, numbers: list[int]) -> list[dict[str, Any]]:
+        studies = [data.study(i) for i in numbers]
+        ((quantity, values),) = model.regress([study.image() for study in studies]).items()
+        if quantity not in studies[0].values:
+            raise MedVLMError(f"The studies do not tell {quantity}; choose a data set that does.")
+        return [
+            asdict(RegressionRow(study.name, quantity, float(study.values[quantity]), read))
+            for study, read in zip(studies, values.tolist(), strict=True)
+        ]
+
+    def score(self, rows: Sequence[RegressionRow], resamples: int, seed: int) -> dict[str, Score]:
+        truth, read = np.array([r.reference for r in rows]), np.array([r.prediction for r in rows])
+        pairs = np.stack([truth, read], 1)
+        return {
+            "mae": Score(*bootstrap_interval(np.abs(truth - read), resamples, seed), len(rows)),
+            "mae_of_the_mean": Score(*bootstrap_interval(np.abs(truth - truth.mean()), resamples, seed), len(rows)),
+            "correlation": Score(*bootstrap_interval(pairs, resamples, seed, statistic=_correlation), len(rows)),
+        }
+
+    def titles(self, rows: Sequence[RegressionRow], scores: dict[str, Score]) -> dict[str, str]:
+        return {
+            "mae": f"Mean absolute error, {rows[0].quantity.replace('_', ' ')}", "correlation": "Correlation (Pearson)",
+            "mae_of_the_mean": "Mean absolute error of guessing the mean",
+        }  # fmt: skip
+
+    def errors(self, rows: Sequence[RegressionRow]) -> list[float]:
+        return [abs(row.prediction - row.reference) for row in rows]
+
+    def tile(self, model: Any, data: Any, number: int, row: RegressionRow) -> Tile:
+        picture = shown_frame(data.study(number).image())
+        truth, read = (f"{value:.1f}" for value in (row.reference, row.prediction))
+        off = f"Off by {abs(row.prediction - row.reference):.1f}"
+        return Tile([picture], off, truth, read, row.quantity.replace("_", " "))
 
 
 def _correlation(pairs: np.ndarray) -> np.ndarray:  # (resamples, n, 2) -> (resamples,)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from medvlm_lab.errors import MedVLMError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Result:
     Attributes:
         titles: of the scores, with their units, as a reader sees them.
         rows: dataclasses, one an item.
+        sheet: draws the `k` worst errors; None where nobody can say what was asked about.
     """
 
     model: str
@@ -42,6 +49,18 @@ class Result:
     scores: dict[str, Score]
     rows: tuple[Any, ...] = field(repr=False)
     titles: dict[str, str] = field(default_factory=dict, repr=False)
+    sheet: Callable[[int], Figure] | None = field(default=None, repr=False, compare=False)
+
+    def worst(self, k: int = 12) -> Figure:
+        """The `k` worst errors as a contact sheet: each picture with what was true and what the model said.
+
+        Raises MedVLMError for k below 1, and for scores that were not made by `lab.evaluate`.
+        """
+        if k < 1:
+            raise MedVLMError(f"k is {k}; ask for at least 1 error.")
+        if self.sheet is None:
+            raise MedVLMError(f"The scores of {self.model} hold no pictures; make them with lab.evaluate.")
+        return self.sheet(k)
 
     def to_json(self, rows: bool = False) -> str:
         """A JSON object with `model`, `data`, one `{value, low, high, n}` per score, and the rows if asked for."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+import numpy as np
 
-from medvlm_lab.metrics import bootstrap_interval, retrieval_ranks
-from medvlm_lab.tasks.result import Result, Score, data_title, model_name
-from medvlm_lab.tasks.studies import batches, chosen, needs
+from medvlm_lab.metrics import bootstrap_interval, recall_at, retrieval_ranks
+from medvlm_lab.tasks.base import Task
+from medvlm_lab.tasks.embeddings import from_text, to_text
+from medvlm_lab.tasks.result import Score
+from medvlm_lab.tasks.sheet import Tile
+from medvlm_lab.tasks.studies import needs, needs_studies, shown_frame
 
 TITLES = {
     "mcmrr": "Mean cross-modal retrieval rank (MCMRR)", "mcmrr_percent": "MCMRR, % of the studies (chance 50)",
@@ -19,37 +23,66 @@ TITLES = {
 
 @dataclass(frozen=True)
 class RetrievalRow:
-    """One study: at which place its report was found for its image, and its image for its report, from 1."""
+    """One study: at which place its report was found for its image, and its image for its report, from 1.
+
+    `found` is the report that came first for the image.
+    """
 
     study: str
     report: str
     report_rank: int
     image_rank: int
+    found: str
 
 
-def evaluate_retrieval(
-    model: Any, data: Any, n: int | None = None, seed: int = 0, batch_size: int = 64, resamples: int = 1000,
-    progress: bool = True,
-) -> Result:
+class Retrieval(Task):
     """`mcmrr`, `mcmrr_percent`, `recall_at_1` and `recall_at_10` over both directions, in percent where so named.
 
-    Intervals resample queries, not the gallery. Raises MedVLMError where the model embeds no images or no texts.
+    Intervals resample queries, not the gallery.
     """
-    for method in ("encode_images", "encode_texts"):
-        needs(model, method, "embed images and texts")
-    studies, images = chosen(data, n, seed), []
-    for _, pictures in batches(studies, batch_size, model_name(model), progress):
-        images.append(model.encode_images(pictures))
-    similarity = torch.cat(images) @ model.encode_texts([study.report for study in studies]).T  # (images, reports)
-    there, back = retrieval_ranks(similarity)
-    rows = tuple(
-        RetrievalRow(study.name, study.report, a, b)
-        for study, a, b in zip(studies, there.tolist(), back.tolist(), strict=True)
-    )
-    ranks = torch.stack([there, back], 1).numpy()  # (n, 2)
-    parts = {
-        "mcmrr": ranks, "mcmrr_percent": 100 * ranks / len(ranks), "recall_at_1": 100.0 * (ranks <= 1),
-        "recall_at_10": 100.0 * (ranks <= 10),
-    }  # fmt: skip
-    scores = {k: Score(*bootstrap_interval(v.mean(1), resamples, seed), len(ranks)) for k, v in parts.items()}
-    return Result(model_name(model), data_title(data, len(rows), "studies"), scores, rows, TITLES)
+
+    row = RetrievalRow
+
+    def check(self, model: Any, data: Any) -> None:
+        for method in ("encode_images", "encode_texts"):
+            needs(model, method, "embed images and texts")
+        needs_studies(data)
+
+    def ask(self, model: Any, data: Any, numbers: list[int]) -> list[dict[str, Any]]:
+        studies = [data.study(i) for i in numbers]
+        reports = [study.report for study in studies]
+        images = model.encode_images([study.image() for study in studies])
+        parts = (to_text(images), to_text(model.encode_texts(reports)))
+        names = ("study", "report", "image_row", "text_row")
+        return [
+            dict(zip(names, (study.name, study.report, *rows), strict=True))
+            for study, *rows in zip(studies, *parts, strict=True)
+        ]
+
+    def rows(self, said: Sequence[dict[str, Any]]) -> list[tuple[int, RetrievalRow]]:
+        images, texts = (from_text(line[part] for line in said) for part in ("image_row", "text_row"))
+        similarity = images @ texts.T  # (images, reports)
+        there, back = retrieval_ranks(similarity)
+        ranks = zip(said, there.tolist(), back.tolist(), similarity.argmax(1).tolist(), strict=True)
+        return [
+            (line["item"], RetrievalRow(line["study"], line["report"], a, b, said[best]["report"]))
+            for line, a, b, best in ranks
+        ]
+
+    def score(self, rows: Sequence[RetrievalRow], resamples: int, seed: int) -> dict[str, Score]:
+        ranks = np.array([(row.report_rank, row.image_rank) for row in rows])  # (n, 2)
+        parts = {
+            "mcmrr": ranks, "mcmrr_percent": 100 * ranks / len(ranks), "recall_at_1": recall_at(ranks, 1),
+            "recall_at_10": recall_at(ranks, 10),
+        }  # fmt: skip
+        return {k: Score(*bootstrap_interval(v.mean(1), resamples, seed), len(ranks)) for k, v in parts.items()}
+
+    def titles(self, rows: Sequence[RetrievalRow], scores: dict[str, Score]) -> dict[str, str]:
+        return TITLES
+
+    def errors(self, rows: Sequence[RetrievalRow]) -> list[float]:
+        return [row.report_rank - 1.0 for row in rows]
+
+    def tile(self, model: Any, data: Any, number: int, row: RetrievalRow) -> Tile:
+        picture = shown_frame(data.study(number).image())
+        return Tile([picture], f"Own report at place {row.report_rank:,}", row.report, row.found)

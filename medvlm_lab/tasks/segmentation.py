@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.metrics import bootstrap_interval
 from medvlm_lab.metrics.overlap import dice
-from medvlm_lab.tasks.result import Result, Score, data_title, model_name
+from medvlm_lab.tasks.base import Task
+from medvlm_lab.tasks.result import Score
+from medvlm_lab.tasks.sheet import Tile
 from medvlm_lab.tasks.studies import needs
 from medvlm_lab.text.phrases import phrase
 
@@ -44,70 +47,89 @@ class SegmentationRow:
     dice: float | None
 
 
-def evaluate_segmentation(
-    model: Any, data: Any, n: int | None = None, seed: int = 0, batch_size: int = 64, resamples: int = 1000,
-    progress: bool = True, structures: Any = None, wording: str | None = None,
-) -> Result:
+class Segmentation(Task):
     """`dice`, the mean over structures; `dice_large`, over those that typically cover `LARGE` of the picture or more;
     `empty`, the share of absent structures left empty, %; and `dice NAME` of each structure.
 
-    Every structure that a simulated patient has or lacks is asked for, in the data set's wording: one batch a study,
-    whatever `batch_size` says. One that is there but not found counts as Dice 0. Intervals resample whole studies.
+    Every structure that a simulated patient has or lacks is asked for, in the data set's wording, a study's in one
+    batch. One that is there but not found counts as Dice 0. Intervals resample whole studies.
 
     Args:
         structures: names of the masks to ask for; all by default.
         wording: "usual" or "held-out" instead of the data set's own.
-
-    Raises MedVLMError where the model segments nothing, the data set has no masks, or there is nothing to score.
     """
-    from tqdm.auto import tqdm
 
-    needs(model, "segment", "outline what a phrase names")
-    if not callable(getattr(data, "masks", None)):
-        raise MedVLMError(
-            f"{getattr(data, 'name', 'The data set')} has no masks to compare with; choose one such as "
-            "phantom:chest-xray."
-        )
-    if n is not None and n < 1:
-        raise MedVLMError(f"Nothing to score with n={n}; it must be at least 1.")
-    numbers = np.arange(data.studies)
-    if n is not None and n < len(numbers):
-        numbers = np.sort(np.random.default_rng(seed).choice(len(numbers), n, replace=False))
-    rows: list[SegmentationRow] = []
-    for number in tqdm(numbers.tolist(), unit="study", desc=model_name(model), disable=not progress):
-        rows += study_rows(model, data, number, seed, structures, wording or data.wording)
-    titles = TITLES.copy()
-    scores = score_rows(rows, resamples, seed)
-    titles |= {name: f"Dice, {name.removeprefix('dice ')}" for name in scores if name not in titles}
-    return Result(model_name(model), data_title(data, len(numbers), "studies"), scores, tuple(rows), titles)
+    row = SegmentationRow
+
+    def __init__(self, structures: Sequence[str] | None = None, wording: str | None = None):
+        self.structures, self.wording = structures, wording
+
+    def check(self, model: Any, data: Any) -> None:
+        needs(model, "segment", "outline what a phrase names")
+        if not callable(getattr(data, "masks", None)):
+            raise MedVLMError(
+                f"{getattr(data, 'name', 'The data set')} has no masks to compare with; choose one such as "
+                "phantom:chest-xray."
+            )
+
+    def ask(self, model: Any, data: Any, numbers: list[int]) -> list[dict[str, Any]]:
+        return [self._study(model, data, number) for number in numbers]
+
+    def _study(self, model: Any, data: Any, number: int) -> dict[str, Any]:
+        """Every structure of one study, asked for once."""
+        study, truth = data.study(number), true_masks(data, number)
+        names = list(truth)
+        wanted = names if self.structures is None else self.structures
+        truth = {name: truth[name] for name in wanted if not truth[name].any() or truth[name].mean() >= SEEN}
+        rng = np.random.default_rng((self._seed, number))
+        asked, image = [phrase(name, names, rng, self.wording or data.wording) for name in truth], study.image()
+        if hasattr(model, "segment_batch"):
+            masks = model.segment_batch([image] * len(asked), asked)
+        else:
+            masks = [model.segment(image, text) for text in asked]
+        rows = []
+        for (name, mask), text, said in zip(truth.items(), asked, masks, strict=True):
+            there = bool(mask.any())
+            rows.append(SegmentationRow(
+                study.name, name, text, there, float(mask.mean()), not said.pixels.any(),
+                dice(said.pixels, mask) if there else None,
+            ))  # fmt: skip
+        return {"study": study.name, "structures": [asdict(row) for row in rows]}
+
+    def numbers(self, data: Any, n: int | None, seed: int) -> list[int]:
+        self._seed = seed  # of the phrases
+        return super().numbers(data, n, seed)
+
+    def rows(self, said: Sequence[dict[str, Any]]) -> list[tuple[int, SegmentationRow]]:
+        return [(line["item"], SegmentationRow(**row)) for line in said for row in line["structures"]]
+
+    def score(self, rows: Sequence[SegmentationRow], resamples: int, seed: int) -> dict[str, Score]:
+        return score_rows(rows, resamples, seed)
+
+    def titles(self, rows: Sequence[SegmentationRow], scores: dict[str, Score]) -> dict[str, str]:
+        return TITLES | {name: f"Dice, {name.removeprefix('dice ')}" for name in scores if name not in TITLES}
+
+    def errors(self, rows: Sequence[SegmentationRow]) -> list[float]:
+        """What the overlap lacks, among equals in large structures first; 1 where something absent was outlined."""
+        return [1 - row.dice + (row.dice < 1) * row.share if row.present else float(not row.empty) for row in rows]
+
+    def tile(self, model: Any, data: Any, number: int, row: SegmentationRow) -> Tile:
+        image, truth = data.study(number).image(), true_masks(data, number)[row.structure]
+        said = model.segment(image, row.phrase).pixels
+        covers = f"covers {truth.mean():.1%} of the picture" if row.present else "absent"
+        heading = f"{row.structure}: " + (f"Dice {row.dice:.2f}" if row.present else "invented")
+        outlined = f"outlines {said.mean():.1%} of it" if said.any() else "outlines nothing"
+        return Tile([image.display(FRAME)], heading, covers, outlined, f"Asked: {row.phrase}", (truth, said))
 
 
-def study_rows(model: Any, data: Any, number: int, seed: int, structures: Any, wording: str) -> list[SegmentationRow]:
-    """Every structure of one study, asked for once."""
-    study, truth = data.study(number), {}
-    names = list(found := data.masks(number))
-    for name in names if structures is None else structures:
-        mask = found[name].cpu().numpy()
-        truth[name] = mask[FRAME] if mask.ndim == 3 else mask
-    truth = {name: mask for name, mask in truth.items() if not mask.any() or mask.mean() >= SEEN}
-    rng = np.random.default_rng((seed, number))
-    asked, image = [phrase(name, names, rng, wording) for name in truth], study.image()
-    if hasattr(model, "segment_batch"):
-        masks = model.segment_batch([image] * len(asked), asked)
-    else:
-        masks = [model.segment(image, text) for text in asked]
-    rows = []
-    for (name, mask), text, said in zip(truth.items(), asked, masks, strict=True):
-        there = bool(mask.any())
-        rows.append(SegmentationRow(
-            study.name, name, text, there, float(mask.mean()), not said.pixels.any(),
-            dice(said.pixels, mask) if there else None,
-        ))  # fmt: skip
-    return rows
+def true_masks(data: Any, number: int) -> dict[str, np.ndarray]:
+    """The masks of one study (h, w), of a cine those of `FRAME`; empty where it lacks the structure."""
+    masks = {name: mask.cpu().numpy() for name, mask in data.masks(number).items()}
+    return {name: mask[FRAME] if mask.ndim == 3 else mask for name, mask in masks.items()}
 
 
-def score_rows(rows: list[SegmentationRow], resamples: int = 1000, seed: int = 0) -> dict[str, Score]:
-    """See `evaluate_segmentation`; rows of several data sets may be scored together."""
+def score_rows(rows: Sequence[SegmentationRow], resamples: int = 1000, seed: int = 0) -> dict[str, Score]:
+    """See `Segmentation`; rows of several data sets may be scored together."""
     studies = {name: i for i, name in enumerate(dict.fromkeys(row.study for row in rows))}
     names = list(dict.fromkeys(row.structure for row in rows if row.present))
     table = np.full((len(studies), len(names)), np.nan)  # Dice where it is there

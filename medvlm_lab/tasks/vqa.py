@@ -1,9 +1,9 @@
-"""Visual question answering: accuracy on closed and open questions, BLEU-1, calibration, each with its interval."""
+"""Visual question answering: accuracy on closed and open questions, recall, BLEU-1, calibration, with intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,23 @@ import numpy as np
 
 from medvlm_lab.datasets.base import VQAItem
 from medvlm_lab.errors import MedVLMError
-from medvlm_lab.metrics import bootstrap_interval, exact_match, expected_calibration_error, sentence_bleu1
-from medvlm_lab.tasks.result import Result, Score, data_title, model_name
+from medvlm_lab.image import MedicalImage
+from medvlm_lab.metrics import (
+    bootstrap_interval,
+    exact_match,
+    expected_calibration_error,
+    sentence_bleu1,
+    token_recall,
+)
+from medvlm_lab.tasks.base import Task, draw
+from medvlm_lab.tasks.result import Score, model_name
+from medvlm_lab.tasks.sheet import Tile
+from medvlm_lab.tasks.studies import needs, shown_frame
 
 TITLES = {
     "closed": "Closed questions, accuracy %",
     "open": "Open questions, accuracy %",
+    "recall": "Open questions, token recall %",
     "bleu1": "BLEU-1, all questions, %",
     "ece": "Expected calibration error, %",
 }
@@ -37,73 +48,74 @@ class VQARow:
     question_type: str = ""
 
 
-def evaluate_vqa(
-    model: Any,
-    data: Sequence[VQAItem],
-    n: int | None = None,
-    seed: int = 0,
-    batch_size: int = 64,
-    resamples: int = 1000,
-    progress: bool = True,
-) -> Result:
-    """Ask the model every question of `data` and score the answers; see `tasks.evaluate`.
+class VQA(Task):
+    """Asks the model every question and scores the answers; the data is any sequence of `VQAItem`.
 
     Each picture is read once: the questions are asked image by image, and the rows returned in the data set's order.
     """
-    if not callable(getattr(model, "answer_batch", None)):
+
+    unit, row = "questions", VQARow
+
+    def __init__(self) -> None:
+        self._pictures: dict[Path, MedicalImage] = {}
+
+    def check(self, model: Any, data: Sequence[VQAItem]) -> None:
+        needs(model, "answer_batch", "answer questions")
+        if not len(data):
+            raise MedVLMError("The data set holds no questions to score; choose another split.")
+
+    def numbers(self, data: Sequence[VQAItem], n: int | None, seed: int) -> list[int]:
+        first: dict[Path, int] = {}
+        chosen = draw(len(data), n, seed)
+        place = {i: first.setdefault(data[i].image_path, len(first)) for i in chosen}
+        return sorted(chosen, key=place.__getitem__)
+
+    def ask(self, model: Any, data: Sequence[VQAItem], numbers: list[int]) -> list[dict[str, Any]]:
+        batch = [data[i] for i in numbers]
+        # only the last batch's pictures can occur again: memory stays bounded by the batch
+        needed = {item.image_path: item for item in batch}
+        self._pictures = {p: self._pictures[p] if p in self._pictures else x.image() for p, x in needed.items()}
+        answers = model.answer_batch([self._pictures[x.image_path] for x in batch], [x.question for x in batch])
+        if len(answers) != len(batch):
+            raise MedVLMError(f"Model {model_name(model)!r} gave {len(answers)} answers to {len(batch)} questions.")
+        return [asdict(_row(model, item, answer)) for item, answer in zip(batch, answers, strict=True)]
+
+    def score(self, rows: Sequence[VQARow], resamples: int, seed: int) -> dict[str, Score]:
+        return score_rows(rows, resamples, seed)
+
+    def titles(self, rows: Sequence[VQARow], scores: dict[str, Score]) -> dict[str, str]:
+        return TITLES
+
+    def errors(self, rows: Sequence[VQARow]) -> list[float]:
+        """The surer the model was of a wrong answer, the worse."""
+        return [0.0 if row.correct else 1 + row.confidence for row in rows]
+
+    def tile(self, model: Any, data: Sequence[VQAItem], number: int, row: VQARow) -> Tile:
+        picture = shown_frame(data[number].image())
+        return Tile([picture], f"Wrong, and {row.confidence:.0%} sure", row.reference, row.prediction, row.question)
+
+
+def _row(model: Any, item: VQAItem, answer: Any) -> VQARow:
+    if not 0 <= answer.confidence <= 1:
         raise MedVLMError(
-            f"Model {model_name(model)!r} does not answer questions (it has no answer_batch); choose one that "
-            "`medvlm-lab models` lists with the capability Answerer."
+            f"Model {model_name(model)!r} gave the confidence {answer.confidence} to {item.question!r}; it must lie in "
+            "[0, 1]."
         )
-    if batch_size < 1 or (n is not None and n < 1):
-        raise MedVLMError(f"Nothing to score with n={n} and batch_size={batch_size}; both must be at least 1.")
-    items = list(data)
-    if n is not None and n < len(items):
-        chosen = np.random.default_rng(seed).choice(len(items), n, replace=False)
-        items = [items[i] for i in sorted(chosen.tolist())]
-    if not items:
-        raise MedVLMError("The data set holds no questions to score; choose another split.")
-    rows = tuple(_answers(model, items, batch_size, progress))
-    return Result(model_name(model), data_title(data, len(items)), score_rows(rows, resamples, seed), rows, TITLES)
-
-
-def _answers(model: Any, items: list[VQAItem], batch_size: int, progress: bool) -> Iterator[VQARow]:
-    from tqdm.auto import tqdm
-
-    first: dict[Path, int] = {}
-    for item in items:
-        first.setdefault(item.image_path, len(first))
-    order = sorted(range(len(items)), key=lambda i: first[items[i].image_path])
-    rows: dict[int, VQARow] = {}
-    pictures: dict[Path, Any] = {}
-    with tqdm(total=len(items), unit="question", desc=model_name(model), disable=not progress) as bar:
-        for start in range(0, len(order), batch_size):
-            batch = [items[i] for i in order[start : start + batch_size]]
-            # only the last batch's pictures can occur again: memory stays bounded by the batch
-            needed = {item.image_path: item for item in batch}
-            pictures = {p: pictures[p] if p in pictures else item.image() for p, item in needed.items()}
-            answers = model.answer_batch([pictures[x.image_path] for x in batch], [x.question for x in batch])
-            if len(answers) != len(batch):
-                raise MedVLMError(f"Model {model_name(model)!r} gave {len(answers)} answers to {len(batch)} questions.")
-            for i, item, answer in zip(order[start:], batch, answers, strict=False):
-                if not 0 <= answer.confidence <= 1:
-                    raise MedVLMError(
-                        f"Model {model_name(model)!r} gave the confidence {answer.confidence} to {item.question!r}; it "
-                        "must lie in [0, 1]."
-                    )
-                rows[i] = VQARow(
-                    item.image_name, item.question, item.answer, answer.text, float(answer.confidence), item.closed,
-                    exact_match(answer.text, item.answer), sentence_bleu1(answer.text, item.answer), item.question_type,
-                )
-            bar.update(len(batch))
-    return (rows[i] for i in range(len(items)))
+    return VQARow(
+        item.image_name, item.question, item.answer, answer.text, float(answer.confidence), item.closed,
+        exact_match(answer.text, item.answer), sentence_bleu1(answer.text, item.answer), item.question_type,
+    )  # fmt: skip
 
 
 def score_rows(rows: Sequence[VQARow], resamples: int = 1000, seed: int = 0) -> dict[str, Score]:
-    """`closed`, `open`, `bleu1`, `ece` in percent. Usable on a part of `Result.rows`, such as one question type."""
+    """`closed`, `open`, `recall` (of open answers), `bleu1`, `ece`, in percent.
+
+    Usable on a part of `Result.rows`, such as one question type.
+    """
     parts = {
         "closed": [100.0 * r.correct for r in rows if r.closed],
         "open": [100.0 * r.correct for r in rows if not r.closed],
+        "recall": [token_recall(r.prediction, r.reference) for r in rows if not r.closed],
         "bleu1": [r.bleu1 for r in rows],
     }
     scores = {k: Score(*bootstrap_interval(v, resamples, seed), len(v)) for k, v in parts.items()}

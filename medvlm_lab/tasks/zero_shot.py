@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +15,11 @@ import numpy as np
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.metrics import auc, bootstrap_interval
-from medvlm_lab.tasks.result import Result, Score, data_title, model_name
-from medvlm_lab.tasks.studies import batches, chosen, needs
+from medvlm_lab.metrics.ranking import areas
+from medvlm_lab.tasks.base import Task
+from medvlm_lab.tasks.result import Score
+from medvlm_lab.tasks.sheet import Tile
+from medvlm_lab.tasks.studies import needs, needs_studies, shown_frame
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -35,35 +38,77 @@ class ZeroShotRow:
     findings: tuple[str, ...]
 
 
-def evaluate_zero_shot(
-    model: Any, data: Any, n: int | None = None, seed: int = 0, batch_size: int = 64, resamples: int = 200,
-    progress: bool = True, templates: Sequence[str] = TEMPLATES,
-) -> Result:
-    """`auc`, the mean over findings, and `auc NAME` for each finding that some studies have and some lack.
+class ZeroShot(Task):
+    """`auc`, the mean over findings that some studies have and some lack, and `auc NAME` of every finding.
 
-    Of a data set with classes, each class against all others, by `templates` with a {} for the class; and `accuracy`
-    in percent, for which the class with the highest score is taken. The mean's interval resamples whole studies.
-    Raises MedVLMError where the model scores no findings, or for classes embeds no images and texts.
+    Of a data set with classes, each class against all others; and `accuracy` in percent, for which the class with the
+    highest score is taken. The mean's interval resamples whole studies. A finding that all studies have, or none, has
+    no area: n is 0.
+
+    Args:
+        templates: prompts of a class, with a {} for it.
     """
-    classes = getattr(data, "classes", None)
-    if classes:
-        score = class_scorer(model, classes, templates)
-    else:
-        needs(model, "score_findings", "classify by prompts")
-        score = model.score_findings
-    rows = []
-    for part, images in batches(chosen(data, n, seed), batch_size, model_name(model), progress):
-        found = score(images)  # name → (n,)
-        for i, study in enumerate(part):
+
+    row, resamples = ZeroShotRow, 200
+
+    def __init__(self, templates: Sequence[str] = TEMPLATES):
+        self.templates = templates
+
+    def check(self, model: Any, data: Any) -> None:
+        self._classes = getattr(data, "classes", None)
+        if self._classes:
+            self._score = class_scorer(model, self._classes, self.templates)
+        else:
+            needs(model, "score_findings", "classify by prompts")
+            self._score = model.score_findings
+        needs_studies(data)
+
+    def ask(self, model: Any, data: Any, numbers: list[int]) -> list[dict[str, Any]]:
+        studies = [data.study(i) for i in numbers]
+        found = self._score([study.image() for study in studies])  # name → (n,)
+        rows = []
+        for i, study in enumerate(studies):
             scores = {name: float(values[i]) for name, values in found.items()}
-            rows.append(ZeroShotRow(study.name, scores, tuple(sorted(study.findings))))
-    scores = score_rows(rows, resamples, seed)
-    titles = {name: f"Area under the ROC curve{name.removeprefix('auc').replace(' ', ', ', 1)}" for name in scores}
-    if classes:
-        hits = [100.0 * (max(row.scores, key=row.scores.get) in row.findings) for row in rows]
-        scores["accuracy"] = Score(*bootstrap_interval(hits, resamples, seed), len(hits))
-        titles["accuracy"] = "Accuracy, %"
-    return Result(model_name(model), data_title(data, len(rows), "studies"), scores, tuple(rows), titles)
+            rows.append(asdict(ZeroShotRow(study.name, scores, tuple(sorted(study.findings)))))
+        return rows
+
+    def score(self, rows: Sequence[ZeroShotRow], resamples: int, seed: int) -> dict[str, Score]:
+        scores = score_rows(rows, resamples, seed)
+        if self._classes:
+            hits = [100.0 * (max(row.scores, key=row.scores.get) in row.findings) for row in rows]
+            scores["accuracy"] = Score(*bootstrap_interval(hits, resamples, seed), len(hits))
+        return scores
+
+    def titles(self, rows: Sequence[ZeroShotRow], scores: dict[str, Score]) -> dict[str, str]:
+        found = {name: f"Area under the ROC curve{name.removeprefix('auc').replace(' ', ', ', 1)}" for name in scores}
+        return found | ({"accuracy": "Accuracy, %"} if self._classes else {})
+
+    def errors(self, rows: Sequence[ZeroShotRow]) -> list[float]:
+        """How many studies, as a share, are ranked the wrong way round with this one, for its worst finding."""
+        places = {name: _places([row.scores[name] for row in rows]) for name in separable(rows)}
+        self._worst = {
+            row.study: max(((1 - p[i] if name in row.findings else p[i]), name) for name, p in places.items())
+            for i, row in enumerate(rows)
+        } if places else {}  # fmt: skip
+        return [self._worst[row.study][0] if self._worst else 0.0 for row in rows]
+
+    def tile(self, model: Any, data: Any, number: int, row: ZeroShotRow) -> Tile:
+        share, name = self._worst[row.study]
+        there, side = ("there", "below") if name in row.findings else ("absent", "above")
+        picture = shown_frame(data.study(number).image())
+        return Tile([picture], name, there, f"scored {side} {share:.0%} of the others")
+
+
+def _places(values: Sequence[float]) -> np.ndarray:
+    """The share of the other values below each, 0 to 1; equals count half."""
+    from scipy.stats import rankdata
+
+    return (rankdata(values) - 1) / max(1, len(values) - 1)
+
+
+def separable(rows: Sequence[ZeroShotRow]) -> list[str]:
+    """The findings that some studies have and some lack."""
+    return [name for name in rows[0].scores if 0 < sum(name in row.findings for row in rows) < len(rows)]
 
 
 def class_scorer(
@@ -90,23 +135,18 @@ def class_scorer(
     return lambda images: dict(zip(classes, rows @ model.encode_images(images).T, strict=True))
 
 
-def score_rows(rows: list[ZeroShotRow], resamples: int = 200, seed: int = 0) -> dict[str, Score]:
-    """See `evaluate_zero_shot`."""
-    from sklearn.metrics import roc_auc_score
+def score_rows(rows: Sequence[ZeroShotRow], resamples: int = 200, seed: int = 0) -> dict[str, Score]:
+    """The areas; see `ZeroShot`."""
+    scores = {name: Score(*([np.nan] * 3), 0) for name in ("auc", *(f"auc {n}" for n in rows[0].scores))}
+    if not (names := separable(rows)):
+        return scores
+    pairs = np.array([[(row.scores[n], n in row.findings) for n in names] for row in rows])  # (studies, findings, 2)
+    for k, name in enumerate(names):
+        scores[f"auc {name}"] = Score(*auc(*pairs[:, k].T, resamples, seed), len(rows))
 
-    names = [n for n in rows[0].scores if 0 < sum(n in row.findings for row in rows) < len(rows)]
-    values = np.array([[row.scores[n] for n in names] for row in rows])  # (studies, findings)
-    there = np.array([[n in row.findings for n in names] for row in rows])
-    each = {f"auc {n}": Score(*auc(values[:, k], there[:, k], resamples, seed), len(rows)) for k, n in enumerate(names)}
+    def mean(draws: np.ndarray) -> np.ndarray:  # (resamples, studies, findings, 2) -> (resamples,)
+        found = areas(*np.moveaxis(draws, (3, 1), (0, 3)))  # (resamples, findings)
+        known = ~np.isnan(found)
+        return np.where(known, found, 0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
 
-    def mean(sample: np.ndarray) -> float:
-        areas = [
-            roc_auc_score(there[sample, k], values[sample, k]) for k in range(len(names))
-            if 0 < there[sample, k].sum() < len(sample)
-        ]  # fmt: skip
-        return float(np.mean(areas)) if areas else np.nan
-
-    rng, whole = np.random.default_rng(seed), np.arange(len(rows))
-    draws = [mean(rng.choice(whole, len(whole))) for _ in range(resamples)]
-    low, high = np.nanquantile(draws, [0.025, 0.975]) if names else (np.nan, np.nan)
-    return {"auc": Score(mean(whole), float(low), float(high), len(rows) if names else 0)} | each
+    return scores | {"auc": Score(*bootstrap_interval(pairs, resamples, seed, statistic=mean), len(rows))}

@@ -99,19 +99,27 @@ def label(report: str, vocabulary: str = CHEST) -> dict[str, Label]:
     """
     words = _vocabulary(vocabulary)
     said: dict[str, set[str]] = {name: set() for name in words}
-    for sentence in (" ".join(part.split()) for part in _SENTENCE.split(report.lower())):
-        for name, (_, denies) in words.items():
-            if denies and (found := denies.search(sentence)) and not re.search(r"\b(?:not|no longer)\b", found[0]):
-                said[name].add("negative")
-        for clause in clauses(sentence):
-            cues = list(_cues(clause))
-            for name, (says, _) in words.items():
-                said[name] |= {_said(cues, *found.span()) for found in says.finditer(clause)} if says else set()
+    for part in _SENTENCE.split(report.lower()):
+        for name, found in _read(" ".join(part.split()), vocabulary):
+            said[name] |= found
     labels = {name: next((r for r in RANK if r in found), "") for name, found in said.items()}
     labels = {name: "uncertain" if found == "hypothesis" else found for name, found in labels.items() if found}
     if NO_FINDING in words and not any(v != "negative" for k, v in labels.items() if k != DEVICES):
         labels[NO_FINDING] = "positive"
     return labels
+
+
+@lru_cache(maxsize=2**14)  # reports repeat their sentences
+def _read(sentence: str, vocabulary: str) -> list[tuple[str, set[str]]]:
+    """(finding, what a lower-case sentence says about it) for each that it speaks of."""
+    said, parts = [], [(clause, list(_cues(clause))) for clause in clauses(sentence)]
+    for name, (says, denies) in _vocabulary(vocabulary).items():
+        about = {_said(cues, *f.span()) for clause, cues in parts for f in (says.finditer(clause) if says else ())}
+        if denies and (found := denies.search(sentence)) and not re.search(r"\b(?:not|no longer)\b", found[0]):
+            about.add("negative")
+        if about:
+            said.append((name, about))
+    return said
 
 
 def positive(report: str, vocabulary: str = CHEST) -> frozenset[str]:

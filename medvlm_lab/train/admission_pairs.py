@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d
 
 from medvlm_lab.models.dual_encoder import MEAN, STD, DualEncoder
 from medvlm_lab.nn.fusion import Sizes
@@ -29,7 +29,7 @@ def tokenizer() -> Tokenizer:
 
 @torch.inference_mode()
 def picture_cells(group: Sequence[Admission], model: DualEncoder, noise: float = 0.0) -> Float[Tensor, "n 9 c"]:
-    """Cells of the frozen image tower at 96 pixels, four averaged into one: 3 × 3 a picture, row by row.
+    """Cells of the frozen image tower at its own size, averaged into 3 × 3 a picture, row by row.
 
     noise: standard deviation of random grey values added to the picture, whose own go from 0 to 1.
     """
@@ -37,7 +37,7 @@ def picture_cells(group: Sequence[Admission], model: DualEncoder, noise: float =
     for i in range(0, len(group), TOGETHER):
         pixels = phantom("chest-xray").render([a.scene for a in group[i : i + TOGETHER]], size)  # (n, 1, s, s)
         pixels = (pixels + noise * torch.randn(pixels.shape, generator=generator)).clamp(0, 1)
-        cells.append(avg_pool2d(model.image_encoder.features((pixels - MEAN) / STD), 2))  # (n, c, 3, 3)
+        cells.append(adaptive_avg_pool2d(model.image_encoder.features((pixels - MEAN) / STD), 3))  # (n, c, 3, 3)
     return torch.cat(cells).flatten(2).transpose(1, 2)
 
 

@@ -15,7 +15,8 @@ from medvlm_lab.models.prompt_segmenter import PromptSegmenter
 from medvlm_lab.models.store import WEIGHTS, save_weights
 from medvlm_lab.nn.layers import count_parameters
 from medvlm_lab.phantoms import phantom
-from medvlm_lab.tasks.segmentation import TITLES, SegmentationRow, evaluate_segmentation, score_rows
+from medvlm_lab.tasks import evaluate
+from medvlm_lab.tasks.segmentation import TITLES, SegmentationRow, score_rows
 from medvlm_lab.train.loop import Loop
 
 CARD = """# {name}
@@ -97,7 +98,8 @@ def measured(model: PromptSegmenter, recipe: dict, wording: str | None = None) -
         data = datasets.dataset(f"phantom:{name}", "test", n=count, size=recipe["test_size"])
         simulator = phantom(name)
         structures = [n for n in simulator.masks([data.scene(0)], 32) if n not in recipe["leave_out"]]
-        found[name] = list(evaluate_segmentation(model, data, structures=structures, wording=wording, resamples=1).rows)
+        options = {"structures": structures, "wording": wording, "resamples": 1}
+        found[name] = list(evaluate("segmentation", model, data, **options).rows)
     return found
 
 

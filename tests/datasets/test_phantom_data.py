@@ -10,7 +10,7 @@ from medvlm_lab.datasets import by_image, by_question, dataset, names
 from medvlm_lab.errors import MedVLMError, SceneError, UnknownNameError
 from medvlm_lab.models.base import Answer
 from medvlm_lab.phantoms.language import Grammar, forms
-from medvlm_lab.tasks.vqa import evaluate_vqa
+from medvlm_lab.tasks import evaluate
 
 NAME = "phantom:chest-xray"
 
@@ -77,7 +77,7 @@ class Affirmer:
 
 def test_a_model_is_scored_on_it_as_on_any_other():
     data = dataset(NAME, "test", n=8, size=64)
-    result = evaluate_vqa(Affirmer(), data, resamples=10, progress=False)
+    result = evaluate("vqa", Affirmer(), data, resamples=10, progress=False)
     assert len(result.rows) == 48 and result.data == "phantom:chest-xray (test)"
     assert all(row.correct == (row.reference == "yes") for row in result.rows)
 

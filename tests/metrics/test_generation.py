@@ -79,6 +79,15 @@ def test_rouge_l_is_what_rouge_score_documents():
     assert rouge_l([text], [reference])[0] == pytest.approx(0.588235, abs=1e-6)
 
 
+def test_rouge_l_is_neither_coco_s_nor_rouge_1():
+    text, reference = "The quick brown dog jumps on the log.", "The quick brown fox jumps over the lazy dog"
+    precision, recall = 5 / 8, 5 / 9  # the quick brown jumps the
+    coco = (1 + 1.2**2) * precision * recall / (recall + 1.2**2 * precision)
+    assert rouge_l([text], [reference])[0] == pytest.approx(2 * precision * recall / (precision + recall))
+    assert rouge_l([text], [reference])[0] - coco > 0.005  # β = 1.2 weighs recall more
+    assert rouge_l(["effusion left"], ["left effusion"])[0] == pytest.approx(0.5)  # ROUGE-1 would be 1
+
+
 def test_meteor_is_what_nltk_documents_where_no_synonym_matters():
     assert meteor([PARTY], [PARTY_REFERENCES])[0] == pytest.approx(0.6944, abs=5e-5)
     assert meteor(["non matching hypothesis"], ["this is a cat"])[0] == 0

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvlm_lab.metrics import bleu1, exact_match, expected_calibration_error, normalize_answer, sentence_bleu1
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.metrics import (
+    bleu1,
+    exact_match,
+    expected_calibration_error,
+    normalize_answer,
+    sentence_bleu1,
+    token_recall,
+)
 
 WORDS = st.lists(st.sampled_from("left right lung lobe no yes mass opacity 2 cm".split()), min_size=1, max_size=8)
 
@@ -56,6 +64,20 @@ def test_a_prediction_is_not_cut_to_the_references_length():
     assert sentence_bleu1("left lung and pleura", "left lung") == pytest.approx(50)
 
 
+def test_token_recall():
+    assert token_recall("the left lung base", "left lung") == 100  # what is said besides costs nothing
+    assert token_recall("left", "left lung") == 50 and token_recall("right", "left lung") == 0
+    assert token_recall("lung", "lung to lung") == pytest.approx(100 / 3)  # said once, wanted twice
+    assert token_recall("two", "2 nodules") == 50  # normalised alike
+    assert token_recall("", "") == 100 and token_recall("x", "") == 0
+
+
+@given(WORDS, WORDS)
+def test_token_recall_is_full_for_whoever_says_the_reference_too(prediction, reference):
+    p, r = " ".join(prediction), " ".join(reference)
+    assert 0 <= token_recall(p, r) <= token_recall(f"{p} {r}", r) == 100
+
+
 def test_bleu1_known_values():
     assert sentence_bleu1("cat sat on mat", "cat sat on mat") == pytest.approx(100)
     assert sentence_bleu1("cat sat", "cat sat on mat") == pytest.approx(100 * math.exp(1 - 4 / 2))  # brevity penalty
@@ -65,7 +87,7 @@ def test_bleu1_known_values():
     assert sentence_bleu1("", "") == 100
     assert bleu1(["left", "right lung"], ["left", "left lung"]) == pytest.approx(75)
     assert math.isnan(bleu1([], []))
-    with pytest.raises(ValueError):
+    with pytest.raises(MedVLMError, match="1 answers cannot be scored against 0"):
         bleu1(["a"], [])
 
 

@@ -11,7 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvlm_lab.errors import MedVLMError, UnknownNameError
-from medvlm_lab.reader import Case, Mark, Study, amend, go, mark, prefer, read, resume, save, to_csv, to_json, unmark
+from medvlm_lab.phantoms import phantom
+from medvlm_lab.reader import (
+    Case,
+    Mark,
+    Study,
+    amend,
+    faults,
+    go,
+    mark,
+    prefer,
+    read,
+    resume,
+    save,
+    simulated_cases,
+    to_csv,
+    to_json,
+    unmark,
+)
+from medvlm_lab.reader.cases import slipped
 from medvlm_lab.reader.marks import corrected
 
 
@@ -155,3 +173,24 @@ def test_exports_hold_the_readings_and_nothing_else(cases, tmp_path):
     path.write_text("{}")
     with pytest.raises(MedVLMError, match="no exported readings"):
         read(path)
+
+
+def test_a_clinician_slips_as_often_as_is_said_and_alike_each_time():
+    simulator = phantom("chest-xray")
+    scenes = simulator.sample(0, 400, part="test")
+    assert all(slipped(scene, 0.0) == scene for scene in scenes[:20])
+    given = missed = regraded = 0
+    for scene in scenes:
+        believed = slipped(scene, 0.3)
+        assert believed == slipped(scene, 0.3)
+        kept = {f.mask_name: f for f in believed.findings}
+        for finding in scene.findings:
+            given += 1
+            missed += finding.mask_name not in kept
+            regraded += kept.get(finding.mask_name, finding) != finding
+    graded = sum(f.amount is not None for scene in scenes for f in scene.findings)
+    assert abs((missed + regraded) / given - 0.3) < 0.05 and abs(regraded / graded - 0.1) < 0.05
+    report = next(s for s in scenes if slipped(s, 1.0).findings == () and s.findings)
+    assert faults(str(simulator.report(slipped(report, 1.0))), report.all_findings)
+    with pytest.raises(MedVLMError, match="slips is 2; it is a probability"):
+        simulated_cases(1, object(), slips=2)

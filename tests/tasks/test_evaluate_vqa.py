@@ -55,6 +55,7 @@ def test_scores_and_order(items, reads):
     assert [r.correct for r in result.rows] == [True, False, False, True, True]
     assert (result.scores["closed"].value, result.scores["closed"].n) == (75.0, 4)
     assert (result.scores["open"].value, result.scores["open"].n) == (0.0, 1)
+    assert (result.scores["recall"].value, result.scores["recall"].n) == (100.0, 1)  # "left lung base": both words
     assert result.scores["bleu1"].value == pytest.approx((100 + 0 + 200 / 3 + 100 + 100) / 5)
     assert result.scores["ece"].value == pytest.approx(15.0)  # 3 of 5 right at 75 %
     for score in result.scores.values():
@@ -66,7 +67,7 @@ def test_scores_and_order(items, reads):
 def test_json_and_html(items, reads):
     result = evaluate("vqa", Scripted({}), items, progress=False)
     out = json.loads(result.to_json())
-    assert set(out) == {"model", "data", "closed", "open", "bleu1", "ece"}
+    assert set(out) == {"model", "data", "closed", "open", "recall", "bleu1", "ece"}
     assert set(out["closed"]) == {"value", "low", "high", "n"}
     assert json.loads(result.to_json(rows=True))["rows"][2]["reference"] == "left lung"
     assert "<table>" in result._repr_html_() and "scripted" in str(result)

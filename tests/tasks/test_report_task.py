@@ -14,7 +14,8 @@ from medvlm_lab.models.base import Report
 from medvlm_lab.tasks.report import ceiling, compare, report_rows, score_rows
 
 NORMAL = Report("The heart is normal in size. The lungs are clear.", "No acute abnormality.")
-NAMES = ("meteor", "rouge_l", "bleu1", "bleu4", "cider", "f1", "f1_macro")
+CHEXPERT = ("f1_chexpert14", "f1_chexpert14_macro", "f1_chexpert5", "f1_chexpert5_macro")
+NAMES = ("meteor", "rouge_l", "bleu1", "bleu4", "cider", "f1", "f1_macro", *CHEXPERT)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def copyist(data):
 def test_copies_of_the_references_are_perfect(data):
     result = lab.evaluate("report", copyist(data), data, progress=False)
     assert tuple(result.scores) == NAMES and all(s.n == 12 for s in result.scores.values())
-    for name in ("rouge_l", "bleu1", "bleu4", "f1", "f1_macro"):
+    for name in ("rouge_l", "bleu1", "bleu4", "f1", "f1_macro", *CHEXPERT):
         assert result.scores[name].value == pytest.approx(1) and result.scores[name].low == pytest.approx(1)
     assert result.scores["meteor"].value > 0.99 and result.scores["cider"].value > 6
     row = json.loads(result.to_json(rows=True))["rows"][0]

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 import medvlm_lab as lab
 from medvlm_lab.errors import MedVLMError
+from medvlm_lab.tasks.regression import Regression, RegressionRow
 
 CHEST, ECHO = "phantom:chest-xray", "phantom:echocardiogram"
 
@@ -63,6 +64,12 @@ def test_a_model_that_sees_nothing_is_at_chance():
     ranks = lab.evaluate("retrieval", blind, data, n=30, progress=False)
     # equals share the worse rank: a constant cannot look like a hit
     assert ranks.scores["recall_at_1"].value <= 50.0 and ranks.scores["mcmrr"].n == 30
+
+
+def test_mean_absolute_error_is_scikit_learn_s_documented_value():
+    pairs = zip([3, -0.5, 2, 7], [2.5, 0.0, 2, 8], strict=True)
+    scores = Regression().score([RegressionRow("a study", "any_mm", *pair) for pair in pairs], 10, 0)
+    assert scores["mae"].value == 0.5 and scores["mae"].n == 4
 
 
 def test_rank_by_hand():

@@ -1,0 +1,68 @@
+"""Running a task: batch by batch, kept in a folder, taken up again after an interruption, scored at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.tasks.base import Task
+from medvlm_lab.tasks.journal import Journal, data_settings, weights_code
+from medvlm_lab.tasks.result import Result, data_title, model_name
+from medvlm_lab.tasks.sheet import sheet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def run(
+    name: str, task: Task, model: Any, data: Any, n: int | None, seed: int, batch_size: int, resamples: int | None,
+    progress: bool, out: str | Path | None,
+) -> Result:
+    """See `tasks.evaluate`; `name` is the task's."""
+    from tqdm.auto import tqdm
+
+    task.check(model, data)
+    if batch_size < 1:
+        raise MedVLMError(f"batch_size is {batch_size}; it must be at least 1.")
+    numbers = task.numbers(data, n, seed)
+    journal = Journal(out, _claim(name, task, model, data, numbers, seed)) if out else None
+    said = journal.said(numbers) if journal else []
+    bar = tqdm(
+        total=len(numbers), initial=len(said), unit=f" {task.unit}", desc=model_name(model), disable=not progress
+    )
+    with bar:
+        for start in range(len(said), len(numbers), batch_size):
+            part = numbers[start : start + batch_size]
+            new = [{"item": i} | line for i, line in zip(part, task.ask(model, data, part), strict=True)]
+            if journal:
+                journal.add(new)
+            said += new
+            bar.update(len(new))
+    result = _result(task, model, data, said, resamples or task.resamples, seed)
+    if journal:
+        journal.finish(result, str(getattr(model, "device", "cpu")))
+    return result
+
+
+def _claim(name: str, task: Task, model: Any, data: Any, numbers: list[int], seed: int) -> dict[str, Any]:
+    return {
+        "task": name, "model": model_name(model), "weights": weights_code(model), "data": data_settings(data),
+        "n": len(numbers), "seed": seed, "options": {k: v for k, v in vars(task).items() if not k.startswith("_")},
+    }  # fmt: skip
+
+
+def _result(task: Task, model: Any, data: Any, said: list[dict[str, Any]], resamples: int, seed: int) -> Result:
+    numbers, rows = zip(*task.rows(said), strict=True)
+    scores = task.score(rows, resamples, seed)
+    name, title = model_name(model), data_title(data, len(said), task.unit)
+
+    def worst(k: int) -> Figure:
+        errors = task.errors(rows)
+        wrong = sorted((i for i in range(len(rows)) if errors[i] > 0), key=lambda i: -errors[i])
+        tiles = [task.tile(model, data, numbers[i], rows[i]) for i in wrong[:k]]
+        count = f"the {len(tiles)} worst" if wrong else "nothing wrong"
+        simulated = "Simulated patients. " if hasattr(data, "simulator") else ""
+        return sheet(tiles, f"{name} on {title}: {count}", f"{simulated}Not for clinical use.")
+
+    return Result(name, title, scores, rows, task.titles(rows, scores), worst)
