@@ -17,8 +17,8 @@ from medvlm_lab.explain.registry import function
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.metrics import bootstrap_interval
 from medvlm_lab.models.trace import Trace
+from medvlm_lab.tasks.base import draw
 from medvlm_lab.tasks.result import Result, Score, data_title, model_name
-from medvlm_lab.tasks.studies import drawn
 
 STEPS = 16  # in which pixels are added or removed
 LARGE = 0.01  # share of the picture from which a finding is larger than what a coarse grid can miss
@@ -67,7 +67,7 @@ def grade(
     from tqdm.auto import tqdm
 
     run, rows = function(method), []
-    numbers = drawn(with_masks(data), n, seed)
+    numbers = draw(with_masks(data).studies, n, seed)
     for number in tqdm(numbers, unit="study", desc=f"{model_name(model)}, {method}", disable=not progress):
         for name, (image, trace, mask) in present(model, data, number, findings).items():
             seen = run(model, image, name, trace=trace, **options)

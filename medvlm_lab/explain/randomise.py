@@ -16,8 +16,8 @@ from medvlm_lab.explain.grading import present, with_masks
 from medvlm_lab.explain.prompts import asked
 from medvlm_lab.explain.registry import function
 from medvlm_lab.metrics import bootstrap_interval
+from medvlm_lab.tasks.base import draw
 from medvlm_lab.tasks.result import Result, Score, data_title, model_name
-from medvlm_lab.tasks.studies import drawn
 
 LIMIT = 0.5  # rank correlation up to which a map of a randomised model counts as another map
 
@@ -67,16 +67,16 @@ def randomisation(
     run, other = function(method), copy.copy(model)
     other.module = copy.deepcopy(model.module)
     cases = []
-    for number in drawn(with_masks(data), n, seed):
+    for number in draw(with_masks(data).studies, n, seed):
         for name, (image, trace, _) in present(model, data, number, findings).items():
             cases.append((data.study(number).name, name, image, run(model, image, name, trace=trace, **options).values))
     if not cases:
         raise MedVLMError("None of the studies has a finding that can be seen; take more, or name others.")
     layers, rows = top_down(other.module), []
-    draw = torch.Generator().manual_seed(seed)
+    chance = torch.Generator().manual_seed(seed)
     for group in np.array_split(np.arange(len(layers)), min(steps, len(layers))):
         for i in group:
-            shuffle(layers[i][1], draw)
+            shuffle(layers[i][1], chance)
         for study, name, image, before in cases:
             (trace,) = asked(other, image, [name]).values()
             after = run(other, image, name, trace=trace, **options).values
@@ -89,7 +89,7 @@ def randomisation(
     titles = {layer: f"Rank correlation, random down to {layer}" for layer in scores}
     data_name = data_title(data, n if n is not None else data.studies, "studies")
     passes = all(abs(score.value) <= LIMIT for score in list(scores.values())[(len(scores) - 1) // 2 :])
-    return Randomisation(f"{model_name(model)}, {method}", data_name, scores, tuple(rows), titles, passes)
+    return Randomisation(f"{model_name(model)}, {method}", data_name, scores, tuple(rows), titles, passes=passes)
 
 
 def top_down(module: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -99,8 +99,8 @@ def top_down(module: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 @torch.no_grad()
-def shuffle(module: nn.Module, draw: torch.Generator) -> None:
+def shuffle(module: nn.Module, chance: torch.Generator) -> None:
     """Puts the numbers of each of the module's own tensors into a random order."""
     for weights in module.parameters(recurse=False):
-        order = torch.randperm(weights.numel(), generator=draw).to(weights.device)
+        order = torch.randperm(weights.numel(), generator=chance).to(weights.device)
         weights.copy_(weights.flatten()[order].view_as(weights))
