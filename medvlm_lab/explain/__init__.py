@@ -43,13 +43,13 @@ def explain(method: str, model: Any, image: MedicalImage, text: str, **options: 
 
 
 def explain_many(
-    method: str, model: Any, image: MedicalImage, texts: Sequence[str], **options: Any
+    method: str, model: Any, image: MedicalImage, texts: Sequence[str], layer: str | None = None, **options: Any
 ) -> list[Explanation]:
     """A map for each text. A dual encoder's image tower sees the image once. Raises as `explain`."""
     from medvlm_lab.explain.base import traces
 
     run = function(method)
-    found = traces(model, image, texts)
+    found = traces(model, image, texts, layer)
     return [run(model, image, trace.text, trace=trace, **options) for trace in found]
 
 

@@ -42,6 +42,8 @@ def method(signed: bool = False, mode: str = "bilinear", against: Sequence[str] 
             model: Any, image: MedicalImage, text: str, *, trace: Trace | None = None, layer: str | None = None,
             against: Sequence[str] = usual, **options: Any,
         ) -> Explanation:  # fmt: skip
+            if trace is not None and layer is not None:
+                raise MedVLMError(f"trace= already holds a layer's map; give trace= or layer={layer!r}, not both.")
             trace = suited(name, model, trace or traced(model, image, text, layer))
             trace = less(model, trace, against) if against else trace
             return drawn(name, model, image, trace, function(trace, **options), signed, mode)
@@ -134,13 +136,13 @@ def drawn(
     )  # fmt: skip
 
 
-def traces(model: Any, image: MedicalImage, texts: Sequence[str]) -> list[Trace]:
+def traces(model: Any, image: MedicalImage, texts: Sequence[str], layer: str | None = None) -> list[Trace]:
     """A trace for each text; of a dual encoder, all from one pass of the image through its tower."""
     if not texts:
         return []
-    first = traced(model, image, texts[0])
+    first = traced(model, image, texts[0], layer)
     if first.embedding is None:
-        return [first, *(model.trace(image, text) for text in texts[1:])]
+        return [first, *(traced(model, image, text, layer) for text in texts[1:])]
     return [first.towards(*pair) for pair in zip(texts, model.encode_texts(texts).clone(), strict=True)]
 
 

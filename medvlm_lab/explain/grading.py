@@ -52,7 +52,7 @@ class GradeRow:
 
 def grade(
     method: str, model: Any, data: Any, n: int | None = None, seed: int = 0, resamples: int = 1000,
-    progress: bool = True, findings: Sequence[str] | None = None, **options: Any,
+    progress: bool = True, findings: Sequence[str] | None = None, layer: str | None = None, **options: Any,
 ) -> Result:  # fmt: skip
     """`pointing`, `pointing_large`, `iou`, `insertion` and `deletion` over the findings that are there, and
     `pointing NAME` of each. Intervals resample whole studies.
@@ -60,7 +60,7 @@ def grade(
     Args:
         method: a name in `METHODS`. data: simulated patients, or any data set with studies and masks.
         n: studies, drawn with `seed`; all by default. findings: to ask for; all that the model has prompts for.
-        options: of the method.
+        layer, options: as for `explain`.
 
     Raises MedVLMError where the data set has no masks or no study has such a finding, and as `explain`.
     """
@@ -69,7 +69,7 @@ def grade(
     run, rows = function(method), []
     numbers = draw(with_masks(data).studies, n, seed)
     for number in tqdm(numbers, unit="study", desc=f"{model_name(model)}, {method}", disable=not progress):
-        for name, (image, trace, mask) in present(model, data, number, findings).items():
+        for name, (image, trace, mask) in present(model, data, number, findings, layer).items():
             seen = run(model, image, name, trace=trace, **options)
             hit, area = bool(mask[seen.peak]), float(mask.mean())
             rows.append(GradeRow(
@@ -94,7 +94,7 @@ def with_masks(data: Any) -> Any:
 
 
 def present(
-    model: Any, data: Any, number: int, findings: Sequence[str] | None = None
+    model: Any, data: Any, number: int, findings: Sequence[str] | None = None, layer: str | None = None
 ) -> dict[str, tuple[MedicalImage, Trace, Bool[np.ndarray, "h w"]]]:
     """Each finding of a study that can be seen in the frame that the model looks at: picture, trace, true place."""
     study = data.study(number)
@@ -103,7 +103,7 @@ def present(
         return {}
     image, masks = study.image(), data.masks(number)
     found = {}
-    for name, trace in asked(model, image, there).items():
+    for name, trace in asked(model, image, there, layer).items():
         mask = place(masks, name, trace.view.frame)
         if mask.any():
             found[name] = image, trace, mask

@@ -12,23 +12,25 @@ from medvlm_lab.models.echo_clip import DEVICES
 from medvlm_lab.models.trace import Trace
 
 
-def asked(model: Any, image: MedicalImage, findings: Iterable[str]) -> dict[str, Trace]:
+def asked(
+    model: Any, image: MedicalImage, findings: Iterable[str], layer: str | None = None
+) -> dict[str, Trace]:
     """A trace for each finding that the model has prompts for; of a dual encoder from one pass of the image.
 
     A dual encoder is explained as it classifies: by the mean of its prompts, and where the negative counts, less the
     mean of the negative ones.
     """
     if callable(getattr(model, "answer", None)):
-        return {name: traced(model, image, f"Is there {name}?") for name in findings}
+        return {name: traced(model, image, f"Is there {name}?", layer) for name in findings}
     if not callable(getattr(model, "encode_texts", None)):
-        return {name: traced(model, image, name) for name in findings}
+        return {name: traced(model, image, name, layer) for name in findings}
     found: dict[str, Trace] = {}
     first = None
     for name in findings:
         positive, negative = prompts(model, name)
         if not positive:
             continue
-        first = first or traced(model, image, positive[0])
+        first = first or traced(model, image, positive[0], layer)
         found[name] = first.towards(name, model.encode_texts(positive).mean(0).clone())
         if negative:
             found[name] = less(model, found[name], negative)

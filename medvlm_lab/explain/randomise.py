@@ -50,15 +50,15 @@ class Randomisation(Result):
 
 
 def randomisation(
-    method: str, model: Any, data: Any, n: int | None = 8, seed: int = 0, steps: int = 6, resamples: int = 1000,
-    findings: Sequence[str] | None = None, **options: Any,
+    method: str, model: Any, data: Any, n: int | None = 8, seed: int = 0, groups: int = 6, resamples: int = 1000,
+    findings: Sequence[str] | None = None, layer: str | None = None, **options: Any,
 ) -> Randomisation:  # fmt: skip
     """Rank correlation of maps before and after the model's layers are randomised cumulatively, the top ones first.
 
     A layer is randomised by shuffling each of its tensors, which keeps their scale. The model itself stays as it is.
 
     Args:
-        data: as for `grade`. n: studies. steps: groups of layers. options: of the method.
+        data: as for `grade`. n: studies. groups: of layers, each randomised at once. layer, options: as for `explain`.
 
     Raises MedVLMError as `grade`.
     """
@@ -68,25 +68,25 @@ def randomisation(
     other.module = copy.deepcopy(model.module)
     cases = []
     for number in draw(with_masks(data).studies, n, seed):
-        for name, (image, trace, _) in present(model, data, number, findings).items():
+        for name, (image, trace, _) in present(model, data, number, findings, layer).items():
             cases.append((data.study(number).name, name, image, run(model, image, name, trace=trace, **options).values))
     if not cases:
         raise MedVLMError("None of the studies has a finding that can be seen; take more, or name others.")
     layers, rows = top_down(other.module), []
     chance = torch.Generator().manual_seed(seed)
-    for group in np.array_split(np.arange(len(layers)), min(steps, len(layers))):
+    for group in np.array_split(np.arange(len(layers)), min(groups, len(layers))):
         for i in group:
             shuffle(layers[i][1], chance)
         for study, name, image, before in cases:
-            (trace,) = asked(other, image, [name]).values()
+            (trace,) = asked(other, image, [name], layer).values()
             after = run(other, image, name, trace=trace, **options).values
             same = spearmanr(before, after, axis=None).statistic if np.ptp(before) and np.ptp(after) else 0.0
             rows.append(RandomisedRow(study, name, layers[group[-1]][0], float(same)))
     scores = {}
-    for layer in dict.fromkeys(row.layer for row in rows):
-        found = [row.correlation for row in rows if row.layer == layer]
-        scores[layer] = Score(*bootstrap_interval(found, resamples, seed), len(found))
-    titles = {layer: f"Rank correlation, random down to {layer}" for layer in scores}
+    for lowest in dict.fromkeys(row.layer for row in rows):
+        found = [row.correlation for row in rows if row.layer == lowest]
+        scores[lowest] = Score(*bootstrap_interval(found, resamples, seed), len(found))
+    titles = {lowest: f"Rank correlation, random down to {lowest}" for lowest in scores}
     data_name = data_title(data, n if n is not None else data.studies, "studies")
     passes = all(abs(score.value) <= LIMIT for score in list(scores.values())[(len(scores) - 1) // 2 :])
     return Randomisation(f"{model_name(model)}, {method}", data_name, scores, tuple(rows), titles, passes=passes)

@@ -41,13 +41,13 @@ class RemovedRow:
 
 def counterfactual(
     method: str, model: Any, phantom: Phantom, finding: str, n: int = 20, seed: int = 0, size: int = 128,
-    resamples: int = 1000, **options: Any,
+    resamples: int = 1000, layer: str | None = None, **options: Any,
 ) -> Result:  # fmt: skip
     """How much of the map inside a finding's true place goes when the finding is taken out of the scene.
 
     Args:
         phantom: of `lab.phantom`. finding: one that its scenes list, not one that follows from their numbers.
-        n: patients that have it. size: pixels per side. options: of the method.
+        n: patients that have it. size: pixels per side. layer, options: as for `explain`.
 
     Raises UnknownNameError for a finding that the phantom does not know, MedVLMError for one that cannot be taken out
     or that the model has no prompts for, and as `explain`.
@@ -61,7 +61,7 @@ def counterfactual(
     for scene in having(phantom, finding, n, seed):
         rest = tuple(f for f in scene.findings if f.kind != finding)
         views = [phantom.image(s, size) for s in (scene, phantom.adjust(scene, findings=rest))]
-        traces = [asked(model, image, [finding]) for image in views]
+        traces = [asked(model, image, [finding], layer) for image in views]
         if finding not in traces[0]:
             raise MedVLMError(f"{model_name(model)} has no prompts for {finding!r}; choose another finding.")
         maps = [run(model, image, finding, trace=t[finding], **options) for image, t in zip(views, traces, strict=True)]

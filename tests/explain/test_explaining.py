@@ -78,6 +78,10 @@ def test_another_layer(chest, xray, published):
     look = lambda layer: explain.explain("grad-cam", chest, xray, "nodule", layer=layer).values  # noqa: E731
     np.testing.assert_allclose(look("image_encoder.stages"), look(None), rtol=1e-5, atol=1e-8)
     assert np.abs(look("image_encoder.stages.0") - look(None)).max() > 0
+    (many,) = explain.explain_many("grad-cam", chest, xray, ["nodule"], layer="image_encoder.stages.0")
+    np.testing.assert_allclose(many.values, look("image_encoder.stages.0"), rtol=1e-5, atol=1e-8)
+    with pytest.raises(MedVLMError, match="not both"):
+        explain.explain("grad-cam", chest, xray, "lung", trace=chest.trace(xray, "lung"), layer="image_encoder.stem")
     assert "vision_model.encoder.layers.0" in explain.layers(published["clip"], xray, "nodule")
     with pytest.raises(MedVLMError, match="no layer 'stages.9' with a map of the image; it has image_encoder.stem"):
         explain.explain("grad-cam", chest, xray, "nodule", layer="stages.9")

@@ -52,6 +52,8 @@ def test_a_real_method_on_two_models(chest, echo, writers, data):
     again = grade("prompt-cam", chest, data, progress=False)
     assert result.scores == again.scores and result.rows == again.rows
     assert {row.finding for row in result.rows} <= {f for i in range(6) for f in data.study(i).findings}
+    finer = grade("grad-cam", chest, data, n=2, layer="image_encoder.stages.0", progress=False)
+    assert finer.rows != grade("grad-cam", chest, data, n=2, progress=False).rows
     cines = lab.dataset("phantom:echocardiogram", "test", n=12, size=48)
     devices = grade("grad-cam", echo, cines, progress=False)
     assert {row.finding for row in devices.rows} <= {"pacemaker lead", "MitraClip", "TAVR valve"}
@@ -110,20 +112,20 @@ def test_a_map_that_ignores_the_model_fails_and_one_that_is_the_model_passes(che
     )
     state = {name: value.clone() for name, value in chest.module.state_dict().items()}
     monkeypatch.setattr(randomise, "function", lambda name: edges)
-    failed = randomisation("edges", chest, data, n=4, steps=3)
+    failed = randomisation("edges", chest, data, n=4, groups=3)
     assert not failed.passes and len(failed.scores) == 3
     assert all(score.value == pytest.approx(1) for score in failed.scores.values()) and str(failed).endswith("fails")
     weights = lambda model, image, text, trace: seen(  # noqa: E731
         np.resize(model.module.text_encoder.projection.weight.detach().numpy(), (48, 48)), image
     )
     monkeypatch.setattr(randomise, "function", lambda name: weights)
-    passed = randomisation("weights", chest, data, n=4, steps=3)
+    passed = randomisation("weights", chest, data, n=4, groups=3)
     assert passed.passes and str(passed).endswith("passes")
     low = lambda model, image, text, trace: seen(  # noqa: E731
         np.resize(model.module.image_encoder.stem[0].weight.detach().numpy(), (48, 48)), image
     )
     monkeypatch.setattr(randomise, "function", lambda name: low)
-    late = randomisation("low", chest, data, n=4, steps=3)  # goes in the last step only: the lowest layer is all it is
+    late = randomisation("low", chest, data, n=4, groups=3)  # goes in the last step only: the lowest layer is all it is
     assert not late.passes and abs(list(late.scores.values())[-1].value) < 0.5
     assert all(torch.equal(value, state[name]) for name, value in chest.module.state_dict().items())
 
@@ -131,7 +133,7 @@ def test_a_map_that_ignores_the_model_fails_and_one_that_is_the_model_passes(che
 def test_the_cascade_starts_at_the_top_and_is_reproducible(chest, data):
     names = [name for name, _ in randomise.top_down(chest.module.image_encoder)]
     assert names[0] == "projection" and names[-1] == "stem.0" and len(set(names)) == len(names)
-    one, two = (randomisation("prompt-cam", chest, data, n=2, steps=4) for _ in range(2))
+    one, two = (randomisation("prompt-cam", chest, data, n=2, groups=4) for _ in range(2))
     assert one.rows == two.rows and all(-1 <= row.correlation <= 1 for row in one.rows)
     weights = torch.nn.Linear(4, 4)
     before = weights.weight.detach().clone()
