@@ -28,6 +28,7 @@ _LAZY = {
     "phantom": "phantoms",
     "phantoms": None,
     "evaluate": "tasks",
+    "explain": None,
     "scoreboard": "published",
     "metrics": None,
     "reader": None,

@@ -16,6 +16,7 @@ import typer
 
 from medvlm_lab.cli_data import data_app
 from medvlm_lab.cli_evaluate import evaluate
+from medvlm_lab.cli_explain import explain
 from medvlm_lab.cli_models import models_app
 from medvlm_lab.cli_report import report
 from medvlm_lab.errors import MedVLMError
@@ -32,6 +33,7 @@ app = typer.Typer(help=f"MedVLM Lab: vision-language models in medical image ana
 chapters_app = typer.Typer(help="Chapters: run, test, build.", **_QUIET)
 kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
 app.command()(report)
+app.command()(explain)
 app.command()(evaluate)
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")

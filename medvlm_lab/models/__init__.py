@@ -16,7 +16,7 @@ CATALOGUE = {
         "medvlm_lab.models.vqa_answerer",
         "VQAAnswerer",
         "ViT + BERT visual question answering transformer (Bazi et al. 2023), trained on VQA-RAD and PathVQA",
-        ("Answerer", "Staged"),
+        ("Answerer", "Staged", "Explainable"),
     ),
     "echo-clip": (
         "medvlm_lab.models.echo_clip",
@@ -46,7 +46,7 @@ CATALOGUE = {
         "medvlm_lab.models.prompt_segmenter",
         "PromptSegmenter",
         "Masks for phrases (after CLIPSeg, Lüddecke & Ecker 2022), trained on simulated patients",
-        ("Segmenter",),
+        ("Segmenter", "Explainable"),
     ),
     "pathology-vlm": (
         "medvlm_lab.models.pathology_vlm",

@@ -182,4 +182,8 @@ class ImageTextModel:
         features = tower.features(((pixels - MEAN) / STD)[None])  # (1, c, h, w)
         embedding = tower.embed(features)[0]  # (d,)
         view = replace(fitted((image.height, image.width), self.module.config.image_size), frame=frame)
-        return Trace(text, embedding @ towards, features, view, embedding=embedding, text_embedding=towards)
+        return Trace(
+            text, embedding @ towards, features, view, embedding=embedding, text_embedding=towards, pixels=pixels,
+            again=lambda pixels: self.module.encode_frames(pixels[:, None])[:, 0],
+            patches=lambda: tower.embed(features[0].flatten(1).T[..., None, None]),  # the head on each cell alone
+        )  # fmt: skip

@@ -95,7 +95,7 @@ class FlamingoNet(SeeingLanguageModel):
 
     def patches(self, pixels: Float[Tensor, "n k s s"]) -> Float[Tensor, "n k p d"]:
         """k images a row, in the order of their marks."""
-        with torch.no_grad():  # frozen: no step asks for its gradient
+        with torch.set_grad_enabled(torch.is_grad_enabled() and pixels.requires_grad):  # frozen: training needs none
             return self.vision(((pixels - MEAN) / STD).flatten(0, 1)[:, None]).unflatten(0, pixels.shape[:2])
 
     def look(
@@ -107,10 +107,10 @@ class FlamingoNet(SeeingLanguageModel):
         media = self.resampler(patches.flatten(0, 1), maps=maps).unflatten(0, (n, k)).flatten(1, 2)  # (n, k l, d)
         return Seen(media=media, sees=latest_image_mask(ids == self.config.image_token, k, self.config.latents))
 
-    def hooks(self, seen: Seen) -> Mapping:
+    def hooks(self, seen: Seen, maps: list[Tensor] | None = None) -> Mapping:
         def look(block: GatedCrossAttention):
             # a token that is written after the prompt sees what the prompt's last one saw
-            return lambda x: block(x, seen.media, seen.sees if x.shape[1] > 1 else seen.sees[:, -1:])
+            return lambda x: block(x, seen.media, seen.sees if x.shape[1] > 1 else seen.sees[:, -1:], maps)
 
         return {} if seen.media is None else {i: look(block) for i, block in enumerate(self.gated)}
 

@@ -66,8 +66,11 @@ class SeeingLanguageModel(nn.Module):
         """`look` at the `patches`."""
         return self.look(self.patches(pixels), ids, keep)
 
-    def hooks(self, seen: Seen) -> Hooks | None:
-        """What changes the residual stream between the layers, for models that look from there."""
+    def hooks(self, seen: Seen, maps: list[Tensor] | None = None) -> Hooks | None:
+        """What changes the residual stream between the layers, for models that look from there.
+
+        `maps` receives their weights, (n, heads, t, m).
+        """
         return None
 
     def joined(
@@ -88,6 +91,24 @@ class SeeingLanguageModel(nn.Module):
         hidden = self.language.hidden(tokens, real, before_layer=self.hooks(seen))[:, -ids.shape[1] : -1]
         wanted = target[:, 1:]  # (n, t - 1)
         return F.cross_entropy(self.language.logits(hidden[wanted]).float(), ids[:, 1:][wanted])
+
+    def log_probability(
+        self, seen: Seen, ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"], target: Bool[Tensor, "n t"],
+        maps: list[Tensor] | None = None,
+    ) -> Float[Tensor, " n"]:  # fmt: skip
+        """Of all tokens marked in `target`, each predicted from what stands before it.
+
+        `maps` receives how each token looked, one step before it was written, at soft tokens or media: of each layer
+        (n, heads, t - 1, columns).
+        """
+        tokens, real = self.joined(seen, ids, keep)
+        soft, looks = tokens.shape[1] - ids.shape[1], None if maps is None else []
+        within = looks if soft else None
+        hidden = self.language.hidden(tokens, real, before_layer=self.hooks(seen, looks), maps=within)[:, soft:-1]
+        if maps is not None:
+            maps += [weights[:, :, soft:-1, : soft or None] for weights in looks]
+        logs = self.language.logits(hidden).float().log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]  # (n, t - 1)
+        return (logs * target[:, 1:]).sum(1)
 
     @torch.no_grad()
     def write(

@@ -110,17 +110,26 @@ class PublishedAnswerer:
         ids = ids.to(self.device)
         tower = self._tower(inputs, ids)
         inputs = inputs | {"pixel_values": inputs["pixel_values"].clone().requires_grad_()}
+
+        def score(pixels: Tensor) -> Tensor:
+            logs = self._logits(inputs | {"pixel_values": pixels}, ids).float().log_softmax(-1)  # (t, v)
+            return logs.gather(1, ids[:, None]).sum()
+
         with (
             memory_hint(self.name, self.device, self.batch),
             eager_attention(self.module),
             tower.record() as (maps, attentions),
         ):
-            logs = self._logits(inputs, ids).float().log_softmax(-1)  # (t, v)
+            total = score(inputs["pixel_values"])
+        rows = tower.reads.start is not None  # those of the answer's words
         return Trace(
-            text, logs.gather(1, ids[:, None]).sum(), maps[0],
+            text, total, maps[0],
             replace(processor_view(self.processor.image_processor, (image.height, image.width)), frame=frame),
             tuple(attentions), tower.places(attentions), tower.reads,
             answer=tokenizer.decode(ids, skip_special_tokens=True).strip(),
+            words=tuple(tokenizer.convert_ids_to_tokens(ids)) if rows and attentions else (),
+            looks=_looks(attentions, tower) if rows and attentions else None, pixels=inputs["pixel_values"],
+            again=lambda pixels: torch.stack([score(row[None]) for row in pixels]),
         )  # fmt: skip
 
     def _inputs(
@@ -180,3 +189,9 @@ class PublishedAnswerer:
     def _patches(self, inputs: Inputs, patch: int) -> tuple[int, int]:
         """Rows and columns of patches of an image."""
         return tuple(n // patch for n in inputs["pixel_values"].shape[-2:])
+
+
+def _looks(attentions: list[Tensor], tower: Tower) -> Float[Tensor, "t cells"]:
+    """Mean over layers and heads of what the answer's words give to each cell."""
+    places = tower.places(attentions)
+    return torch.stack([w[0, :, tower.reads][..., places].mean(0) for w in attentions]).mean(0).detach()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +41,10 @@ class PublishedEncoder:
     def _embed_texts(self, texts: list[str]) -> Float[Tensor, "n d"]: ...
     def _view(self, size: tuple[int, int]) -> View: ...
     def _tower(self, pixels: Float[Tensor, "n 3 h w"]) -> Tower: ...
+
+    def _cells(self, pixels: Float[Tensor, "1 3 h w"]) -> Callable[[], Float[Tensor, "cells d"]] | None:
+        """What makes each patch's own row in the joint space, where the tower has a place for it."""
+        return None
 
     def _written_out(self) -> AbstractContextManager:
         """Inside, attention weights exist."""
@@ -86,7 +90,8 @@ class PublishedEncoder:
             embedding = self._embed_pixels(pixels)[0].float()
         return Trace(
             text, embedding @ towards, maps[0], replace(self._view((image.height, image.width)), frame=frame),
-            tuple(attentions), tower.places(attentions), tower.reads, embedding, towards,
+            tuple(attentions), tower.places(attentions), tower.reads, embedding, towards, pixels=pixels,
+            again=lambda pixels: self._embed_pixels(pixels).float(), patches=self._cells(pixels),
         )  # fmt: skip
 
 
@@ -140,6 +145,12 @@ class TransformersEncoder(PublishedEncoder):
         first = self.module.config.model_type == "clip"  # the class token; SigLIP's head attends to every patch
         vision = self.module.vision_model
         return Tower(vision.encoder.layers[-1], grid, vision, reads=slice(0, 1) if first else slice(None))
+
+    def _cells(self, pixels: Float[Tensor, "1 3 h w"]) -> Callable[[], Float[Tensor, "cells d"]] | None:
+        if self.module.config.model_type != "clip":  # SigLIP's head pools before it projects
+            return None
+        vision, project = self.module.vision_model, self.module.visual_projection
+        return lambda: project(vision.post_layernorm(vision(pixel_values=pixels).last_hidden_state[0, 1:])).float()
 
     def _written_out(self) -> AbstractContextManager:
         return eager_attention(self.module)

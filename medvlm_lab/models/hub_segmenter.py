@@ -59,7 +59,10 @@ class CLIPSegSegmenter:
         with memory_hint(self.name, self.device), eager_attention(self.module), tower.record() as (maps, attentions):
             score = self._logits(pixels, text).float().mean()
         read = attentions[: max(config.extract_layers) + 1]  # no deeper layer has a part in the mask
-        return Trace(text, score, maps[0], self._view(image, frame), tuple(read), tower.places(read))
+        return Trace(
+            text, score, maps[0], self._view(image, frame), tuple(read), tower.places(read), pixels=pixels,
+            again=lambda pixels: torch.stack([self._logits(row[None], text).float().mean() for row in pixels]),
+        )  # fmt: skip
 
     def _pixels(self, image: MedicalImage, frame: int) -> Float[Tensor, "1 3 s s"]:
         seen = self.processor.image_processor([image.pil(frame)], return_tensors="pt").pixel_values

@@ -157,6 +157,7 @@ class PathologyVLM(Writer):
     network: ClassVar[type[PathologyNet]] = PathologyNet
     config: ClassVar[type[Config]] = Config
     report = report_batch = None  # the capability `Reporter` is not this model's
+    trace = None  # nor `Explainable`: whole view and tiles show the same places twice, on two grids
 
     @torch.inference_mode()
     def look(self, images: Sequence[MedicalImage]) -> Looked:

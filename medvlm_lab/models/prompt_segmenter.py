@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,6 +28,8 @@ from medvlm_lab.models.base import Mask
 from medvlm_lab.models.dual_encoder import MEAN, STD, VOCABULARY
 from medvlm_lab.models.preprocess import from_square, to_square
 from medvlm_lab.models.store import restored, settings_of
+from medvlm_lab.models.trace import Trace
+from medvlm_lab.models.view import fitted
 from medvlm_lab.nn.clip_text import CLIPText
 from medvlm_lab.nn.convnext import ConvNeXtBlock
 from medvlm_lab.nn.layers import init_weights
@@ -211,6 +213,24 @@ class PromptSegmenter:
             pairs = zip(part, said, logits.float().cpu(), presence.float().cpu(), strict=True)
             masks += [self.mask(image, phrase, *found) for image, phrase, *found in pairs]
         return masks
+
+    @torch.enable_grad()
+    def trace(self, image: MedicalImage, text: str, frame: int = 0) -> Trace:
+        """The logit that the phrase's structure is there, A the coarsest features. Raises as `segment`."""
+        if not text.strip():
+            raise QuestionError("The phrase is empty; write what to look for, such as 'the left lung'.")
+        ids = self.tokenizer.batch([text], self.module.config.context).to(self.device)
+        phrase = self.module.encode_text(ids).detach()  # (1, d)
+
+        def presence(features: Sequence[Tensor]) -> Float[Tensor, " n"]:
+            rows = torch.arange(len(features[0]), device=self.device)
+            return self.module.recognise(features, rows, phrase.expand(len(rows), -1))[2]
+
+        pixels = self.pixels(image, frame)[None].to(self.device).requires_grad_()
+        features = self.module.encode_image(pixels)
+        view = replace(fitted((image.height, image.width), self.module.config.image_size), frame=frame)
+        again = lambda pixels: presence(self.module.encode_image(pixels))  # noqa: E731
+        return Trace(text, presence(features)[0], features[-1], view, pixels=pixels, again=again)
 
     def pixels(self, image: MedicalImage, frame: int) -> Float[Tensor, "s s"]:
         """One grey frame from 0 to 1 as displayed, fitted into a square. Raises as `segment`."""

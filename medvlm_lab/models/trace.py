@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -28,7 +28,10 @@ class Trace:
         reads: rows, in `attentions`, from which the score is read: the class token, the question or the answer.
         view: where the grid lies in the image.
         embedding: the image's, not normalised; text_embedding: of unit length; both None for a model that generates.
-        answer: what a model that generates said.
+        answer: what a model that generates said; words: the same in tokens; looks: how much each of them looked at each
+            cell, mean over heads and layers, through whatever stands between.
+        pixels: what entered the network. again: other such pixels → their score, of a dual encoder their embedding.
+        patches: makes each cell's own row in the space of images and texts, not of unit length.
     """
 
     text: str
@@ -41,6 +44,11 @@ class Trace:
     embedding: Float[Tensor, " d"] | None = None
     text_embedding: Float[Tensor, " d"] | None = None
     answer: str = ""
+    words: tuple[str, ...] = ()
+    looks: Float[Tensor, "words cells"] | None = None
+    pixels: Float[Tensor, "1 *k s s"] | None = None
+    again: Callable[[Tensor], Tensor] | None = None
+    patches: Callable[[], Float[Tensor, "cells d"]] | None = None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -51,7 +59,19 @@ class Trace:
         """Of the score with respect to the activations; the graph is kept."""
         return torch.autograd.grad(self.score, self.activations, retain_graph=True)[0]
 
-    def to_image(self, values: Float[Tensor, "h w"], mode: str = "bilinear") -> Float[np.ndarray, "height width"]:
+    def towards(self, text: str, row: Float[Tensor, " d"]) -> Trace:
+        """The same pass of a dual encoder, explained for another text whose embedding is `row`."""
+        row = row.to(self.embedding)
+        return replace(self, text=text, score=self.embedding @ row, text_embedding=row)
+
+    def rescore(self, pixels: Float[Tensor, "n *k s s"]) -> Float[Tensor, " n"]:
+        """The score that other pixels would have had, of the same text and the same answer."""
+        found = self.again(pixels)
+        return found if self.text_embedding is None else found @ self.text_embedding
+
+    def to_image(
+        self, values: Float[Tensor, "*n h w"], mode: str = "bilinear"
+    ) -> Float[np.ndarray, "*n height width"]:
         """A map over the grid in the image's own pixels; see `View.to_image`."""
         return self.view.to_image(values, mode)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -46,20 +47,39 @@ class View:
         high, wide = (bottom - top) / grid[0], (right - left) / grid[1]
         return (top + row * high, left + column * wide, top + (row + 1) * high, left + (column + 1) * wide)
 
-    def to_image(self, values: Float[Tensor, "h w"], mode: str = "bilinear") -> Float[np.ndarray, "height width"]:
+    def to_image(
+        self, values: Float[Tensor, "*n h w"], mode: str = "bilinear"
+    ) -> Float[np.ndarray, "*n height width"]:
         """A map over the grid as float32 in the image's own pixels, 0 where the model did not look.
 
         Args:
             values: one number for each cell. mode: "bilinear", "bicubic" or "nearest" between the cells' centres.
         """
-        where = []
-        for pixels, start, end in zip(self.size, self.box[:2], self.box[2:], strict=True):
-            where.append((torch.arange(pixels) + 0.5 - start) / (end - start) * 2 - 1)  # -1 … 1 over the box
-        y, x = torch.meshgrid(*where, indexing="ij")
-        grid = torch.stack([x, y], -1)[None].float()
-        source = values.detach().float().cpu()[None, None]
-        drawn = F.grid_sample(source, grid, mode=mode, padding_mode="border", align_corners=False)[0, 0]
-        return (drawn * ((x.abs() <= 1) & (y.abs() <= 1))).numpy()
+        sides = zip(self.size, values.shape[-2:], self.box[:2], self.box[2:], strict=True)
+        rows, columns = (shares(*side, mode) for side in sides)  # (height, h), (width, w)
+        return (rows @ values.detach().float().cpu() @ columns.T).numpy()
+
+    def to_input(self, values: Float[Tensor, "height width"], size: tuple[int, int]) -> Float[Tensor, "h w"]:
+        """What a map of the image's own pixels says at each pixel of the model's input, -inf beyond the image."""
+        places, there = [], []
+        for pixels, count, start, end in zip(self.size, size, self.box[:2], self.box[2:], strict=True):
+            at = (start + (torch.arange(count) + 0.5) * (end - start) / count).floor().long()
+            places.append(at.clamp(0, pixels - 1))
+            there.append((at >= 0) & (at < pixels))
+        seen = values[places[0][:, None], places[1]]
+        return seen.masked_fill(~(there[0][:, None] & there[1]), -torch.inf)
+
+
+@lru_cache(maxsize=32)  # many maps are drawn on one image
+def shares(pixels: int, cells: int, start: float, end: float, mode: str) -> Float[Tensor, "pixels cells"]:
+    """How much each cell of a line from `start` to `end` gives to each pixel; 0 outside.
+
+    Interpolation treats rows and columns alike, so that a map is drawn by two small matrix products.
+    """
+    at = (torch.arange(pixels) + 0.5 - start) / (end - start) * 2 - 1  # -1 … 1 over the box
+    grid = torch.stack([torch.zeros_like(at), at], -1)[None, :, None].float()  # (1, pixels, 1, 2)
+    drawn = F.grid_sample(torch.eye(cells)[None, :, :, None], grid, mode, "border", align_corners=False)
+    return drawn[0, :, :, 0].T * (at.abs() <= 1)[:, None]
 
 
 def fitted(size: tuple[int, int], square: int) -> View:

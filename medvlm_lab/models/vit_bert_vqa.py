@@ -100,12 +100,16 @@ class ViTBertVQA(nn.Module):
     # memory → answer
 
     def decode(
-        self, answer: Int[Tensor, "n a"], memory: Float[Tensor, "n m d"], keep: Bool[Tensor, "n m"]
-    ) -> Float[Tensor, "n a v"]:
-        """Logits of the next token after each token of `answer`; output weights are the input embedding's (tied)."""
+        self, answer: Int[Tensor, "n a"], memory: Float[Tensor, "n m d"], keep: Bool[Tensor, "n m"],
+        maps: list[Tensor] | None = None,
+    ) -> Float[Tensor, "n a v"]:  # fmt: skip
+        """Logits of the next token after each token of `answer`; output weights are the input embedding's (tied).
+
+        `maps` receives how each token looked at the memory, of each layer (n, heads, a, m).
+        """
         x = self.drop(self.answer_embedding(answer) + self.answer_positions[:, : answer.shape[1]])  # (n, a, d)
         for layer in self.decoder:
-            x = layer(x, memory, keep)
+            x = layer(x, memory, keep, maps)
         return self.output_norm(x) @ self.answer_embedding.weight.T  # (n, a, v)
 
     def forward(

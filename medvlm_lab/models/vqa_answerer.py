@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
@@ -21,6 +22,9 @@ from medvlm_lab.models.stages import Stage
 from medvlm_lab.models.store import restored, settings_of
 from medvlm_lab.models.vit_bert_vqa import Config, ViTBertVQA
 from medvlm_lab.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from medvlm_lab.models.trace import Trace
 
 LONGEST_QUESTION = 1000  # characters
 LEARNED = ("X-ray", "CT", "MR", "histology")  # what VQA-RAD and PathVQA hold; "unknown" is let through
@@ -152,6 +156,15 @@ class VQAAnswerer:
             tokens=tuple(self.tokenizer.vocabulary[t] for t in tokens),
             seconds=seconds,
         )
+
+    def trace(self, image: MedicalImage, text: str) -> Trace:
+        """A question and its answer: score log p(answer), A the stem's cells, attentions those of the answer's words.
+
+        Raises as `answer`.
+        """
+        from medvlm_lab.models.vqa_trace import trace
+
+        return trace(self, familiar(image), checked(text))
 
     def stages(self, image: MedicalImage, question: str) -> list[Stage]:
         """Every stage of one example with its tensor; the answer is decoded greedily, not by beams."""

@@ -192,19 +192,30 @@ class Writer:
         with torch.inference_mode():
             written, _ = self.module.write(seen, ids, keep, self.tokenizer.end, limit)
         said = [*until(written[0].tolist(), self.tokenizer.end), self.tokenizer.end]
+        pixels = self.pixels([image]).to(self.device)
         with torch.no_grad():
-            patches = self.module.patches(self.pixels([image]).to(self.device))  # (1, *1, p, d)
+            patches = self.module.patches(pixels)  # (1, *1, p, d)
         side = math.isqrt(patches.shape[-2])
         activations = patches.flatten(0, -3)[0].T.unflatten(1, (side, side))[None].requires_grad_()  # (1, d, h, w)
-        attentions: list[Tensor] = []
-        again = activations.flatten(2).transpose(1, 2).reshape(patches.shape)
-        seen = self.module.look(again, ids.clone(), keep.clone(), attentions).longer(len(said))
+        ids, keep = ids.clone(), keep.clone()  # no longer inference tensors
         batch = lesson([ids[0].tolist()], [said], self.tokenizer.pad, self.module.config.context)
-        score = -self.module.loss(seen, *(part.to(self.device) for part in batch)) * len(said)
+        whole, real, target = (part.to(self.device) for part in batch)
+        attentions: list[Tensor] = []
+        reading: list[Tensor] = []
+
+        def score(patches: Tensor, maps: list[Tensor] | None = None, read: list[Tensor] | None = None) -> Tensor:
+            rows = torch.zeros(len(patches), dtype=torch.long, device=self.device)  # one prompt for all
+            seen = self.module.look(patches, ids[rows], keep[rows], maps).longer(len(said))
+            return self.module.log_probability(seen, whole[rows], real[rows], target[rows], read)
+
+        again = activations.flatten(2).transpose(1, 2).reshape(patches.shape)
+        total = score(again, attentions, reading)[0]
         view = replace(fitted((image.height, image.width), self.module.config.image_size), frame=image.frames // 2)
         return Trace(
-            text, score, activations, view, tuple(attentions), torch.arange(side * side),
-            answer=tidy(self.tokenizer.decode(said)),
+            text, total, activations, view, tuple(attentions), torch.arange(side * side),
+            answer=tidy(self.tokenizer.decode(said)), words=tuple(self.tokenizer.vocabulary[i] for i in said),
+            looks=looked(reading, attentions)[target[0, 1:], : side * side], pixels=pixels,
+            again=lambda pixels: score(self.module.patches(pixels)),
         )  # fmt: skip
 
     def stream(self, image: MedicalImage, question: str) -> Iterator[str | Answer]:
@@ -213,6 +224,12 @@ class Writer:
         for i, word in enumerate(answer.text.split()):
             yield word if i == 0 else f" {word}"
         yield answer
+
+
+def looked(reading: Sequence[Tensor], looking: Sequence[Tensor]) -> Float[Tensor, "t columns"]:
+    """How much each word looked at each patch: its weights on what stands between, times theirs on the patches."""
+    words, between = (torch.stack([w.mean(1)[0] for w in maps]).mean(0).detach() for maps in (reading, looking))
+    return words @ between
 
 
 def until(ids: list[int], end: int) -> list[int]:

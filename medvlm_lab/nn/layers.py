@@ -140,10 +140,15 @@ class DecoderLayer(nn.Module):
         self.drop = Dropout(dropout)
 
     def forward(
-        self, x: Float[Tensor, "n t d"], memory: Float[Tensor, "n m d"], keep: Bool[Tensor, "n m"]
+        self,
+        x: Float[Tensor, "n t d"],
+        memory: Float[Tensor, "n m d"],
+        keep: Bool[Tensor, "n m"],
+        maps: list[Tensor] | None = None,
     ) -> Float[Tensor, "n t d"]:
+        """`maps` receives the cross-attention's weights, (n, heads, t, m)."""
         x = x + self.drop(self.self_attention(self.norm1(x), causal=True))
-        x = x + self.drop(self.cross_attention(self.norm2(x), memory, keep))
+        x = x + self.drop(self.cross_attention(self.norm2(x), memory, keep, maps=maps))
         return x + self.drop(self.mlp(self.norm3(x)))
 
 

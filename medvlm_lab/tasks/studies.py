@@ -48,7 +48,7 @@ def able_models(method: str) -> list[str]:
     from medvlm_lab.models import CATALOGUE
 
     classes = {name: getattr(importlib.import_module(module), cls) for name, (module, cls, *_) in CATALOGUE.items()}
-    return sorted(name for name, cls in classes.items() if hasattr(cls, method))
+    return sorted(name for name, cls in classes.items() if callable(getattr(cls, method, None)))
 
 
 def shown_frame(image: MedicalImage) -> UInt8[np.ndarray, "h w 3"]:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import medvlm_lab as lab
-from medvlm_lab.errors import ModalityError, QuestionError, UnknownNameError
+from medvlm_lab.errors import MedVLMError, ModalityError, QuestionError, UnknownNameError
 from medvlm_lab.image import MedicalImage
-from medvlm_lab.models.base import Answerer, ImageTextEncoder, Reporter
+from medvlm_lab.models.base import Answerer, Explainable, ImageTextEncoder, Reporter
 from medvlm_lab.models.pathology_vlm import COLUMN, Config, PathologyNet, Views, columns, cut
 from medvlm_lab.models.store import save_weights
 from medvlm_lab.text.tokenizer import END, PAD, START, UNKNOWN
@@ -35,6 +35,12 @@ def model(tmp_path_factory):
 def micrograph(height, width, seed=0, modality="histology"):
     pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3)).astype(np.uint8)
     return MedicalImage.from_array(pixels, modality)
+
+
+def test_what_it_cannot_show_is_a_sentence(model):
+    assert not isinstance(model, Explainable)
+    with pytest.raises(MedVLMError, match="'pathology-vlm' does not show its inside"):
+        lab.explain.explain("grad-cam", model, micrograph(64, 64), "Is there necrosis?")
 
 
 @pytest.mark.parametrize("size", [(64, 900), (300, 300), (2000, 1500), (8, 8)])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import medvlm_lab as lab
 from medvlm_lab.errors import CheckpointError, ImageReadError, MedVLMError, ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
-from medvlm_lab.models.base import Segmenter
+from medvlm_lab.models.base import Explainable, Segmenter
 from medvlm_lab.models.preprocess import from_square, to_square
 from medvlm_lab.models.prompt_segmenter import Config, PromptNet
 from medvlm_lab.models.store import save_weights
@@ -44,6 +44,17 @@ def model(folder):
 def xray():
     chest = lab.phantom("chest-xray")
     return chest.image(chest.draw(3), 64)
+
+
+def test_the_trace_s_score_is_the_logit_of_presence(model, xray):
+    assert isinstance(model, Explainable)
+    trace = model.trace(xray, "the heart")
+    logit = model.module(trace.pixels.detach(), model.tokenizer.batch(["the heart"], 12), torch.tensor([0]))[1][0]
+    torch.testing.assert_close(trace.score, logit)
+    torch.testing.assert_close(trace.rescore(torch.cat([trace.pixels] * 2)), torch.stack([logit, logit]))
+    assert trace.grid == (2, 2) and trace.gradients().abs().max() > 0
+    with pytest.raises(QuestionError, match="phrase is empty"):
+        model.trace(xray, " ")
 
 
 @settings(max_examples=30, deadline=None)

@@ -105,6 +105,26 @@ def test_a_map_is_drawn_where_it_belongs():
     assert padded.shape == (40, 60) and padded[0, 10] == 1 and padded[0, 0] == 0  # the first row of cells is padding
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "nearest"])
+def test_maps_are_interpolated_as_torch_does_in_two_dimensions(mode):
+    view, values = View((31, 47), (-4.0, 3.0, 35.0, 41.5)), torch.randn(3, 5, 7)
+    y, x = (torch.arange(n) + 0.5 for n in view.size)
+    y, x = (y + 4) / 39 * 2 - 1, (x - 3) / 38.5 * 2 - 1
+    grid = torch.stack(torch.broadcast_tensors(x[None], y[:, None]), -1)
+    drawn = torch.nn.functional.grid_sample(
+        values[None], grid[None], mode=mode, padding_mode="border", align_corners=False
+    )[0]
+    expected = drawn * ((x.abs() <= 1)[None] & (y.abs() <= 1)[:, None])
+    np.testing.assert_allclose(view.to_image(values, mode), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_image_s_pixels_are_found_in_the_input():
+    view, values = View((4, 6), (-2.0, 1.0, 6.0, 5.0)), torch.arange(24.0).view(4, 6)
+    seen = view.to_input(values, (8, 4))  # two rows of padding above and below, a column cut off at each side
+    assert (seen[:2] == -torch.inf).all() and (seen[6:] == -torch.inf).all()
+    torch.testing.assert_close(seen[2:6], values[:, 1:5])
+
+
 @pytest.fixture(scope="module")
 def chest():
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "lung", "heart"]

@@ -1,0 +1,156 @@
+"""What the methods share: a trace that has what they need, another layer's map, and the map drawn on the image."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.explain.explanation import Explanation
+from medvlm_lab.explain.registry import METHODS, NEEDS, met
+from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.trace import Trace, record_map
+from medvlm_lab.tasks.result import model_name
+from medvlm_lab.tasks.studies import needs
+
+
+def method(signed: bool = False, mode: str = "bilinear", against: Sequence[str] = ()) -> Callable:
+    """Makes a function of a trace, which returns a map over some grid, a method (model, image, text, **options).
+
+    Every method takes `trace=`, one computed before; `layer=`, the name of another layer whose map is looked at
+    (`layers(model, image, text)` lists them); and `against=`, texts whose mean a dual encoder's text has to exceed:
+    against "There is no nodule." the map shows what tells the two apart, not what any sentence on nodules agrees with.
+
+    Args:
+        signed: whether negative values mean something. mode: of the interpolation between cells.
+        against: the texts by default.
+    """
+    usual = against
+
+    def decorate(function: Callable[..., Float[Tensor, "*words h w"]]) -> Callable[..., Explanation]:
+        name = function.__name__.replace("_", "-")
+
+        @functools.wraps(function)
+        def explained(
+            model: Any, image: MedicalImage, text: str, *, trace: Trace | None = None, layer: str | None = None,
+            against: Sequence[str] = usual, **options: Any,
+        ) -> Explanation:  # fmt: skip
+            if trace is not None and layer is not None:
+                raise MedVLMError(f"trace= already holds a layer's map; give trace= or layer={layer!r}, not both.")
+            trace = suited(name, model, trace or traced(model, image, text, layer))
+            trace = less(model, trace, against) if against else trace
+            return drawn(name, model, image, trace, function(trace, **options), signed, mode)
+
+        return explained
+
+    return decorate
+
+
+def traced(model: Any, image: MedicalImage, text: str, layer: str | None = None) -> Trace:
+    """The model's trace, with the map that leaves `layer` in the place of its own activations.
+
+    Raises MedVLMError for a model that shows nothing of its inside or a layer that is not there, and what the model
+    raises: QuestionError for an empty text, ModalityError for a modality that it never saw.
+    """
+    needs(model, "trace", "show its inside")
+    if layer is None:
+        return model.trace(image, text)
+    known, grid = layers(model, image, text), model.trace(image, text).grid
+    if layer not in known:
+        raise MedVLMError(
+            f"{model_name(model)} has no layer {layer!r} with a map of the image; it has {', '.join(known) or 'none'}."
+        )
+    with record_map(model.module.get_submodule(layer), grid, leaving=True) as maps:
+        trace = model.trace(image, text)
+    return replace(trace, activations=maps[0])
+
+
+def layers(model: Any, image: MedicalImage, text: str) -> list[str]:
+    """Names of the layers whose output is a map of the image, through which the score's gradient flows."""
+    grid, found, handles = model.trace(image, text).grid, {}, []
+
+    def watch(name: str) -> Callable:
+        def hook(module, args, output) -> None:
+            if not isinstance(output, Tensor) or not output.requires_grad:
+                return
+            if output.ndim == 4 and output.shape[0] == 1:  # a map of the grid's proportions
+                h, w = output.shape[-2:]
+                fits = h * grid[1] == w * grid[0] and h > 1
+            else:  # tokens of the patches, perhaps a class token before them
+                fits = output.ndim == 3 and output.shape[0] == 1 and output.shape[1] - grid[0] * grid[1] in (0, 1)
+            if fits:
+                found[name] = output
+
+        return hook
+
+    handles = [module.register_forward_hook(watch(name)) for name, module in model.module.named_modules() if name]
+    try:
+        trace = model.trace(image, text)
+    finally:
+        for handle in handles:
+            handle.remove()
+    gradients = torch.autograd.grad(trace.score, list(found.values()), allow_unused=True) if found else ()
+    return [name for name, gradient in zip(found, gradients, strict=True) if gradient is not None]
+
+
+def suited(name: str, model: Any, trace: Trace) -> Trace:
+    """The trace itself; MedVLMError, naming the methods that work, where it lacks what the method needs."""
+    if not met(name, trace):
+        what = NEEDS[METHODS[name]][0]
+        raise MedVLMError(
+            f"{name} needs {what}, which {model_name(model)} does not have; methods that work: "
+            f"{', '.join(other for other in METHODS if met(other, trace))}."
+        )
+    return trace
+
+
+def less(model: Any, trace: Trace, against: Sequence[str]) -> Trace:
+    """What the text has over the mean of others; MedVLMError for a model without a space of images and texts."""
+    if trace.embedding is None:
+        raise MedVLMError(
+            f"{model_name(model)} has no space of images and texts in which to compare them; leave against= out."
+        )
+    others = model.encode_texts(list(against)).to(trace.text_embedding).mean(0)
+    return trace.towards(trace.text, trace.text_embedding - others)
+
+
+def drawn(
+    name: str, model: Any, image: MedicalImage, trace: Trace, found: Float[Tensor, "*words h w"], signed: bool,
+    mode: str = "bilinear",
+) -> Explanation:  # fmt: skip
+    """A map over a grid, or one for each word of the answer, in the image's own pixels."""
+    values = trace.to_image(found, mode)
+    if not signed:
+        np.maximum(values, 0, out=values)  # bicubic interpolation swings below what it interpolates
+    words, looks = (trace.words, values) if values.ndim == 3 else ((), None)
+    return Explanation(
+        values if looks is None else values.mean(0), name, model_name(model), trace.text, trace.score.item(), image,
+        trace.view.frame, signed, trace.answer, words, looks,
+    )  # fmt: skip
+
+
+def traces(model: Any, image: MedicalImage, texts: Sequence[str], layer: str | None = None) -> list[Trace]:
+    """A trace for each text; of a dual encoder, all from one pass of the image through its tower."""
+    if not texts:
+        return []
+    first = traced(model, image, texts[0], layer)
+    if first.embedding is None:
+        return [first, *(traced(model, image, text, layer) for text in texts[1:])]
+    return [first.towards(*pair) for pair in zip(texts, model.encode_texts(texts).clone(), strict=True)]
+
+
+def weighted(activations: Float[Tensor, "1 c h w"], weights: Float[Tensor, "1 c"]) -> Float[Tensor, "h w"]:
+    """What all class activation maps are: ReLU of the channels' weighted sum."""
+    return torch.einsum("kc,kchw->hw", weights, activations).relu()
+
+
+def attention_gradients(trace: Trace) -> tuple[Tensor, ...]:
+    """Of the score with respect to each layer's attention weights; the graph is kept."""
+    return torch.autograd.grad(trace.score, trace.attentions, retain_graph=True)

@@ -1,0 +1,44 @@
+"""How a model is asked about a finding: by the prompts of its own zero-shot task, or by a question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from medvlm_lab.explain.base import less, traced
+from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.chexzero import NEGATIVE, POSITIVE
+from medvlm_lab.models.echo_clip import DEVICES
+from medvlm_lab.models.trace import Trace
+
+
+def asked(
+    model: Any, image: MedicalImage, findings: Iterable[str], layer: str | None = None
+) -> dict[str, Trace]:
+    """A trace for each finding that the model has prompts for; of a dual encoder from one pass of the image.
+
+    A dual encoder is explained as it classifies: by the mean of its prompts, and where the negative counts, less the
+    mean of the negative ones.
+    """
+    if callable(getattr(model, "answer", None)):
+        return {name: traced(model, image, f"Is there {name}?", layer) for name in findings}
+    if not callable(getattr(model, "encode_texts", None)):
+        return {name: traced(model, image, name, layer) for name in findings}
+    found: dict[str, Trace] = {}
+    first = None
+    for name in findings:
+        positive, negative = prompts(model, name)
+        if not positive:
+            continue
+        first = first or traced(model, image, positive[0], layer)
+        found[name] = first.towards(name, model.encode_texts(positive).mean(0).clone())
+        if negative:
+            found[name] = less(model, found[name], negative)
+    return found
+
+
+def prompts(model: Any, finding: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Positive and negative prompts of a dual encoder; EchoCLIP has some for devices, and no negative ones."""
+    if callable(getattr(model, "devices", None)):
+        return DEVICES.get(finding, ()), ()
+    return tuple(t.format(finding) for t in POSITIVE), tuple(t.format(finding) for t in NEGATIVE)
