@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from medvlm_lab.cli_data import data_app
+from medvlm_lab.cli_embed import embed
 from medvlm_lab.cli_models import models_app
 from medvlm_lab.cli_report import report
 from medvlm_lab.errors import MedVLMError
@@ -31,6 +32,7 @@ app = typer.Typer(help=f"MedVLM Lab: vision-language models in medical image ana
 chapters_app = typer.Typer(help="Chapters: run, test, build.", **_QUIET)
 kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
 app.command()(report)
+app.command()(embed)
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
 app.add_typer(chapters_app, name="chapters")
