@@ -143,9 +143,16 @@ class Embeddings:
             query = read(query)
         return self.encode_images([query])[0] if isinstance(query, MedicalImage) else np.asarray(query, np.float32)
 
-    def nearest(self, query: int | str | Path | MedicalImage | np.ndarray, k: int = 10) -> list[Neighbour]:
-        """The k rows with the largest cosine, all compared; a row is not its own neighbour. See `vector`."""
+    def nearest(
+        self, query: int | str | Path | MedicalImage | np.ndarray, k: int = 10, kind: str | None = None
+    ) -> list[Neighbour]:
+        """The k rows with the largest cosine, all compared; a row is not its own neighbour. See `vector`.
+
+        With `kind` only images, or only texts: a text's nearest rows are mostly texts, for the gap between the two.
+        """
         cosines = self.vectors @ self.vector(query)  # (n,)
+        if kind is not None:
+            cosines[~self.of_kind(kind)] = -np.inf
         if isinstance(query, int | np.integer):
             cosines[query] = -np.inf
         order = [int(i) for i in np.argsort(-cosines, kind="stable")[:k] if np.isfinite(cosines[i])]
