@@ -26,7 +26,7 @@ class EmbeddingMapWidget(anywidget.AnyWidget):
     be set or observed from Python.
     """
 
-    _esm = _HERE / "embedding.js"
+    _esm = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("embedding_parts.js", "embedding.js"))
     _css = _HERE / "embedding.css"
     selection = traitlets.List(traitlets.Int()).tag(sync=True)
     color_by = traitlets.Unicode().tag(sync=True)
@@ -40,9 +40,7 @@ class EmbeddingMapWidget(anywidget.AnyWidget):
         if first not in choices:
             raise UnknownNameError("colour", first, choices)
         self.colours = paint.colours(embeddings, first)
-        super().__init__(
-            color_by=first, choices=choices, legend=self.colours.view(), facts=logic.facts(self.state)
-        )
+        super().__init__(color_by=first, choices=choices, legend=self.colours.view(), facts=logic.facts(self.state))
         self.on_msg(self._on_message)
         self.observe(self._paint, "color_by")
         self.observe(lambda change: self.send(logic.chosen(self.state, change["new"])), "selection")
