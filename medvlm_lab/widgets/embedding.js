@@ -52,15 +52,15 @@ function render({ model, el }) {
 
   // places (-1 to 1, y upwards) ↔ pixels of the page
 
-  const box = { w: 1, h: 1 }; // of the map, in pixels
-  const unit = () => 0.46 * Math.min(box.w, box.h) * view.zoom;
+  const box = { w: 1, h: 1 }, reach = { x: 1, y: 1 }; // of the map in pixels; of the places on either side of 0
+  const unit = () => 0.46 * Math.min(box.w / reach.x, box.h / reach.y) * view.zoom;
   const screen = (x, y) => [box.w / 2 + (x - view.x) * unit(), box.h / 2 - (y - view.y) * unit()];
   const at = (row) => screen(places[2 * row], places[2 * row + 1]);
   const count = () => places.length / 2;
   const radius = () => Math.min(6, Math.min(5.5, Math.max(1.5, 95 / Math.sqrt(count()))) * Math.sqrt(view.zoom));
 
-  function nearest(x, y, reach) {
-    let best = -1, least = reach * reach;
+  function nearest(x, y, within) {
+    let best = -1, least = within * within;
     for (let row = 0; row < count(); row++) {
       const [u, v] = at(row), far = (u - x) ** 2 + (v - y) ** 2;
       if (far < least) [best, least] = [row, far];
@@ -120,6 +120,8 @@ function render({ model, el }) {
   const replies = {
     points(_, [xy, text, codes]) {
       places = new Float32Array(xy.buffer.slice(xy.byteOffset, xy.byteOffset + xy.byteLength));
+      Object.assign(reach, { x: 0.1, y: 0.1 });
+      places.forEach((p, i) => { const axis = i % 2 ? "y" : "x"; reach[axis] = Math.max(reach[axis], Math.abs(p)); });
       gl?.set("place", places, 2);
       gl?.set("text", new Uint8Array(text.buffer, text.byteOffset, text.byteLength), 1, gl.bytes);
       fade();

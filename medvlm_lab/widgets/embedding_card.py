@@ -29,7 +29,7 @@ def card_png(state: MapState, colours: Colours, choice: str, selection: list[int
         texts, size = state.embeddings.of_kind("text"), float(np.clip(30_000 / len(places), 3, 60))
         for rows, marker in ((np.flatnonzero(~texts), "o"), (np.flatnonzero(texts), "D")):
             scale = 0.7 if marker == "D" else 1
-            axes.scatter(*places[rows].T, size * scale, paint[rows], marker, alpha=alpha[rows], linewidths=0)
+            axes.scatter(*places[rows].T, size * scale, paint[rows], marker=marker, alpha=alpha[rows], linewidths=0)
         if colours.bounds is not None:
             ramp = matplotlib.colors.ListedColormap(colours.palette[:-1])
             scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(*colours.bounds), ramp)

@@ -38,14 +38,17 @@ class Colours:
 
 
 def choices(embeddings: Embeddings) -> list[str]:
-    """Columns with more than one value, then each finding and each number."""
+    """Columns with more than one value, then each finding and each number that differs between rows."""
     table = embeddings.table
     own = [name for name in table.column_names if name not in (*_NOT_COLOURS, *PLAIN)]
     columns = [name for name in (*own, *PLAIN) if 1 < len(set(table[name].to_pylist()) - {"", None}) < len(table)]
     found = Counter(name for names in table["findings"].to_pylist() for name in names or ())
-    numbers = dict.fromkeys(name for pairs in table["numbers"].to_pylist() for name, _ in pairs or ())
+    numbers: dict[str, set[float]] = {}
+    for name, value in (pair for pairs in table["numbers"].to_pylist() for pair in pairs or ()):
+        numbers.setdefault(name, set()).add(value)
+    differing = [name for name, values in numbers.items() if len(values) > 1]
     some = [name for name, count in found.most_common(MOST_FINDINGS) if count < len(table)]
-    return [*columns, *(FINDING + name for name in some), *(NUMBER + name for name in numbers)] or ["kind"]
+    return [*columns, *(FINDING + name for name in some), *(NUMBER + name for name in differing)] or ["kind"]
 
 
 def colours(embeddings: Embeddings, choice: str) -> Colours:

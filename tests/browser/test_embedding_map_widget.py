@@ -34,10 +34,12 @@ atlas
 """
 
 
-def ink(stage):
-    """How many pixels of the map are in the blue of images, on the screen."""
+def blue(stage):
+    """Which pixels of the map are in the blue of images, below the legend, on the screen."""
     picture = np.asarray(Image.open(io.BytesIO(stage.screenshot())).convert("RGB")).astype(int)
-    return int((np.abs(picture - (0, 114, 178)).sum(-1) < 60).sum())
+    found = np.abs(picture - (0, 114, 178)).sum(-1) < 60
+    found[:120] = False
+    return found
 
 
 def test_the_map(run_cell, shoot, tmp_path):
@@ -51,8 +53,17 @@ def test_the_map(run_cell, shoot, tmp_path):
     expect(hand).to_have_attribute("data-points", "120", timeout=180_000)
     expect(widget.locator(".mv-title")).to_have_text("60 images and 60 texts as grey-cells sees them")
     expect(widget.locator(".mv-foot")).to_contain_text("PCA: trustworthiness")
-    assert ink(widget.locator(".mv-stage")) > 1000
     shoot(widget, "embedding_map")
+    drawn = blue(widget.locator(".mv-stage"))
+    assert drawn.sum() > 1000
+
+    # a point shows its picture and its report
+    row, column = np.argwhere(drawn)[-1].tolist()  # the lowest edge of the lowest one
+    box, tip = widget.locator(".mv-stage").bounding_box(), widget.locator(".mv-tip")
+    page.mouse.move(box["x"] + column, box["y"] + row - 2)
+    expect(tip.get_by_role("img", name=re.compile("X-ray: chest-xray-train-0-"))).to_be_visible(timeout=30_000)
+    expect(tip.locator("p")).to_have_text(re.compile(r"\w+.*\."))
+    shoot(widget, "embedding_map_hover")
 
     # Enter takes the point nearest to the middle; its neighbours are buttons
     hand.focus()
@@ -101,21 +112,14 @@ def test_the_map(run_cell, shoot, tmp_path):
     expect(widget.get_by_role("status")).to_have_text("2 images of this patient, joined in their order")
     widget.get_by_role("button", name="Lasso").click()
 
-    # colours, hover, the dark theme
+    # colours, the dark theme
     pick = widget.get_by_label("Colour by")
-    pick.select_option("number: heart_ratio" if "number: heart_ratio" in pick.inner_text() else {"index": 4})
-    expect(widget.locator(".mv-legend b")).not_to_have_text("kind")
+    pick.select_option("number: cardiothoracic_ratio")
+    expect(widget.locator(".mv-legend b")).to_have_text("number: cardiothoracic_ratio")
+    expect(widget.locator(".mv-ramp")).to_be_visible()
     for item in ("Settings", "Theme", "JupyterLab Dark"):
         page.get_by_text(item, exact=True).click()
     page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
     expect(page.locator("#jupyterlab-splash")).to_have_count(0)
-    tip = widget.locator(".mv-tip")
-    box = hand.bounding_box()
-    for step in range(40):
-        page.mouse.move(box["x"] + box["width"] * (0.3 + 0.01 * step), box["y"] + box["height"] / 2)
-        page.wait_for_timeout(150)
-        if tip.is_visible():
-            break
-    expect(tip).to_be_visible()
     shoot(widget, "embedding_map_dark")
     expect(widget.get_by_text("Not for clinical use.")).to_be_visible()
