@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FINDING, NUMBER = "finding: ", "number: "
 MOST_FINDINGS = 20
+DARKEST = 0.25  # of cividis: what is darker cannot be seen on a dark page
 PLAIN = ("kind", "modality", "patient")
 _NOT_COLOURS = ("id", "path", "report", "key", "findings", "numbers")
 
@@ -58,9 +59,10 @@ def colours(embeddings: Embeddings, choice: str) -> Colours:
         pairs = embeddings.table["numbers"].to_pylist()
         return _continuous(np.array([dict(p or ()).get(name, np.nan) for p in pairs]))
     if choice.startswith(FINDING):
-        name, kinds = choice.removeprefix(FINDING), embeddings.table["kind"].to_pylist()
-        listed = zip(embeddings.table["findings"].to_pylist(), kinds, strict=True)
-        values = ["present" if name in (f or ()) else "absent" if k == "image" else None for f, k in listed]
+        name = choice.removeprefix(FINDING)
+        listed = zip(embeddings.table["findings"].to_pylist(), embeddings.table["patient"].to_pylist(), strict=True)
+        # a prompt is of no patient, so nothing can be absent
+        values = ["present" if name in (f or ()) else "absent" if patient else None for f, patient in listed]
         return _categories(values, {"present": VERMILION, "absent": SKY})
     fixed = {kind: COLORS[kind] for kind in ("image", "text")} if choice == "kind" else {}
     return _categories([value or None for value in embeddings.table[choice].to_pylist()], fixed)
@@ -80,7 +82,7 @@ def _categories(values: list[str | None], fixed: dict[str, str]) -> Colours:
 
 
 def _continuous(values: np.ndarray) -> Colours:
-    """Cividis from the least to the most."""
+    """Cividis from the least to the most, without its darkest part."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
@@ -88,5 +90,6 @@ def _continuous(values: np.ndarray) -> Colours:
     low, high = float(values[known].min()), float(values[known].max())
     share = (np.where(known, values, low) - low) / max(high - low, 1e-12)
     codes = np.where(known, np.rint(share * 254), 255).astype(np.uint8)
-    palette = tuple(to_hex(colormaps["cividis"](i / 254)) for i in range(255))
+    ramp = colormaps["cividis"](np.linspace(DARKEST, 1, 255))
+    palette = tuple(to_hex(colour) for colour in ramp)
     return Colours(codes, (*palette, GREY), bounds=(low, high))

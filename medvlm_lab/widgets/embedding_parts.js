@@ -55,7 +55,10 @@ function about(card, brief) {
   if (chips.length) parts.push(element("div", { class: "mv-chips" }, ...chips));
   const report = brief && card.report.length > 220 ? `${card.report.slice(0, 220)} …` : card.report;
   if (report) parts.push(element("p", {}, report));
-  if (!brief && card.numbers.length) parts.push(element("small", {}, card.numbers.join(" · ")));
+  if (!brief && card.numbers.length) {
+    const numbers = element("small", {}, card.numbers.join(" · "));
+    parts.push(element("details", {}, element("summary", {}, `${card.numbers.length} numbers`), numbers));
+  }
   return parts;
 }
 
