@@ -46,7 +46,8 @@ def choices(embeddings: Embeddings) -> list[str]:
     found = Counter(name for names in table["findings"].to_pylist() for name in names or ())
     numbers: dict[str, set[float]] = {}
     for name, value in (pair for pairs in table["numbers"].to_pylist() for pair in pairs or ()):
-        numbers.setdefault(name, set()).add(value)
+        if np.isfinite(value):
+            numbers.setdefault(name, set()).add(value)
     differing = [name for name, values in numbers.items() if len(values) > 1]
     some = [name for name, count in found.most_common(MOST_FINDINGS) if count < len(table)]
     return [*columns, *(FINDING + name for name in some), *(NUMBER + name for name in differing)] or ["kind"]

@@ -49,8 +49,8 @@ def known(rows):
 
 def test_choices_are_what_differs():
     made = known([
-        {"findings": ["edema", "nodule"], "numbers": [("age", 3.0), ("n", 1.0)], "modality": "CT"},
-        {"findings": ["edema"], "numbers": [("age", 5.0), ("n", 1.0)], "modality": "MR"},
+        {"findings": ["edema", "nodule"], "numbers": [("age", 3.0), ("n", 1.0), ("lost", np.nan)], "modality": "CT"},
+        {"findings": ["edema"], "numbers": [("age", 5.0), ("n", 1.0), ("lost", np.nan)], "modality": "MR"},
         {"findings": ["edema"], "numbers": [], "modality": "MR", "patient": "p"},
     ])  # fmt: skip
     assert paint.choices(made) == ["modality", "finding: nodule", "number: age"]
