@@ -27,6 +27,7 @@ _LAZY = {
     "datasets": None,
     "phantom": "phantoms",
     "phantoms": None,
+    "embed": None,
     "evaluate": "tasks",
     "explain": None,
     "scoreboard": "published",

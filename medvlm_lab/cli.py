@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from medvlm_lab.cli_data import data_app
+from medvlm_lab.cli_embed import embed
 from medvlm_lab.cli_evaluate import evaluate
 from medvlm_lab.cli_explain import explain
 from medvlm_lab.cli_models import models_app
@@ -35,6 +36,7 @@ kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
 app.command()(report)
 app.command()(explain)
 app.command()(evaluate)
+app.command()(embed)
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
 app.add_typer(chapters_app, name="chapters")

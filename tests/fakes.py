@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import numpy as np
+
 from medvlm_lab.errors import QuestionError
 from medvlm_lab.models.base import Answer, Report
 
@@ -49,3 +51,28 @@ class FakeReporter:
 
     def report(self, image, indication: str | None = None) -> Report:
         return self.reports if isinstance(self.reports, Report) else self.reports[image.name]
+
+
+class FakeEncoder:
+    """Puts a picture where its 4 x 4 mean grey values point, and a text where its letters do; counts what it sees."""
+
+    name = "fake-encoder"
+
+    def __init__(self):
+        self.seen: list[str] = []
+
+    def encode_images(self, images):
+        self.seen += [image.name for image in images]
+        return self._unit([self._cells(image.display()[..., 0]) for image in images])
+
+    def encode_texts(self, texts):
+        return self._unit([[text.count(letter) + 0.1 for letter in "abcdefghilmnorst"] for text in texts])
+
+    @staticmethod
+    def _cells(grey):
+        return [part.mean() + 1 for row in np.array_split(grey, 4) for part in np.array_split(row, 4, axis=1)]
+
+    @staticmethod
+    def _unit(rows):
+        rows = np.asarray(rows, np.float32).reshape(-1, 16)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -4,8 +4,9 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-from fakes import FakeReporter
+from fakes import FakeEncoder, FakeReporter
 
 from medvlm_lab import cli, models
 from medvlm_lab.models.base import Answer, Report
@@ -69,6 +70,20 @@ def test_report_for_a_reader_and_for_a_program(call, monkeypatch):
 
 def test_a_model_that_writes_no_reports_says_so(call, oracle):
     refused(call("report", SAMPLE), "does not write reports")
+
+
+def test_embed_a_folder_and_a_data_set(call, monkeypatch, tmp_path, oracle):
+    data = ("phantom:chest-xray", "--n", 3, "--model", "chexzero", "--out", tmp_path / "out")
+    refused(call("embed", *data), "'oracle' does not embed images")
+    monkeypatch.setattr(models, "load", lambda name, **_: FakeEncoder())
+    code, out, _ = call("embed", *data, "--json")
+    assert code == 0 and json.loads(out)["images"] == 3 and json.loads(out)["width"] == 16
+    assert (tmp_path / "out" / "embeddings.parquet").is_file()
+    (tmp_path / "empty").mkdir()
+    refused(call("embed", tmp_path / "empty", *data[3:]), "holds no image file")
+    np.save(tmp_path / "empty" / "one.npy", np.eye(8))
+    code, out, _ = call("embed", tmp_path / "empty", "--model", "chexzero", "--out", tmp_path / "other")
+    assert code == 0 and "1 image" in out and "Not for clinical use." in out
 
 
 def refused(result, *words, as_json=False):

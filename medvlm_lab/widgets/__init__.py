@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["anatomy", "phantom_studio", "reader_study", "viewer", "vqa"]
+__all__ = ["anatomy", "embedding_map", "phantom_studio", "reader_study", "viewer", "vqa"]
 
 
 def vqa(model, image="chest-xray-nodules", question: str | None = None):
@@ -88,3 +88,23 @@ def reader_study(cases=None, path=None, reader: str = "reader-1", readers=5, see
 
     study = Study(tuple(simulated_cases() if cases is None else cases), reader, seed)
     return ReaderStudyWidget(start(study, panel(readers, seed) if isinstance(readers, int) else readers, path))
+
+
+def embedding_map(embeddings, projection=None, color_by: str | None = None):
+    """Explore images and texts on a map: hover, click, encircle, search by words or by an image file.
+
+    A click selects a point and shows its picture, report, nearest rows and, where its patient has several images, the
+    path from each to the next. `selection`, `ids`, `on_select` and `search` of the widget serve other cells.
+
+    Args:
+        embeddings: of `lab.embed.embed`, perhaps with `.texts()`.
+        projection: of `lab.embed.project`; by default a UMAP.
+        color_by: one of the widget's `choices`: a column, "finding: NAME" or "number: NAME".
+
+    Raises:
+        MedVLMError: there are too few vectors for a map, or the projection is of others.
+        UnknownNameError: no such colour.
+    """
+    from medvlm_lab.widgets.embedding_shell import EmbeddingMapWidget
+
+    return EmbeddingMapWidget(embeddings, projection, color_by)

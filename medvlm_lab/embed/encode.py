@@ -1,0 +1,149 @@
+"""Images → vectors: in batches, once for each content, resumed where an interrupted run stopped.
+
+On disk all is Parquet, each row a picture with its vector, so that the two cannot come apart:
+
+    shard-1f0c….parquet     while a run is under way: 512 finished pictures each
+    embeddings.parquet      when it is done: all, in the order of the pictures; the shards are gone
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medvlm_lab.embed.pictures import Picture, pictures
+from medvlm_lab.embed.storage import EMBEDDINGS
+from medvlm_lab.embed.vectors import Embeddings
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.image import MedicalImage
+from medvlm_lab.tasks.result import model_name
+from medvlm_lab.tasks.studies import needs
+
+SHARD = 512  # pictures: what a kill may cost
+
+
+def embed(
+    model: Any, images: Any, out: str | Path | None = None, batch_size: int = 64,
+    patients: Sequence[str] | None = None, progress: bool = True,
+) -> Embeddings:
+    """The vectors of images, with a table of what is known of each.
+
+    Args:
+        model: an `ImageTextEncoder`.
+        images: a data set, its name, a folder, or a sequence of `MedicalImage`s and paths; see `pictures`.
+        out: a folder that keeps the result. What it already holds by content and model is not computed again, also
+            after an interruption. By default nothing is written.
+        batch_size: images per call of the model; the next batch is read meanwhile.
+        patients: whose each image is, in order of time for each; by default every image is of another patient.
+        progress: show a bar with the rate.
+
+    Raises:
+        MedVLMError: the model embeds no images or gives numbers that are no directions; `out` is of another model.
+        MissingDataError, ImageReadError: an image is missing or damaged; finished shards are kept.
+    """
+    from tqdm.auto import tqdm
+
+    needs(model, "encode_images", "embed images")
+    if batch_size < 1:
+        raise MedVLMError(f"batch_size is {batch_size}; it must be at least 1.")
+    found, identity = pictures(images), identify(model)
+    if patients is not None and len(patients) != len(found):
+        raise MedVLMError(f"There are {len(patients)} patients for {len(found)} images; give one for each image.")
+    folder = Path(out).expanduser() if out is not None else None
+    known = _known(folder, identity) if folder else {}
+    rows, pending = [], []
+
+    def flush() -> None:
+        if folder and pending:
+            shard = folder / f"shard-{pending[0]['key'][:16]}.parquet"  # two runs at once do not meet
+            Embeddings.from_rows(pending, model_name(model), identity).save(shard)
+            pending.clear()
+
+    def load(part: range) -> list[tuple[dict, MedicalImage | None]]:
+        return [_load(found[i], identity, known, patients[i] if patients else None) for i in part]
+
+    parts = [range(i, min(i + batch_size, len(found))) for i in range(0, len(found), batch_size)]
+    with tqdm(total=len(found), unit="image", desc=model_name(model), disable=not progress) as bar:
+        for loaded in _ahead(load, parts):
+            new = {row["key"]: (row, image) for row, image in loaded if row["key"] not in known}
+            if new:
+                vectors = np.asarray(model.encode_images([image for _, image in new.values()]), np.float32)
+                for vector, (row, _) in zip(vectors, new.values(), strict=True):
+                    known[row["key"]] = row["modality"], vector
+                    pending.append(row | {"vector": vector})
+            for row, _ in loaded:
+                modality, vector = known[row["key"]]
+                rows.append(row | {"modality": modality, "vector": vector})
+            if len(pending) >= SHARD:
+                flush()
+            bar.update(len(loaded))
+    flush()
+    result = Embeddings.from_rows(rows, model_name(model), identity, model, found)
+    if folder:
+        result.save(folder)
+        for shard in folder.glob("shard-*.parquet"):
+            shard.unlink()
+    return result
+
+
+def identify(model: Any) -> str:
+    """A hash of the model's name and weights: those of its `module`, or its own where it is a torch module itself.
+
+    Of a model without weights that can be found, the name alone decides.
+    """
+    import torch
+
+    digest = hashlib.sha256(model_name(model).encode())
+    module = getattr(model, "module", model)
+    for name, weight in module.state_dict().items() if isinstance(module, torch.nn.Module) else ():
+        digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode())
+        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _load(
+    picture: Picture, identity: str, known: dict, patient: str | None
+) -> tuple[dict[str, Any], MedicalImage | None]:
+    """A picture's row, and the picture itself unless its vector is known."""
+    study = picture.study()
+    image = None if picture.path is not None else study.image()
+    key = hashlib.sha256(identity.encode() + picture.content(image)).hexdigest()
+    if image is None and key not in known:
+        image = study.image()
+    row = {
+        "id": study.name, "path": str(picture.path or ""), "kind": "image",
+        "modality": image.modality if image else "", "findings": sorted(study.findings),
+        "numbers": [(name, float(value)) for name, value in study.values.items()], "report": study.report,
+        "patient": study.name if patient is None else str(patient), "key": key,
+    }  # fmt: skip
+    return row, image
+
+
+def _ahead(load: Callable, parts: list) -> Iterator[Any]:
+    """What `load` makes of each part; the next one is loaded while the caller works on this one."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(load, parts[0])
+        for part in (*parts[1:], None):
+            loaded = waiting.result()
+            if part is not None:
+                waiting = reader.submit(load, part)
+            yield loaded
+
+
+def _known(folder: Path, identity: str) -> dict[str, tuple[str, np.ndarray]]:
+    """Key → (modality, vector) of what the folder holds; MedVLMError where that is of another model."""
+    known = {}
+    for file in (*folder.glob("shard-*.parquet"), *folder.glob(EMBEDDINGS)):
+        held = Embeddings.load(file)
+        if held.identity != identity:
+            raise MedVLMError(f"{folder} is of {held.model} with other weights; name another folder, or delete it.")
+        known |= zip(
+            held.table["key"].to_pylist(), zip(held.table["modality"].to_pylist(), held.vectors, strict=True),
+            strict=True,
+        )  # fmt: skip
+    return known
