@@ -80,8 +80,8 @@ found = {name: [f"{presence(model, [image], f)[0]:.2f}" for f in findings] for n
 pd.DataFrame.from_dict(found, orient="index", columns=findings)
 
 # %% [markdown]
-# **Explain.** One: the gated model. The Q-Former overlooks the pacemaker, CheXzero stays near the middle. The
-# encoder–decoder learned from *real* pictures, VQA-RAD's and PathVQA's, and has never seen a simulated one; the others
+# **Explain.** Two: CheXzero and the gated model. The Q-Former's report names neither. The encoder–decoder learned from
+# *real* pictures, VQA-RAD's and PathVQA's, and has never seen a simulated one, so its pacemaker is a guess; the others
 # learned from 20,000 simulated patients. A comparison of families has to hold the data fixed, or it compares data. So
 # the fifth family is trained here, on the same kind of patients.
 #

@@ -40,8 +40,8 @@ chest = lab.phantom("chest-xray")
 blip, zero = lab.load("clinical-blip"), lab.load("chexzero")
 real = lab.sample("chest-xray-nodules")
 black = lab.MedicalImage.from_array(np.zeros((256, 256)), modality="X-ray")
-elsewhere = chest.image(chest.draw(8, hospital=1), 256)
-lab.style.show({"another hospital": elsewhere, "a black picture": black, "a real one": real}, side=3)
+other = chest.image(chest.draw(8, hospital=1), 256)
+lab.style.show({"another hospital": other, "a black picture": black, "a real one": real}, side=3)
 
 # %% [markdown]
 # Each of these pictures will be shown to a model that scores well on the patients it was trained for.
@@ -68,8 +68,7 @@ def learned(pixels, labels, steps=150):
     torch.manual_seed(0)
     block = lambda a, b: (nn.Conv2d(a, b, 3, 2, 1), nn.BatchNorm2d(b), nn.ReLU())  # noqa: E731
     net = nn.Sequential(*block(1, 16), *block(16, 32), *block(32, 64), *block(64, 64), nn.Flatten(), nn.Linear(576, 1))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer := torch.optim.AdamW(net.parameters()), 1e-2, steps)
     for _ in tqdm(range(steps), desc=f"{len(pixels):,} radiographs", unit="step", leave=False):
         rows = torch.randint(len(pixels), (48,))
         loss = F.binary_cross_entropy_with_logits(net(pixels[rows])[:, 0], labels[rows].float())
@@ -172,8 +171,7 @@ print(blip.report(real))
 ipywidgets.ToggleButtons(options=["invented", "missed"], description="More often:")
 
 # %%
-data = lab.dataset("phantom:chest-xray", "test", n=120, size=128)
-rows = lab.evaluate("report", blip, data, progress=False).rows
+rows = lab.evaluate("report", blip, lab.dataset("phantom:chest-xray", "test", n=120, size=128), progress=False).rows
 names = sorted({name for row in rows for name in (*row.findings, *row.labels)})
 count_of = lambda test: [sum(test(n in row.findings, n in row.labels) for row in rows) for n in names]  # noqa: E731
 tally = pd.DataFrame({
