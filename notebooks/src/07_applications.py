@@ -167,10 +167,10 @@ masks
 # **Where it fails.** Words that it never read.
 
 # %%
-words = ["heart", "cardiac silhouette", "the organ that pumps blood", "gallbladder", "the moon"]
+words = ["heart", "cardiac silhouette", "what pumps blood", "gallbladder", "the moon"]
 found = segmenter.segment_batch([image] * len(words), words)
 lit = [np.where(mask.pixels, 1.0, 0.5) * image.display().mean(-1) / 255 for mask in found]
-lab.style.show(dict(zip(words, lit, strict=True)), columns=5, side=2, vmax=1)
+lab.style.show(dict(zip(words, lit, strict=True)), columns=5, side=2.3, vmax=1)
 
 # %% [markdown]
 # ## What the papers report, and what was measured here
