@@ -32,7 +32,7 @@ import medvlm_lab as lab
 lab.style.apply()
 zero, blip, segmenter = map(lab.load, ("chexzero", "clinical-blip", "prompt-segmenter"))
 chest = lab.phantom("chest-xray")
-data = lab.dataset("phantom:chest-xray", "test", n=200, size=128)
+data = lab.dataset("phantom:chest-xray", "test", n=120, size=128)
 patient = next(s for s in chest.sample(5, 200, part="test") if s.find("pleural effusion") and len(s.all_findings) == 3)
 image = chest.image(patient, 256)
 lab.style.show({"the patient": image, "a real radiograph": lab.sample("chest-xray-nodules")}, side=3.4)
@@ -98,7 +98,7 @@ ipywidgets.interact(decide, threshold=(float(score.min()), float(score.max()), 0
 print(blip.report(image))
 
 # %%
-written = lab.evaluate("report", blip, data, n=80, progress=False)
+written = lab.evaluate("report", blip, data, n=40, progress=False)
 written
 
 # %% [markdown]
@@ -124,7 +124,7 @@ table.style.set_properties(**{"text-align": "left", "white-space": "normal"})
 lab.widgets.vqa(blip, image, "Is there a pleural effusion?")
 
 # %%
-lab.evaluate("vqa", blip, data, n=400, progress=False)
+lab.evaluate("vqa", blip, data, n=200, progress=False)
 
 # %% [markdown]
 # **Where it fails.** The same question in other words. A model that understood would not care.
@@ -157,7 +157,7 @@ ipywidgets.interact(outline, phrase=ipywidgets.Text("right lung", continuous_upd
 
 # %%
 asked = ["heart", "right lung", "left pleural effusion", "right pleural effusion", "right nodule", "nasogastric tube"]
-masks = lab.evaluate("segmentation", segmenter, data, n=60, structures=asked, progress=False)
+masks = lab.evaluate("segmentation", segmenter, data, n=30, structures=asked, progress=False)
 masks
 
 # %% [markdown]
