@@ -1,10 +1,10 @@
-"""CheXzero (Tiu et al., Nat Biomed Eng 2022) at a laptop's size: chest X-rays classified without a single label.
+"""CheXzero (Tiu et al., Nat Biomed Eng 2022) at a laptop's size: chest X-rays classified by sentences.
 
     model = lab.load("chexzero")
     model.classify(lab.sample("chest-xray-nodules"))   # {"pneumothorax": 0.08, ...}
 
 A disease is present as far as the image agrees more with "pneumothorax" than with "no pneumothorax". CheXzero writes
-no reports.
+no reports. The paper's model learned from reports alone; this one also from outlines and statements (its card).
 """
 
 from __future__ import annotations

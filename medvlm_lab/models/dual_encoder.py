@@ -84,10 +84,9 @@ class DualEncoder(nn.Module):
     def encode_text(self, ids: Int[Tensor, "n t"]) -> Float[Tensor, "n d"]:
         return self.text_encoder(ids)
 
-    def forward(self, pixels: Float[Tensor, "n f s s"], ids: Int[Tensor, "n t"]) -> Float[Tensor, "n n"]:
-        """Similarity of every image with every text, scaled as the loss needs it."""
-        images, texts = F.normalize(self.encode_image(pixels), dim=-1), F.normalize(self.encode_text(ids), dim=-1)
-        return self.logit_scale.clamp(max=math.log(100)).exp() * images @ texts.T
+    def scale(self) -> Float[Tensor, ""]:
+        """What cosines are multiplied by in the loss: learned, at most 100 (Radford et al. 2021, section 2.5)."""
+        return self.logit_scale.clamp(max=math.log(100)).exp()
 
 
 def contrastive_loss(logits: Float[Tensor, "n n"]) -> Float[Tensor, ""]:

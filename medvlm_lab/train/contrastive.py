@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,16 @@ def rendered(simulator: Phantom, scenes: Sequence[Scene], frames: int, size: int
     return out
 
 
+@dataclass(frozen=True)
+class Data:
+    """Vocabulary and studies, and the folder in which the stages keep their checkpoints."""
+
+    tokenizer: Tokenizer
+    train: Studies
+    validation: Studies
+    folder: Path
+
+
 class ContrastiveTask:
     """Batches, loss and validation over simulated studies; see `loop.Task`."""
 
@@ -67,7 +77,7 @@ class ContrastiveTask:
         self.model, self.tokenizer, self.recipe = model, tokenizer, recipe
         self.train, self.validation = train, validation
         self.unknown = tokenizer.vocabulary.index(UNKNOWN)
-        self.statements = Statements(train.simulator, train.scenes)
+        self.statements = Statements(train.simulator, train.scenes) if recipe["statements"] else None
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         return shuffled(len(self.train), self.recipe, epoch)
@@ -78,9 +88,9 @@ class ContrastiveTask:
         pixels = varied(self.train.pixels[torch.from_numpy(rows)[:, None], chosen].to(device).float() / 255, rng)
         images = F.normalize(self.model.encode_image(pixels), dim=-1)
         embed = lambda texts: F.normalize(self.model.encode_text(self.ids(texts, rng).to(device)), dim=-1)  # noqa: E731
-        scale = self.model.logit_scale.clamp(max=math.log(100)).exp()
+        scale = self.model.scale()
         loss = contrastive_loss((scale * images @ embed([self.excerpt(row, rng) for row in rows]).T).float())
-        if not self.recipe["statements"]:
+        if self.statements is None:
             return loss
         own = rng_of(int(rng.integers(2**40)))
         pairs = zip(*(self.statements.pair(self.train.scenes[row], own) for row in rows), strict=True)

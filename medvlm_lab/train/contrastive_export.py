@@ -11,7 +11,7 @@ from medvlm_lab.models import CATALOGUE, load
 from medvlm_lab.models.store import WEIGHTS, save_weights
 from medvlm_lab.tasks import evaluate
 from medvlm_lab.tasks.result import Result
-from medvlm_lab.train.loop import Loop
+from medvlm_lab.train.loop import Loop, joined_log
 
 #: task → the method by which a model can do it
 MEASURED = {"zero-shot": "score_findings", "regression": "regress", "retrieval": "encode_images"}
@@ -31,7 +31,7 @@ CARD = """# {name}
 
 Stage outline stands in for the pretrained image tower that the paper starts from: the tower learns which structure
 covers which part of a picture{numbers}. Stage contrast learns from pictures and reports alone.
-
+{statements}
 ## Data
 
 `phantom:{phantom}`, {studies:,} simulated patients with simulated reports. No real image and no real report was used.
@@ -49,14 +49,19 @@ row whatever it learns: its areas are 0.5, its MCMRR is 50 %, and its best numbe
 """
 
 
+STATEMENTS = """\
+Stage words also tells a true sentence about one of the patient's findings from a false one, which the reports alone
+do not teach; the paper's model learned from reports alone.
+"""
+
+
 def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
     """Writes the checkpoint and its card into `out`; the scores are those of the stored weights."""
     loop, name = loops[recipe["keeps"]], recipe["name"]
     model = loop.averaged().cpu()
     settings = {"architecture": name, "model": asdict(model.config)}
     save_weights(out, model.state_dict(), settings | {"recipe": recipe})
-    log = "".join((part.out / "log.jsonl").read_text(encoding="utf-8") for part in loops.values())
-    write_whole(out / "log.jsonl", log)
+    write_whole(out / "log.jsonl", joined_log(loops))
     results = measured(name, out, recipe)
     card = CARD.format(
         name=name, about=CATALOGUE[name][2], parameters=sum(p.numel() for p in model.parameters()),
@@ -64,7 +69,9 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         widths=list(model.config.widths), size=model.config.image_size, layers=model.config.text_depth,
         width=model.config.text_width, vocabulary=model.config.vocabulary, seed=recipe["seed"],
         epochs=" + ".join(f"{part.epoch} of {part.recipe['epochs']} ({stage})" for stage, part in loops.items()),
-        phantom=recipe["phantom"], numbers=taught(loops["outline"].recipe["numbers"]), studies=recipe["studies"],
+        phantom=recipe["phantom"],
+        statements=STATEMENTS if loop.recipe["statements"] else "",
+        numbers=taught(loops["outline"].recipe["numbers"]), studies=recipe["studies"],
         held=recipe["test_studies"],
         image_size=model.config.image_size,
         scores="\n".join(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,19 +15,9 @@ from medvlm_lab.models.dual_encoder import VOCABULARY, Config, DualEncoder
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.text.report_vocabulary import report_vocabulary
 from medvlm_lab.text.tokenizer import Tokenizer
-from medvlm_lab.train.contrastive import ContrastiveTask, Studies
+from medvlm_lab.train.contrastive import ContrastiveTask, Data, Studies
 from medvlm_lab.train.loop import CHECKPOINT, Task
 from medvlm_lab.train.outlines import OutlineTask
-
-
-@dataclass(frozen=True)
-class Data:
-    """Vocabulary and studies, and the folder in which the stages keep their checkpoints."""
-
-    tokenizer: Tokenizer
-    train: Studies
-    validation: Studies
-    folder: Path
 
 
 def prepare(recipe: dict, folder: Path) -> Data:

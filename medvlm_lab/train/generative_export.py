@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,8 +19,9 @@ from medvlm_lab.models.writer import Writer
 from medvlm_lab.nn.layers import count_parameters
 from medvlm_lab.tasks import Result, evaluate
 from medvlm_lab.tasks.report import TITLES, ceiling, compare
-from medvlm_lab.train.generative_setup import Data, finished
-from medvlm_lab.train.loop import Loop
+from medvlm_lab.train.contrastive import Data
+from medvlm_lab.train.generative_setup import finished
+from medvlm_lab.train.loop import Loop, joined_log
 
 AUTHORS = 50  # of the reports after examples, none of whom wrote a training report
 SHOTS = 4
@@ -76,10 +76,7 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
     data = Data(task.lessons.tokenizer, task.train, task.validation, out)
     model = finished(recipe, data, kept)
     save_weights(out, model.state_dict(), {"architecture": name, "model": asdict(model.config), "recipe": recipe})
-    with open(out / "log.jsonl", "w", encoding="utf-8") as file:
-        for stage, loop in loops.items():
-            lines = (loop.out / "log.jsonl").read_text(encoding="utf-8").splitlines()
-            file.writelines(json.dumps({"stage": stage} | json.loads(line)) + "\n" for line in lines)
+    write_whole(out / "log.jsonl", joined_log(loops))
     stored = load(name, checkpoint=out)
     earlier = lambda stage: type(stored)(finished(recipe, data, stage), stored.tokenizer)  # noqa: E731
     columns = [Column("as it is", stored)]

@@ -5,7 +5,6 @@ What a stage starts from is read from the checkpoint of the stage before it, so 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,7 +20,7 @@ from medvlm_lab.nn.lora import add_lora, merge_lora
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.text.tokenizer import Tokenizer
 from medvlm_lab.train.alignment import AlignmentTask, TagTask
-from medvlm_lab.train.contrastive import Studies
+from medvlm_lab.train.contrastive import Data, Studies
 from medvlm_lab.train.documents import DocumentTask
 from medvlm_lab.train.instruction import InstructionTask
 from medvlm_lab.train.lessons import Lessons, instruction_vocabulary
@@ -34,16 +33,6 @@ ADAPTED = {  # layers that LoRA adapts, part by part
     "vision": ("q_proj", "v_proj"),
     "language": ("q_proj", "k_proj", "v_proj", "out_proj", "gate_proj", "up_proj", "down_proj"),
 }
-
-
-@dataclass(frozen=True)
-class Data:
-    """Vocabulary and studies, and the folder in which the stages keep their checkpoints."""
-
-    tokenizer: Tokenizer
-    train: Studies
-    validation: Studies
-    folder: Path
 
 
 def prepare(recipe: dict, folder: Path) -> Data:

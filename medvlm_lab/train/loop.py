@@ -193,6 +193,15 @@ class Loop:
         return True
 
 
+def joined_log(loops: dict[str, Loop]) -> str:
+    """The logs of all stages, each line with its stage."""
+    lines = [
+        {"stage": stage} | json.loads(line) for stage, loop in loops.items()
+        for line in (loop.out / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    ]  # fmt: skip
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
 def optimizers(model: nn.Module, recipe: dict) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of linear layers, AdamW for all else; frozen parameters are left out."""
     linear = [m.weight for m in model.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]

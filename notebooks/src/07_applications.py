@@ -39,13 +39,14 @@ lab.style.show({"the patient": image, "a real radiograph": lab.sample("chest-xra
 print(chest.report(patient, 0))
 
 # %% [markdown]
-# On the left a simulated patient, whose truth stands in the report: it will meet four models. Each application is shown
-# *live*, then *scored* on other patients, then shown *failing*.
+# On the left a simulated patient, whose truth stands in the report. It will meet three models. Each application is
+# shown *live*, then *scored* on other patients, then shown *failing*.
 #
 # ## 1. Automated diagnosis
 #
-# CheXzero was never given a label. A finding is called present as far as the picture agrees more with "There is
-# pneumothorax" than with "There is no pneumothorax".
+# CheXzero has no output for any finding. One is called present as far as the picture agrees more with "There is
+# pneumothorax" than with "There is no pneumothorax". The paper's model learned from reports alone; the small one here
+# was also shown outlines, and true and false sentences ([card](../medvlm_lab/weights/chexzero/README.md)).
 #
 # **Predict.** Will the three findings of this patient be the three with the highest scores?
 

@@ -226,8 +226,8 @@ shown = {title: lab.metrics.bootstrap_interval(100 * np.array(hits, float)) for 
 pd.DataFrame(shown, index=["right, %", "low", "high"]).T.round(1)
 
 # %% [markdown]
-# **Explain.** Only what the picture adds to the blinded score is medicine. Every model card of this workbook has that
-# column.
+# **Explain.** Only what the picture adds to the blinded score is medicine. The cards of the models that write, and of
+# the segmenter, have such a column, for a twin that was trained blind.
 #
 # ## Exercises
 

@@ -84,7 +84,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
 
 
 def test_texts_change_from_epoch_to_epoch_and_stay_true_to_the_seed(tmp_path):
-    settings = recipe("chexzero") | SMALL | {"studies": 8, "validation_studies": 4, "figures": 0.0}
+    settings = recipe("chexzero") | SMALL | {"studies": 8, "validation_studies": 4, "figures": 0.0, "statements": 0.0}
     made = task(settings | {"stages": {"contrast": {"learns": "contrast"}}}, prepare(settings, tmp_path), "contrast")
     one, two = (made.excerpt(3, np.random.default_rng(s)) for s in (1, 2))
     assert one != two and one == made.excerpt(3, np.random.default_rng(1))
@@ -128,7 +128,7 @@ def test_frames_of_a_step_lie_spread_over_the_beat_and_none_comes_twice():
 
 
 def test_figures_of_a_report_are_learned_for_themselves(tmp_path):
-    settings = recipe("echo-clip") | SMALL | {"studies": 4, "validation_studies": 2, "figures": 1.0}
+    settings = recipe("echo-clip") | SMALL | {"studies": 4, "validation_studies": 2, "figures": 1.0, "statements": 0.0}
     made = task(settings | {"stages": {"contrast": {"learns": "contrast"}}}, prepare(settings, tmp_path), "contrast")
     for seed in range(20):
         row = seed % 4
