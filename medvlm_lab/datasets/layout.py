@@ -6,10 +6,13 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medvlm_lab.datasets.base import Study, read_rows
 from medvlm_lab.errors import MissingDataError
+
+if TYPE_CHECKING:
+    from medvlm_lab.image import MedicalImage
 
 #: Of data sets with studies. Where nobody has published a division, `part_of` makes one.
 STUDY_SPLITS = ("train", "validation", "test", "all")
@@ -80,6 +83,20 @@ class StudyDataset(Sequence[Study]):
     def study(self, number: int) -> Study:
         """Study `number`; its picture is not opened yet. Raises MissingDataError where its report is missing."""
         return self.read(self.keys[number])
+
+    def examples(self, number: int, count: int) -> list[tuple[MedicalImage, str]]:
+        """Images and reports of `count` other studies for few-shot prompts, from half the set away.
+
+        Neighbours in a published table are often one patient's. Raises MissingDataError where there are fewer.
+        """
+        if count >= self.studies:
+            raise MissingDataError(
+                f"{self.name} has {self.studies} studies in its split {self.split!r}; {count} examples beside each "
+                "study are too many."
+            )
+        first = number + max(1, min(self.studies // 2, self.studies - count))
+        others = [self.study((first + k) % self.studies) for k in range(count)]
+        return [(study.image(), f"findings: {study.report}") for study in others]
 
     def __len__(self) -> int:
         return self.studies

@@ -84,6 +84,11 @@ class Reporting(Task):
         elif not callable(getattr(model, "report_batch", None)):
             needs(model, "report", "write reports")
         needs_studies(data)
+        if self.shots and not callable(getattr(data, "examples", None)):
+            raise MedVLMError(
+                f"{getattr(data, 'name', 'The data set')} gives no examples; leave shots out, or choose a data set "
+                "that has them, such as phantom:chest-xray with authors=50."
+            )
 
     def ask(self, model: Any, data: Any, numbers: list[int]) -> list[dict[str, Any]]:
         studies = [data.study(i) for i in numbers]

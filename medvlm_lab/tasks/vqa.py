@@ -63,6 +63,11 @@ class VQA(Task):
         needs(model, "answer_batch", "answer questions")
         if not len(data):
             raise MedVLMError("The data set holds no questions to score; choose another split.")
+        if not hasattr(data[0], "question"):
+            raise MedVLMError(
+                f"{getattr(data, 'name', 'The data set')} holds studies with reports, not questions; choose one such "
+                "as vqa_rad or phantom:chest-xray."
+            )
 
     def numbers(self, data: Sequence[VQAItem], n: int | None, seed: int) -> list[int]:
         first: dict[Path, int] = {}

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import medvlm_lab as lab
+from medvlm_lab.errors import MedVLMError, MissingDataError
 from medvlm_lab.models.base import Answer, Report
 
 
@@ -53,6 +54,25 @@ def test_reports(tmp_path):
     assert found["rouge_l"] == found["bleu4"] == 1.0 and 0 < found["f1"] <= 1
     assert score("retrieval", model, data)["mcmrr"] == 1.0
     assert score("zero-shot", model, data)["auc"] == 1.0
+
+
+def test_reports_after_examples(tmp_path):
+    data = lab.dataset(generated.mimic_cxr(tmp_path), "all")
+    model, seen = Knowing(data), []
+    model.report_after = lambda images, shots: seen.extend(shots) or [model.report(image) for image in images]
+    lab.evaluate("report", model, data, shots=2, progress=False)
+    for number, own in enumerate(seen):
+        names = [image.name for image, _ in own]
+        assert len(set(names)) == 2 and data.study(number).image().name not in names
+        assert all(text == f"findings: {model.known[image.name].report}" for image, text in own)
+    with pytest.raises(MissingDataError, match=f"{data.studies} examples beside each study are too many"):
+        data.examples(0, data.studies)
+
+
+def test_studies_hold_no_questions(tmp_path):
+    data = lab.dataset(generated.mimic_cxr(tmp_path), "all")
+    with pytest.raises(MedVLMError, match="holds studies with reports, not questions; choose one such as vqa_rad"):
+        score("vqa", Knowing(data), data)
 
 
 def test_numbers(tmp_path):
