@@ -72,10 +72,15 @@ class DualEncoder(nn.Module):
         self.text_encoder.apply(init_weights)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
+    def frame_features(self, pixels: Float[Tensor, "n f s s"]) -> Float[Tensor, "n f c h w"]:
+        """The image tower's last map of every frame, from grey values from 0 to 1."""
+        frames = ((pixels - MEAN) / STD).flatten(0, 1)[:, None]
+        return self.image_encoder.features(frames).unflatten(0, pixels.shape[:2])
+
     def encode_frames(self, pixels: Float[Tensor, "n f s s"]) -> Float[Tensor, "n f d"]:
-        """Grey values from 0 to 1; every frame for itself."""
-        n, f = pixels.shape[:2]
-        return self.image_encoder(((pixels - MEAN) / STD).flatten(0, 1)[:, None]).view(n, f, -1)
+        """Every frame for itself."""
+        features = self.frame_features(pixels)
+        return self.image_encoder.embed(features.flatten(0, 1)).unflatten(0, features.shape[:2])
 
     def encode_image(self, pixels: Float[Tensor, "n f s s"]) -> Float[Tensor, "n d"]:
         """The mean over frames: what a feature's average tells of a movement can be learned."""
@@ -178,7 +183,7 @@ class ImageTextModel:
         towards = self.encode_texts([text])[0].clone().to(self.device)  # (d,), no longer an inference tensor
         pixels = self.pixels([still])[0].to(self.device).requires_grad_()  # (1, s, s)
         tower = self.module.image_encoder
-        features = tower.features(((pixels - MEAN) / STD)[None])  # (1, c, h, w)
+        features = self.module.frame_features(pixels[None])[0]  # (1, c, h, w)
         embedding = tower.embed(features)[0]  # (d,)
         view = replace(fitted((image.height, image.width), self.module.config.image_size), frame=frame)
         return Trace(

@@ -19,7 +19,6 @@ from medvlm_lab.models.dual_encoder import DualEncoder, contrastive_loss
 from medvlm_lab.phantoms.base import Phantom, Scene, rng_of
 from medvlm_lab.text.tokenizer import UNKNOWN, Tokenizer
 from medvlm_lab.train.cache import cached
-from medvlm_lab.train.statements import Statements
 
 RENDERED = 64  # studies rendered together
 FIGURE = re.compile(r"\d")
@@ -77,25 +76,28 @@ class ContrastiveTask:
         self.model, self.tokenizer, self.recipe = model, tokenizer, recipe
         self.train, self.validation = train, validation
         self.unknown = tokenizer.vocabulary.index(UNKNOWN)
-        self.statements = Statements(train.simulator, train.scenes) if recipe["statements"] else None
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         return shuffled(len(self.train), self.recipe, epoch)
 
     def loss(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-        device = self.model.logit_scale.device
         chosen = spread(self.train.pixels.shape[1], self.recipe["frames_per_step"], rng)
-        pixels = varied(self.train.pixels[torch.from_numpy(rows)[:, None], chosen].to(device).float() / 255, rng)
-        images = F.normalize(self.model.encode_image(pixels), dim=-1)
-        embed = lambda texts: F.normalize(self.model.encode_text(self.ids(texts, rng).to(device)), dim=-1)  # noqa: E731
-        scale = self.model.scale()
-        loss = contrastive_loss((scale * images @ embed([self.excerpt(row, rng) for row in rows]).T).float())
-        if self.statements is None:
-            return loss
-        own = rng_of(int(rng.integers(2**40)))
-        pairs = zip(*(self.statements.pair(self.train.scenes[row], own) for row in rows), strict=True)
-        told = scale * torch.stack([(images * embed(texts)).sum(1) for texts in pairs], 1).float()  # (n, 2)
-        return loss + self.recipe["statements"] * F.softplus(told[:, 1] - told[:, 0]).mean()
+        images = F.normalize(self.model.encode_image(varied(self.pixels(rows, chosen), rng)), dim=-1)
+        return self.matched(images, rows, rng)
+
+    def pixels(self, rows: np.ndarray, chosen: Int[Tensor, " f"]) -> Float[Tensor, "n f s s"]:
+        """The chosen frames of some studies, from 0 to 1."""
+        pixels = self.train.pixels[torch.from_numpy(rows)[:, None], chosen]
+        return pixels.to(self.model.logit_scale.device).float() / 255
+
+    def matched(self, images: Float[Tensor, "n d"], rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """Each study has to find its own report's text among the batch's, and each text its study."""
+        texts = self.embedded([self.excerpt(row, rng) for row in rows], rng)
+        return contrastive_loss((self.model.scale() * images @ texts.T).float())
+
+    def embedded(self, texts: Sequence[str], rng: np.random.Generator) -> Float[Tensor, "n d"]:
+        """Unit rows."""
+        return F.normalize(self.model.encode_text(self.ids(texts, rng).to(self.model.logit_scale.device)), dim=-1)
 
     def ids(self, texts: Sequence[str], rng: np.random.Generator) -> Int[Tensor, "n t"]:
         """Tokens, some unknown: what unseen words will be."""
@@ -139,10 +141,12 @@ def spread(frames: int, most: int, rng: np.random.Generator) -> Int[Tensor, " m"
     return torch.from_numpy(chosen.astype(int))
 
 
-def varied(pixels: Float[Tensor, "n f s s"], rng: np.random.Generator) -> Float[Tensor, "n f s s"]:
+def varied(
+    pixels: Float[Tensor, "n f s s"], rng: np.random.Generator, shift: bool = True
+) -> Float[Tensor, "n f s s"]:
     """A small shift and another grey curve for each study, the same for all its frames."""
     n, size = len(pixels), pixels.shape[-1]
-    reach = max(1, size // 16)
+    reach = max(1, size // 16) if shift else 0
     padded = F.pad(pixels, (reach,) * 4)
     corners = rng.integers(0, 2 * reach + 1, (n, 2))
     moved = torch.stack([p[:, i : i + size, j : j + size] for p, (i, j) in zip(padded, corners, strict=True)])

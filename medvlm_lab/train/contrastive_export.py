@@ -31,7 +31,7 @@ CARD = """# {name}
 
 Stage outline stands in for the pretrained image tower that the paper starts from: the tower learns which structure
 covers which part of a picture{numbers}. Stage contrast learns from pictures and reports alone.
-{statements}
+{words}
 ## Data
 
 `phantom:{phantom}`, {studies:,} simulated patients with simulated reports. No real image and no real report was used.
@@ -49,9 +49,10 @@ row whatever it learns: its areas are 0.5, its MCMRR is 50 %, and its best numbe
 """
 
 
-STATEMENTS = """\
-Stage words also tells a true sentence about one of the patient's findings from a false one, which the reports alone
-do not teach; the paper's model learned from reports alone.
+WORDS = """\
+Stage words also tells a short sentence about one finding from its denial, patients who have the finding from those who
+lack it, the part of a picture that shows it from the rest{number}; the paper's model learned from
+reports alone.
 """
 
 
@@ -70,8 +71,7 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         width=model.config.text_width, vocabulary=model.config.vocabulary, seed=recipe["seed"],
         epochs=" + ".join(f"{part.epoch} of {part.recipe['epochs']} ({stage})" for stage, part in loops.items()),
         phantom=recipe["phantom"],
-        statements=STATEMENTS if loop.recipe["statements"] else "",
-        numbers=taught(loops["outline"].recipe["numbers"]), studies=recipe["studies"],
+        words=words(loop.recipe), numbers=taught(loops["outline"].recipe["numbers"]), studies=recipe["studies"],
         held=recipe["test_studies"],
         image_size=model.config.image_size,
         scores="\n".join(
@@ -80,6 +80,14 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         ),
     )  # fmt: skip
     write_whole(out / "README.md", card)
+
+
+def words(numbers: dict) -> str:
+    """What the card says about the stage that is kept, where it taught more than pictures and reports."""
+    if numbers["learns"] != "prompts":
+        return ""
+    number = numbers["number"].replace("_", " ")
+    return WORDS.format(number=f", and the {number} from every other number" if number else "")
 
 
 def taught(names: list[str]) -> str:

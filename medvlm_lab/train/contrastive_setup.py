@@ -18,6 +18,7 @@ from medvlm_lab.text.tokenizer import Tokenizer
 from medvlm_lab.train.contrastive import ContrastiveTask, Data, Studies
 from medvlm_lab.train.loop import CHECKPOINT, Task
 from medvlm_lab.train.outlines import OutlineTask
+from medvlm_lab.train.prompts import PromptTask
 
 
 def prepare(recipe: dict, folder: Path) -> Data:
@@ -42,6 +43,8 @@ def task(recipe: dict, data: Data, stage: str) -> Task:
         return OutlineTask(model, data.train, data.validation, recipe, data.folder / "studies")
     for name in recipe["frozen"]:
         model.get_submodule(name).requires_grad_(False)
+    if recipe["stages"][stage]["learns"] == "prompts":
+        return PromptTask(model, data, recipe)
     return ContrastiveTask(model, data.tokenizer, data.train, data.validation, recipe)
 
 

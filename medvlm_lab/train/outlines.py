@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from medvlm_lab.models.dual_encoder import MEAN, STD, DualEncoder
+from medvlm_lab.models.dual_encoder import DualEncoder
 from medvlm_lab.train.cache import cached
 from medvlm_lab.train.contrastive import RENDERED, Studies, shuffled, spread, varied
 
@@ -33,11 +33,9 @@ class Outliner(nn.Module):
 
     def forward(self, pixels: Float[Tensor, "n f s s"]) -> tuple[Float[Tensor, "n f p k"], Float[Tensor, "n m"]]:
         """Logits of the share of each cell that each structure covers; the numbers, standardised."""
-        n, f = pixels.shape[:2]
-        tower = self.encoder.image_encoder
-        features = tower.features(((pixels - MEAN) / STD).flatten(0, 1)[:, None])  # (n f, c, h, w)
-        cells = self.cells(features.flatten(2).transpose(1, 2)).unflatten(0, (n, f))
-        return cells, self.numbers(tower.embed(features).unflatten(0, (n, f)).mean(1))
+        features = self.encoder.frame_features(pixels)  # (n, f, c, h, w)
+        rows = self.encoder.image_encoder.embed(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        return self.cells(features.flatten(3).transpose(2, 3)), self.numbers(rows.mean(1))
 
 
 class OutlineTask:

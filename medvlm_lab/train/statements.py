@@ -28,7 +28,12 @@ class Statements:
         self.having = {kind: some for kind, some in having.items() if some}
 
     def pair(self, scene: Scene, rng: np.random.Generator) -> tuple[str, str]:
-        """A true and a false sentence: that a finding is there, that it is not."""
+        """A true and a false sentence about a finding."""
+        kind, there, absent = self.about(scene, rng)
+        return (there, absent) if scene.find(kind) else (absent, there)
+
+    def about(self, scene: Scene, rng: np.random.Generator) -> tuple[str, str, str]:
+        """A finding, a sentence that it is there, and one that it is not."""
         kind = list(self.having)[int(rng.integers(len(self.having)))]
         other = scene if scene.find(kind) else self.having[kind][int(rng.integers(len(self.having[kind])))]
         grammar, facts = Grammar.of(self.simulator.name), self.simulator.facts(scene)
@@ -37,5 +42,4 @@ class Statements:
         named = {"list": grammar.data["nouns"][kind]["denied"]}
         alone = rng.random() < 0.5 and grammar.patterns(("absent", kind), "usual")
         absent = grammar.say(("absent", kind), facts, rng, "usual") if alone else None
-        absent = absent or grammar.say(("absent", "list"), named, rng, "usual")
-        return (there, absent) if scene.find(kind) else (absent, there)
+        return kind, there, absent or grammar.say(("absent", "list"), named, rng, "usual")

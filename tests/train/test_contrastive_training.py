@@ -15,6 +15,7 @@ from medvlm_lab.train.contrastive import Studies, embedded, rendered, spread, va
 from medvlm_lab.train.contrastive_setup import prepare, task
 from medvlm_lab.train.loop import Loop
 from medvlm_lab.train.outlines import coverage
+from medvlm_lab.train.prompts import first, prompt_cam
 from medvlm_lab.train.statements import Statements
 
 SMALL = {
@@ -84,7 +85,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
 
 
 def test_texts_change_from_epoch_to_epoch_and_stay_true_to_the_seed(tmp_path):
-    settings = recipe("chexzero") | SMALL | {"studies": 8, "validation_studies": 4, "figures": 0.0, "statements": 0.0}
+    settings = recipe("chexzero") | SMALL | {"studies": 8, "validation_studies": 4, "figures": 0.0}
     made = task(settings | {"stages": {"contrast": {"learns": "contrast"}}}, prepare(settings, tmp_path), "contrast")
     one, two = (made.excerpt(3, np.random.default_rng(s)) for s in (1, 2))
     assert one != two and one == made.excerpt(3, np.random.default_rng(1))
@@ -128,7 +129,7 @@ def test_frames_of_a_step_lie_spread_over_the_beat_and_none_comes_twice():
 
 
 def test_figures_of_a_report_are_learned_for_themselves(tmp_path):
-    settings = recipe("echo-clip") | SMALL | {"studies": 4, "validation_studies": 2, "figures": 1.0, "statements": 0.0}
+    settings = recipe("echo-clip") | SMALL | {"studies": 4, "validation_studies": 2, "figures": 1.0}
     made = task(settings | {"stages": {"contrast": {"learns": "contrast"}}}, prepare(settings, tmp_path), "contrast")
     for seed in range(20):
         row = seed % 4
@@ -158,3 +159,65 @@ def test_a_true_and_a_false_sentence_speak_of_one_finding():
         there = {f.kind for f in scene.all_findings}
         assert true <= there and not false & there  # what is said to be there, is; what is not, is not
         assert bool(true) != bool(false) or not (true or false)
+
+
+def prompted(settings, folder):
+    """A prompt task from the start, without the stages before it."""
+    only = {"words": {k: v for k, v in settings["stages"]["words"].items() if k != "after"}}
+    settings = settings | only["words"] | SMALL | {"stages": only, "studies": 64, "validation_studies": 4}
+    return task(settings, prepare(settings, folder), "words")
+
+
+def test_prompt_cam_in_closed_form_is_the_gradients(tmp_path):
+    tower = prompted(recipe("chexzero"), tmp_path).model.image_encoder.double()
+    features = torch.randn(3, 32, 2, 2, dtype=torch.float64, requires_grad=True)
+    towards = torch.randn(3, 32, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((tower.embed(features) * towards).sum(), features)
+    cam = (gradient.mean((2, 3))[..., None, None] * features).sum(1)
+    assert (4 * cam - prompt_cam(tower, features, towards)).abs().max() < 1e-12  # 4 cells
+
+
+def test_right_images_have_to_come_first():
+    right = torch.tensor([[True, False, True], [False, True, False], [True, True, True]])
+    good, bad = torch.tensor([[9.0, 0, 9], [0, 9, 0], [0, 5, 9]]), torch.tensor([[9.0, 9, 0], [9, 0, 9], [5, 5, 5]])
+    assert first(good, right) < 0.001  # one right image before all others would not be enough
+    wanted = np.mean([np.mean([np.log(2), np.log1p(np.exp(9))]), np.log1p(2 * np.exp(9))])
+    assert first(bad, right).item() == pytest.approx(wanted, rel=1e-5)
+    assert first(good[2:], right[2:]) == 0  # everybody has it: nothing to find
+
+
+def test_every_number_is_asked_for_in_a_reports_own_words(tmp_path):
+    made = prompted(recipe("echo-clip"), tmp_path)
+    for seed in range(5):
+        texts = made.every_percent(np.random.default_rng(seed))
+        assert len(set(texts)) == 101 and all(f"{n}%" in text.replace(" %", "%") for n, text in enumerate(texts))
+        assert "fraction" in texts[0] or "EF" in texts[0]
+
+
+def test_findings_are_placed_where_their_masks_are(tmp_path):
+    made = prompted(recipe("chexzero"), tmp_path)
+    scene = next(i for i, s in enumerate(made.train.scenes) if s.find("pleural effusion"))
+    masks = made.train.simulator.masks([made.train.scenes[scene]], 32)
+    cells = made.cells[scene, 0, :, made.kinds.index("pleural effusion")].view(4, 4).float() / 255
+    both = (masks["left pleural effusion"] | masks["right pleural effusion"])[0].float()
+    assert ((both.view(4, 8, 4, 8).amax((1, 3)) > 0) == (cells > 0.002)).all()
+    assert cells.max() > 0
+
+
+def test_a_map_outside_its_finding_costs_and_so_does_a_wrong_number(tmp_path):
+    made = prompted(recipe("chexzero"), tmp_path)
+    features, towards = torch.randn(1, 32, 4, 4), torch.randn(1, 32)
+    frame = made.model.image_encoder.embed(features)
+    cam = prompt_cam(made.model.image_encoder, features, towards).flatten()
+    at = lambda cell: torch.eye(16)[cell][None]  # noqa: E731
+    costs = [made.placed(features, frame, towards, at(cell)).item() for cell in (cam.argmax(), cam.argmin())]
+    assert costs[0] < costs[1]
+    assert made.placed(features, frame, towards, torch.zeros(1, 16)) == 0  # the frame does not show it
+    echo = prompted(recipe("echo-clip"), tmp_path / "echo")
+    echo.values, rng = torch.full_like(echo.values, 50.0), np.random.default_rng(0)
+    echo.every_percent = lambda own: [f"ejection fraction {n}%" for n in range(101)]
+    with torch.no_grad():
+        texts = echo.embedded(echo.every_percent(None), rng)
+        frames = texts[[30, 30]][:, None]  # two studies whose one frame says 30
+        right, wrong = (echo.numbered(frames, torch.tensor([v, v]), rng, rng) for v in (30.0, 90.0))
+    assert right < wrong

@@ -51,7 +51,9 @@ excerpts = 0.3
 ema_decay = 0.8
 validation_every = 1
 figures = 0.0
-statements = 0.5
+denied = true
+number = ""
+weights = { own = 1.0, others = 0.3, place = 0.3, number = 0.0 }
 frozen = []
 keeps = "contrast"
 numbers = ["cardiothoracic_ratio"]
@@ -61,7 +63,7 @@ number_loss = 0.0
 learns = "outlines"
 [stages.contrast]
 after = "outline"
-learns = "contrast"
+learns = "prompts"
 [model]
 image_size = 32
 frames = 1
