@@ -58,6 +58,52 @@ LATER: dict[str, Exercise] = {
             0: "Exact match would be 0; BLEU-1 rewards the words that are there.",
         },
     ),
+    "13.1": Exercise(
+        question="A finding covers 4 % of a picture. How often, in percent, does a map whose maximum lies anywhere by "
+        "chance win the pointing game?",
+        answer=4,
+        why="The maximum falls on each pixel equally often, so on the finding as often as its share of the picture.",
+        hint="What share of all pixels lies inside the finding?",
+        mistakes={50: "Inside or outside are two outcomes, but not equally likely.", 0.04: "Right, but in percent."},
+    ),
+    "13.2": Exercise(
+        question="A map's rank correlation with that of the same network with all weights shuffled is 0.92. Does the "
+        "method pass the randomisation test: 'yes' or 'no'?",
+        answer="no",
+        why="The map hardly changed although the network forgot everything: it shows the picture, not the model.",
+        hint="What should become of a map of what was learned, once nothing is?",
+        mistakes={"yes": "A high correlation says that the map stayed. It should not have."},
+    ),
+    "13.3": Exercise(
+        question="You remove a map's best pixels first and follow the model's score. For a map that is true to the "
+        "model, should the area under that curve be 'small' or 'large'?",
+        answer="small",
+        why="Taking away what the score rests on makes it fall at once, so the area stays small; for insertion, large.",
+        hint="Does the score fall early or late?",
+        mistakes={"large": "That is insertion, where pixels are shown instead of removed."},
+    ),
+    "14.1": Exercise(
+        question="The mean image vector is (0.6, 0.0), the mean text vector (0.0, 0.8). How wide is the modality gap?",
+        answer=1.0,
+        why="The length of their difference: √(0.6² + 0.8²) = 1.",
+        hint="The Euclidean distance between the two means.",
+        mistakes={0.0: "Their dot product is 0; the gap is a distance.", 1.4: "That adds the two coordinates."},
+    ),
+    "14.2": Exercise(
+        question="100 labels, 12 of them wrong. How many of 12 labels drawn by chance are wrong, on average?",
+        answer=1.44,
+        why="Each drawn label is wrong with probability 12/100: 12 · 0.12 = 1.44. A search has to beat that.",
+        hint="How likely is a single drawn label wrong?",
+        mistakes={12: "Only if the search were perfect.", 0.12: "That is for a single label."},
+    ),
+    "14.3": Exercise(
+        question="A UMAP shows two islands. In the space, neighbours of each point lie in both. Is its trustworthiness "
+        "'low' or 'high'?",
+        answer="low",
+        why="Points that are neighbours on the map are not neighbours in the space: the islands are the layout's own.",
+        hint="Trustworthiness is 1 where every neighbour on the map is one in the space.",
+        mistakes={"high": "High would mean that the map's neighbours are true ones."},
+    ),
     "15.1": Exercise(
         question="A language model has 7 billion parameters, kept as bfloat16. How many GB do they fill?",
         answer=14,

@@ -1,0 +1,232 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   medvlm:
+#     timeout: 90
+# ---
+
+# %% [markdown]
+# # 13 · Interpretability lab
+#
+# **A coloured map says where a model looked. Who checks the map?**
+#
+# *Learning goals.* You will compute a PromptCAM by hand; try seven methods on one picture; grade them against the true
+# place of a finding; break them on purpose; and know three things that no map tells.
+#
+# Time: 45 minutes to read, about a minute to run. *Not for clinical use. Simulated patients, unless a picture says
+# otherwise.*
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown
+
+import medvlm_lab as lab
+
+lab.style.apply()
+zero, blip, chest = lab.load("chexzero"), lab.load("clinical-blip"), lab.phantom("chest-xray")
+patient = next(s for s in chest.sample(11, 300, part="test") if s.find("pleural effusion") and s.find("pacemaker"))
+image, masks = chest.image(patient, 256), chest.masks([patient], 256)
+lab.widgets.explain(zero, image, "pleural effusion", masks=masks)
+
+# %% [markdown]
+# Two methods, side by side, on the same picture, with the true place of the effusion as an outline. Choose other
+# methods, type another finding, move the layer. Red speaks for the text, blue against it. Where the methods disagree,
+# at most one of them can be right: this chapter is about finding out which.
+#
+# ## 1. One map, by hand
+#
+# CheXzero's image tower turns a picture into a map *A* of features, averages it, normalises it, and projects it to the
+# vector *f* that is compared with the text's vector *t*. Follow the shapes.
+
+# %%
+trace = zero.trace(image, "There is a pleural effusion.")
+A, tower = trace.activations[0], zero.module.image_encoder
+print("A", tuple(A.shape), "  f", tuple(trace.embedding.shape), "  t", tuple(trace.text_embedding.shape))
+
+# %% [markdown]
+# **Predict.** Each of A's channels is a small picture. How would you weigh them, so that their sum shows what speaks
+# for the text?
+#
+# PromptCAM (Christensen et al. 2024) weighs a channel by how fast *f · t* grows with it: by its gradient. Behind a
+# mean, a LayerNorm and a linear layer that gradient can be written down, without any automatic differentiation.
+
+# %%
+mean = A.mean((1, 2))
+spread = (mean.var(correction=0) + tower.norm.eps).sqrt()
+unit = (mean - mean.mean()) / spread
+pulled = (trace.text_embedding @ tower.projection.weight) * tower.norm.weight  # back through projection and scale
+alpha = (pulled - pulled.mean() - unit * (pulled * unit).mean()) / spread  # back through the normalisation
+by_hand = torch.einsum("c,chw->hw", alpha, A) / A[0].numel()
+automatic = torch.einsum("c,chw->hw", trace.gradients().mean((0, 2, 3)), A)
+print(f"largest difference to automatic differentiation: {(by_hand - automatic).abs().max():.1e}")
+maps = {"A's cells, weighed": by_hand.detach().numpy(), "PromptCAM": lab.explain.explain("prompt-cam", zero, image,
+        "There is a pleural effusion.").overlay()}  # fmt: skip
+lab.style.show(maps, side=3)
+
+# %% [markdown]
+# **Explain.** The whole method is one weighted sum over a coarse grid, enlarged to the picture, with what is negative
+# cut off. A cell of that grid is all it can resolve: no enlargement makes a nodule's map finer.
+#
+# ## 2. Seven methods, one picture
+#
+# | method | idea | needs |
+# |---|---|---|
+# | Grad-CAM, Grad-CAM++ | channels weighed by the gradient of a score | a map of features |
+# | PromptCAM | the same, of the similarity with a prompt | an embedding |
+# | Score-CAM | a channel counts as much as the picture masked by it scores | many passes |
+# | integrated gradients | gradients summed on the way from a black picture | many passes |
+# | occlusion | how the score falls when a patch is covered | very many passes |
+# | patch similarity | each patch compared with the text for itself | a space of patches |
+# | attention rollout, Chefer, LeGrad | attention, with or without its gradients | a transformer |
+# | cross-attention | where each written word looked | a model that writes |
+
+# %%
+place = (masks["left pleural effusion"] | masks["right pleural effusion"])[0].numpy()
+seen = {m: lab.explain.explain(m, zero, image, "There is a pleural effusion.") for m in lab.explain.methods(zero)}
+figure, axes = plt.subplots(2, 4, figsize=(11, 6))
+for axis, (name, found) in zip(axes.flat, seen.items(), strict=False):
+    axis.imshow(found.overlay())
+    axis.contour(place, [0.5], colors="white", linewidths=1)
+    axis.plot(*found.peak[::-1], "+", color=lab.style.ORANGE, markersize=12, markeredgewidth=2)
+    axis.set_title(f"{name}: {'inside' if place[found.peak] else 'outside'}")
+for axis in axes.flat:
+    axis.axis("off")
+plt.show()
+
+# %% [markdown]
+# White: the true effusion. Cross: the map's largest value. Whether it lies inside is the *pointing game*. One picture
+# proves nothing, so grade.
+#
+# ## 3. Graded
+#
+# **Predict.** A finding covers a tenth of a picture on average. How often does a blind guess win the pointing game?
+
+# %%
+data = lab.dataset("phantom:chest-xray", "test", n=40, size=128)
+tried = ["grad-cam", "grad-cam-plus-plus", "prompt-cam", "patch-similarity", "integrated-gradients"]
+grades = {m: lab.explain.grade(m, zero, data, n=24, progress=False).scores for m in tried}
+columns = ("pointing", "pointing_large", "iou", "insertion", "deletion")
+pd.DataFrame({m: {c: str(g[c]) for c in columns} for m, g in grades.items()}).T
+
+# %%
+figure, axis = plt.subplots(figsize=(7, 2.8))
+for row, score in enumerate(found["pointing"] for found in grades.values()):
+    axis.plot([score.low, score.high], [row, row], color=lab.style.BLUE, linewidth=3)
+    axis.plot(score.value, row, "o", color=lab.style.BLUE)
+axis.axvline(grades["prompt-cam"]["chance"].value, color=lab.style.VERMILION, linestyle="--", label="blind guess")
+axis.set(yticks=range(len(tried)), yticklabels=tried, xlabel="pointing game, % (95 % interval)", xlim=(0, 100))
+axis.legend()
+plt.show()
+
+# %% [markdown]
+# **Explain.** `pointing_large` counts only findings of at least 1 % of the picture: a cell of the map is about that
+# size. Insertion and deletion ask the *model*: does its score rise when the map's best pixels are shown first, and fall
+# when they are removed first? A map can score well there and miss the finding, where the model itself looks elsewhere.
+# The two kinds of grade answer two questions: is the map true to the *model*, and is the model true to the *patient*?
+#
+# ## 4. Broken on purpose
+#
+# Adebayo et al. (2018) shuffle a model's weights, the top layers first. The model now knows nothing. A map that stays
+# as it was never showed what the model had learned.
+
+
+# %%
+def broken(method, model):
+    test = lab.explain.randomisation(method, model, data, n=4, groups=5, resamples=100)
+    return [1.0, *(score.value for score in test.scores.values())], test.passes
+
+
+figure, axis = plt.subplots(figsize=(7, 3.4))
+for method, model in [("prompt-cam", zero), ("patch-similarity", zero), ("legrad", blip), ("cross-attention", blip)]:
+    curve, passes = broken(method, model)
+    axis.plot(curve, marker="o", label=f"{method} of {model.name}: {'passes' if passes else 'fails'}")
+axis.set(xlabel="layers shuffled, from the top (fifths)", ylabel="rank correlation with the map before")
+axis.axhline(0, color=lab.style.GREY, linewidth=0.8)
+axis.legend()
+plt.show()
+
+# %% [markdown]
+# ## 5. Attention is not explanation
+#
+# ClinicalBLIP writes words, and while it writes each, its Q-Former attends to the picture. Such maps are shown in many
+# papers. Here are those of two questions.
+
+# %%
+questions = ["Is there a pleural effusion?", "Is there a pacemaker?"]
+looks = {q: lab.explain.explain("cross-attention", blip, image, q) for q in questions}
+lab.style.show({f"{q} {e.answer}": e.overlay() for q, e in looks.items()}, side=3.2)
+one, two = (e.values.ravel() for e in looks.values())
+Markdown(f"Correlation of the two maps: **{np.corrcoef(one, two)[0, 1]:.2f}**")
+
+# %% [markdown]
+# **Explain.** Two questions, two answers, and nearly one map. Attention says where a layer *took* values from, not what
+# it did with them; the answer is decided later. A map that does not change with the question cannot explain the answer
+# (Jain and Wallace 2019 discuss the same for text).
+#
+# ## 6. Take the finding away
+#
+# Only a simulation can do this: the same patient, the same noise, without the effusion. A true map goes with it.
+
+# %%
+lab.explain.counterfactual("prompt-cam", zero, chest, "pleural effusion", n=12, resamples=200)
+
+# %%
+lab.widgets.counterfactual(zero, text="pleural effusion")
+
+# %% [markdown]
+# ## 7. What no map tells
+#
+# 1. **Whether the finding is there.** Every map has a largest value, and colours are scaled to it. Below, a patient
+#    *without* a pneumothorax is asked for one; beside it the real radiograph, for which nobody here knows the truth.
+# 2. **Whether the model is right.** A model that reads the hospital's marker gets a map on the marker, at best.
+# 3. **Why.** Where is not why: a heart can be looked at for its size, its place or its brightness.
+
+# %%
+asked = {"simulated, none there": image, "a real radiograph": lab.sample("chest-xray-nodules")}
+empty = {k: lab.explain.explain("prompt-cam", zero, i, "There is a pneumothorax.") for k, i in asked.items()}
+lab.style.show({f"{k}: score {e.score:.1f}": e.overlay() for k, e in empty.items()}, side=3.2)
+
+# %% [markdown]
+# ## Exercises
+
+# %%
+lab.check("13.1", None)
+
+# %%
+lab.check("13.2", None)
+
+# %%
+lab.check("13.3", None)
+
+# %% [markdown]
+# ## Quiz
+#
+# <details><summary>A colleague shows you a sharp, convincing map. Which one test would you ask for first?</summary>
+# The randomisation test: if the map of a network with shuffled weights looks the same, it shows the picture's edges
+# and not the model.</details>
+#
+# <details><summary>A map wins the pointing game and fails deletion. What does that tell?</summary>
+# It lies on the finding, but the model's score does not depend on it: the map is true to the patient and not to the
+# model.</details>
+#
+# <details><summary>Why can PromptCAM not outline a 3 mm nodule?</summary>
+# It is a weighted sum over a grid of which one cell is larger than the nodule.</details>
+#
+# **Summary.** A map is a claim. Grade it against the truth (pointing game, overlap), against the model (insertion,
+# deletion, randomisation) and against the counterfactual; report the interval, and what a blind guess scores.
+#
+# **Further reading.** Christensen et al., *Nat Med* 30:1481, 2024 (PromptCAM). Selvaraju et al., ICCV 2017 (Grad-CAM).
+# Adebayo et al., *Sanity checks for saliency maps*, NeurIPS 2018. Chefer et al., ICCV 2021 (relevance of attention).
+# Petsiuk et al., BMVC 2018 (insertion, deletion). Jain and Wallace, *Attention is not explanation*, NAACL 2019.
+#
+# Back to [12](12_vit_bert_vqa.ipynb), on to [14](14_embedding_atlas.ipynb).
