@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["anatomy", "embedding_map", "phantom_studio", "reader_study", "viewer", "vqa"]
+__all__ = [
+    "anatomy", "counterfactual", "embedding_map", "explain", "phantom_studio", "reader_study", "viewer", "vqa",
+    "workbench",
+]  # fmt: skip
 
 
 def vqa(model, image="chest-xray-nodules", question: str | None = None):
@@ -108,3 +111,23 @@ def embedding_map(embeddings, projection=None, color_by: str | None = None):
     from medvlm_lab.widgets.embedding_shell import EmbeddingMapWidget
 
     return EmbeddingMapWidget(embeddings, projection, color_by)
+
+
+def explain(model, image="chest-xray-nodules", text: str | None = None, masks=None):
+    """See which part of an image gave a text its score: two methods side by side, layers, values under the pointer.
+
+    Red speaks for the text, blue against it. A word of what a model wrote shows what it looked at.
+
+    Args:
+        model: any `Explainable`, such as `lab.load("chexzero")`.
+        image: a `MedicalImage`, the name of a sample, or the path of an image file.
+        text: a question for a model that answers, a prompt for one that compares, a phrase for one that outlines.
+        masks: true places by name, such as `phantom.masks([scene], size)` or `data.masks(number)`; drawn as an outline,
+            and each map is compared with the one chosen.
+
+    Raises:
+        MedVLMError: the model shows nothing of its inside, the image cannot be read, or a mask has another size.
+    """
+    from medvlm_lab.widgets.explain_shell import ExplainWidget
+
+    return ExplainWidget(model, image, text, masks)
