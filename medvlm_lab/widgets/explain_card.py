@@ -22,8 +22,8 @@ def card_png(state: logic.ExplainState, methods: Sequence[str], word: int, outli
     from PIL import Image, ImageDraw, ImageFont
 
     panes = [pane(state, method, word, outlined) for method in methods]
-    for each in panes:
-        each.thumbnail((_SIDE, _SIDE))
+    scale = _SIDE / max(panes[0].size)
+    panes = [each.resize([max(1, round(n * scale)) for n in each.size], Image.Resampling.BILINEAR) for each in panes]
     high = max(each.height for each in panes)
     card = Image.new("RGB", (2 * _SIDE + 3 * _GAP, high + 190), "black")
     draw, font = ImageDraw.Draw(card), {size: ImageFont.load_default(size) for size in (13, 16)}
