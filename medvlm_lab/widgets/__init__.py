@@ -131,3 +131,40 @@ def explain(model, image="chest-xray-nodules", text: str | None = None, masks=No
     from medvlm_lab.widgets.explain_shell import ExplainWidget
 
     return ExplainWidget(model, image, text, masks)
+
+
+def counterfactual(model, phantom: str = "chest-xray", text: str | None = None, seed: int = 0, patients: int = 64):
+    """Change a simulated patient and watch answer, report, scores, map and place among other patients follow.
+
+    Args:
+        model: any model; what it cannot do is left out.
+        phantom: a name in `lab.phantoms.names()`, of a modality that the model has seen.
+        text: a question, prompt or phrase, as for `explain`.
+        seed: the patient to begin with.
+        patients: other simulated patients among whom this one lies, for a model that embeds images; 0 for none.
+
+    Raises:
+        UnknownNameError: no such phantom.
+        MedVLMError: the model cannot read its images.
+    """
+    from medvlm_lab.widgets.counterfactual_shell import CounterfactualWidget
+
+    return CounterfactualWidget(model, phantom, text, seed, patients)
+
+
+def workbench(model, images, answerer=None, text: str | None = None, projection=None):
+    """A map of images; the one clicked opens below it, explained and asked about.
+
+    Args:
+        model: an `ImageTextEncoder`, which lays the images out; explained, unless the answerer can be.
+        images: a folder, a data set or a list, as for `lab.embed.embed`; or its result.
+        answerer: an `Answerer` to ask; without one the model's zero-shot scores are shown.
+        text: the first question or prompt.
+        projection: of `lab.embed.project`; by default a UMAP.
+
+    Raises:
+        MedVLMError: the model embeds no images, or too few are given for a map.
+    """
+    from medvlm_lab.widgets.workbench_shell import WorkbenchWidget
+
+    return WorkbenchWidget(model, images, answerer, text, projection)

@@ -67,8 +67,7 @@ class ExplainWidget(anywidget.AnyWidget):
 
     def fail(self, sentence: str) -> None:
         """Shows a sentence in place of the maps."""
-        self.state = logic.change(self.state)
-        self.state = logic.replace(self.state, error=sentence)
+        self.state = logic.replace(logic.change(self.state), error=sentence)
         self._show()
 
     def _changed(self, change) -> None:
