@@ -133,7 +133,7 @@ def explain(model, image="chest-xray-nodules", text: str | None = None, masks=No
     return ExplainWidget(model, image, text, masks)
 
 
-def counterfactual(model, phantom: str = "chest-xray", text: str | None = None, seed: int = 0, patients: int = 64):
+def counterfactual(model, phantom: str = "chest-xray", text: str | None = None, seed: int = 0, patients: int = 48):
     """Change a simulated patient and watch answer, report, scores, map and place among other patients follow.
 
     Args:
