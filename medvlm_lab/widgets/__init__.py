@@ -121,7 +121,8 @@ def explain(model, image="chest-xray-nodules", text: str | None = None, masks=No
     Args:
         model: any `Explainable`, such as `lab.load("chexzero")`.
         image: a `MedicalImage`, the name of a sample, or the path of an image file.
-        text: a question for a model that answers, a prompt for one that compares, a phrase for one that outlines.
+        text: a question for a model that answers, a phrase for one that outlines; for one that compares a sentence, or
+            a finding's name, which is asked with the model's own prompts.
         masks: true places by name, such as `phantom.masks([scene], size)` or `data.masks(number)`; drawn as an outline,
             and each map is compared with the one chosen.
 

@@ -20,16 +20,15 @@ NO_MAP = "no map"
 CSS = PANEL_CSS + READOUT_CSS + """
 .mv-counter { color: var(--jp-ui-font-color1, #1b1f24); max-width: 1180px; }
 .mv-counter .mv-body { display: flex; flex-flow: row wrap; gap: 18px; overflow: hidden; }
-.mv-counter .mv-left { flex: 1 1 560px; min-width: 300px; }
-.mv-counter .mv-right { flex: 1 1 420px; min-width: 320px; }
+.mv-counter .mv-left { flex: 1 1 480px; min-width: 300px; }
+.mv-counter .mv-right { flex: 1 1 400px; min-width: 320px; }
 .mv-counter .mv-pictures .widget-html-content { display: flex; flex-flow: row wrap; gap: 12px; font-size: 13px; }
-.mv-counter figure { flex: 1 1 240px; min-width: 220px; margin: 0; }
+.mv-counter figure { flex: 1 1 200px; min-width: 180px; margin: 0; }
 .mv-counter .mv-screen { position: relative; background: #000; border-radius: 6px; overflow: hidden; }
 .mv-counter .mv-screen img { width: 100%; display: block; margin: 0; }
 .mv-counter .mv-badge { position: absolute; top: 8px; left: 8px; background: #e69f00; color: #000; padding: 0 8px;
   border-radius: 10px; font-weight: 600; font-size: 12px; line-height: 20px; }
-.mv-counter .mv-captions, .mv-counter .mv-footer { font-size: 12px; line-height: 1.4;
-  color: var(--jp-ui-font-color2, #5c6670); }
+.mv-counter .mv-captions { font-size: 12px; line-height: 1.4; color: var(--jp-ui-font-color2, #5c6670); }
 .mv-counter svg { width: 300px; max-width: 100%; height: 300px; display: block; }
 """
 
@@ -51,6 +50,7 @@ class CounterfactualWidget(w.VBox):
         self._build(text, seed)
         super().__init__([self._style, self._head, self.status, self._body, self._footer])
         self.add_class("mv-counter")
+        self.add_class("mv-says")
         self.controls.fill()
         self._refresh()
 
@@ -78,7 +78,7 @@ class CounterfactualWidget(w.VBox):
             tooltip="Which patient",
         )  # fmt: skip
         self.next = w.Button(description="Next patient", icon="random", tooltip="The patient of the next seed")
-        self.keep = w.Button(description="Now is before", icon="thumb-tack", tooltip="Compare with the patient as it is")
+        self.keep = w.Button(description="Now is before", icon="thumb-tack", tooltip="Compare with this patient")
         self._head = w.HBox(
             [self.text, self.method, self.seed, self.next, self.keep], layout=w.Layout(flex_flow="row wrap")
         )

@@ -95,6 +95,9 @@ class EmbeddingMapWidget(anywidget.AnyWidget):
         found = super()._repr_mimebundle_(**kwargs)
         bundle = found[0] if isinstance(found, tuple) else found
         if bundle is not None:
-            png = card_png(self.state, self.colours, self.color_by, self.selection)
-            bundle["image/png"] = base64.b64encode(png).decode("ascii")
+            bundle["image/png"] = base64.b64encode(self.png()).decode("ascii")
         return found
+
+    def png(self) -> bytes:
+        """A picture of the map as it is."""
+        return card_png(self.state, self.colours, self.color_by, self.selection)

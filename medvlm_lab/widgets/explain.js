@@ -5,7 +5,12 @@
 const FOR = [0xd5, 0x5e, 0x00], AGAINST = [0x00, 0x72, 0xb2], EDGE = [0xf0, 0xe4, 0x42];
 const LUMA = [0.299, 0.587, 0.114];
 const KEYS = { "data-lm-suppress-shortcuts": "true" }; // JupyterLab has commands on arrows and letters
-const HELP = "hover, or arrow keys on a picture: the value there · a word of the answer: what it looked at";
+const HELP = {
+  Question: "hover, or arrow keys on a picture: the value there · a word of the answer: what it looked at",
+  Prompt: "hover, or arrow keys on a picture: the value there · a finding's name is asked with the model's own prompts, "
+    + "less those that deny it; a sentence with a full stop as it is",
+  Phrase: "hover, or arrow keys on a picture: the value there",
+};
 
 const luma = (r, g, b) => LUMA[0] * r + LUMA[1] * g + LUMA[2] * b;
 const short = (value) => String(Number(value.toPrecision(3)));
@@ -80,7 +85,7 @@ function render({ model, el }) {
       button("Explain", ask, KEYS), ...(facts.report ? [whole] : []), element("label", {}, "Layer ", layer),
       element("label", {}, "Opacity ", opacity), places),
     alarm, words, element("div", { class: "mv-panes" }, ...panes.map((pane) => pane.root)), status,
-    element("div", { class: "mv-foot", role: "note" }, HELP, element("br"), facts.disclaimer)));
+    element("div", { class: "mv-foot", role: "note" }, HELP[facts.kind], element("br"), facts.disclaimer)));
 
   function place(event, canvas) {
     if (!now) return null;

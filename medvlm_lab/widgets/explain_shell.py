@@ -86,6 +86,9 @@ class ExplainWidget(anywidget.AnyWidget):
         found = super()._repr_mimebundle_(**kwargs)
         bundle = found[0] if isinstance(found, tuple) else found
         if bundle is not None:
-            png = card_png(self.state, self.methods, self.word, self.outline, self.facts["model"])
-            bundle["image/png"] = base64.b64encode(png).decode("ascii")
+            bundle["image/png"] = base64.b64encode(self.png()).decode("ascii")
         return found
+
+    def png(self) -> bytes:
+        """A picture of both maps as they are."""
+        return card_png(self.state, self.methods, self.word, self.outline, self.facts["model"])

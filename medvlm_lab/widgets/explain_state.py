@@ -57,8 +57,7 @@ class ExplainState:
 
 def kind(model: Any) -> str:
     """What the model is asked with: a question, a prompt, or a phrase."""
-    return next((word for method, word in (("answer", "Question"), ("encode_texts", "Prompt")) if hasattr(model, method)),
-                "Phrase")  # fmt: skip
+    return "Question" if hasattr(model, "answer") else "Prompt" if hasattr(model, "encode_texts") else "Phrase"
 
 
 def first_text(model: Any, image: MedicalImage) -> str:
@@ -69,7 +68,12 @@ def first_text(model: Any, image: MedicalImage) -> str:
         return image.questions[0] if image.questions else "Is there cardiomegaly?"
     if kind(model) == "Phrase":
         return "the heart"
-    return (prompts(model, "pleural effusion")[0] or prompts(model, "pacemaker lead")[0])[0]
+    return "pleural effusion" if prompts(model, "pleural effusion")[0] else "pacemaker lead"
+
+
+def named(model: Any, text: str) -> bool:
+    """Whether a prompt is a finding's name and no sentence."""
+    return kind(model) == "Prompt" and bool(text.strip()) and not text.rstrip().endswith(".")
 
 
 def true_places(image: MedicalImage, masks: Mapping[str, Any] | None) -> dict[str, Bool[np.ndarray, "frames h w"]]:
@@ -123,11 +127,16 @@ def look(state: ExplainState, model: Any, methods: Sequence[str]) -> ExplainStat
 
 
 def _traced(state: ExplainState, model: Any) -> ExplainState:
+    """A dual encoder is asked about a finding by its own prompts, as it classifies; a sentence is left as it is."""
     from medvlm_lab.explain.base import behind, layers, traced
+    from medvlm_lab.explain.prompts import asked, prompts
 
-    if state.layer and state.layer in (state.layers or ()):  # known to be there: one pass instead of four
-        return replace(state, trace=behind(model, state.image, state.text, state.layer, state.grid))
-    trace = traced(model, state.image, state.text, state.layer or None)
+    if named(model, state.text) and prompts(model, state.text)[0]:
+        trace = asked(model, state.image, [state.text], state.layer or None)[state.text]
+    elif state.layer and state.layer in (state.layers or ()):  # known to be there: one pass instead of four
+        trace = behind(model, state.image, state.text, state.layer, state.grid)
+    else:
+        trace = traced(model, state.image, state.text, state.layer or None)
     if state.layers is None:
         grid = trace.grid if not state.layer else model.trace(state.image, state.text).grid
         state = replace(state, layers=tuple(layers(model, state.image, state.text)), grid=grid)

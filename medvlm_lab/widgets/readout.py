@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from jaxtyping import Float32
 
 READOUT_CSS = """
-.mv-a { font-size: 18px; line-height: 1.4; }
-.mv-report { font-size: 13px; line-height: 1.45; }
-.mv-report mark { background: #f0e442; color: #000; }
-.mv-values { border-collapse: collapse; font-size: 13px; line-height: 1.5; }
-.mv-values th { text-align: left; font-weight: 400; padding-right: 14px; }
-.mv-values td { text-align: right; padding: 0 8px; font-variant-numeric: tabular-nums; }
-.mv-values .mv-up { color: #d55e00; }
-.mv-values .mv-down { color: #0072b2; }
-.mv-error { border-left: 4px solid #d55e00; padding: 6px 10px; line-height: 1.4; }
+.mv-says .mv-a { font-size: 18px; line-height: 1.4; }
+.mv-says .mv-report { font-size: 13px; line-height: 1.45; }
+.mv-says mark { background: #f0e442; color: #000; }
+.mv-says .mv-values { border-collapse: collapse; font-size: 13px; line-height: 1.5; }
+.mv-says .mv-values th { text-align: left; font-weight: 400; padding-right: 14px; }
+.mv-says .mv-values td { text-align: right; padding: 0 8px; font-variant-numeric: tabular-nums; }
+.mv-says .mv-up { color: #d55e00; }
+.mv-says .mv-down { color: #0072b2; }
+.mv-says .mv-error { border-left: 4px solid #d55e00; padding: 6px 10px; line-height: 1.4; }
+.mv-says .mv-footer { font-size: 12px; color: var(--jp-ui-font-color2, #5c6670); }
 """
 SENTENCES = re.compile(r"(?<=[.!?])\s+")
 

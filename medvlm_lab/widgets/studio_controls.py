@@ -9,8 +9,8 @@ import ipywidgets as w
 from medvlm_lab.widgets import studio_state as logic
 
 PANEL_CSS = """
-.mv-panel { height: 430px; overflow-y: auto; padding-right: 6px; }
-.mv-panel > * { flex: none; }
+.mv-scene { height: 430px; overflow-y: auto; padding-right: 6px; }
+.mv-scene > * { flex: none; }
 """
 
 
@@ -25,7 +25,7 @@ class SceneControls:
         self._state, self._apply, self._busy = state, apply, False
         self.findings, self.numbers = w.VBox(), w.VBox()
         for panel in (self.findings, self.numbers):
-            panel.add_class("mv-panel")
+            panel.add_class("mv-scene")
 
     def fill(self) -> None:
         """Controls for the scene in view, set to its values, without their callbacks answering back."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from html import escape
 from typing import Any
 
@@ -25,7 +27,7 @@ class ScoresWidget(w.VBox):
         style = w.HTML(f"<style>{READOUT_CSS}</style>", layout=w.Layout(display="none"))
         footer = w.HTML(f'<div class="mv-footer" role="note">{escape(model_name(model))}. {DISCLAIMER}</div>')
         super().__init__([style, self.view, footer])
-        self.add_class("mv-scores")
+        self.add_class("mv-says")
         self.image = image
 
     @property
@@ -86,3 +88,24 @@ class WorkbenchWidget(w.VBox):
         except MedVLMError as error:
             for widget in (self.explain, self.ask):
                 widget.fail(str(error))
+
+    def _repr_mimebundle_(self, **kwargs):
+        """The live widget, and a picture of the map over the two explanations for pages on which no kernel runs."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            bundle["image/png"] = base64.b64encode(stacked([self.map.png(), self.explain.png()])).decode("ascii")
+        return bundle
+
+
+def stacked(pictures: list[bytes]) -> bytes:
+    """One PNG of several, one below the other."""
+    from PIL import Image
+
+    opened, buffer = [Image.open(io.BytesIO(png)).convert("RGBA") for png in pictures], io.BytesIO()
+    whole = Image.new("RGBA", (max(each.width for each in opened), sum(each.height for each in opened)))
+    top = 0
+    for each in opened:
+        whole.paste(each, (0, top))
+        top += each.height
+    whole.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
