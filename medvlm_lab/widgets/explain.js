@@ -28,7 +28,8 @@ function render({ model, el }) {
   let now = null, picture = null, edge = null, spot = null, pending = false;
   const set = (values) => {
     for (const [key, value] of Object.entries(values)) model.set(key, value);
-    say("Computing …");
+    const slow = model.get("methods").filter((name) => facts.slow.includes(name));
+    say(slow.length ? `Computing ${slow.join(", ")}: many passes, for seconds to minutes …` : "Computing …");
     model.save_changes();
   };
 
