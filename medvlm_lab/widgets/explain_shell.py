@@ -62,7 +62,7 @@ class ExplainWidget(anywidget.AnyWidget):
         """Another image under the same text, perhaps with its masks. Raises MedVLMError where it cannot be read."""
         image = resolve_image(image)
         self.state = logic.change(self.state, image=image, masks=logic.true_places(image, masks))
-        self.word = -1
+        self.word, self.outline = -1, logic.asked_place(self.state)
         self._show()
 
     def fail(self, sentence: str) -> None:

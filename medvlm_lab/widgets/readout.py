@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -40,20 +39,19 @@ class Readout:
         values: answers with their probabilities; or scores of findings and numbers read by prompts; or of an outline
             the share of the picture that it covers, in per cent.
         row: of the image in the space of images and texts, of unit length; None of a model without one.
-        seconds: wall time. error: one sentence in place of what is missing, or "".
+        error: one sentence in place of what is missing, or "".
     """
 
     answer: str = ""
     report: str = ""
     values: dict[str, float] = field(default_factory=dict)
     row: Float32[np.ndarray, " d"] | None = None
-    seconds: float = 0.0
     error: str = ""
 
 
 def readout(model: Any, image: MedicalImage, text: str) -> Readout:
     """Everything that the model can say; `text` is the question or the phrase, for models that take one."""
-    can, found, started = (lambda name: callable(getattr(model, name, None))), {"values": {}}, time.perf_counter()
+    can, found = (lambda name: callable(getattr(model, name, None))), {"values": {}}
     try:
         if can("answer"):
             answer = model.answer(image, text)
@@ -73,7 +71,7 @@ def readout(model: Any, image: MedicalImage, text: str) -> Readout:
         found["error"] = str(error)
     except Exception as error:  # a widget that dies in a callback says nothing: show it instead
         found["error"] = f"The model failed on this image ({type(error).__name__}: {error}); try another."
-    return Readout(**found, seconds=time.perf_counter() - started)
+    return Readout(**found)
 
 
 def render_values(now: Readout, before: Readout | None = None) -> str:

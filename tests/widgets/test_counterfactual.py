@@ -156,4 +156,4 @@ def test_masks_of_simulated_patients_come_along(encoder):
     flat = lab.embed.project(lab.embed.embed(encoder, data, progress=False), "pca", n_neighbors=2)
     shown = lab.widgets.workbench(encoder, data, text="heart", projection=flat)
     shown.map.selection = [2]
-    assert "heart" in shown.explain.state.masks
+    assert "heart" in shown.explain.state.masks and shown.explain.outline == "heart"
