@@ -67,9 +67,15 @@ def traced(model: Any, image: MedicalImage, text: str, layer: str | None = None)
         raise MedVLMError(
             f"{model_name(model)} has no layer {layer!r} with a map of the image; it has {', '.join(known) or 'none'}."
         )
+    return behind(model, image, text, layer, grid)
+
+
+def behind(model: Any, image: MedicalImage, text: str, layer: str, grid: tuple[int, int]) -> Trace:
+    """The trace with the map that leaves a layer, one of `layers`; `grid` is that of the model's own map."""
     with record_map(model.module.get_submodule(layer), grid, leaving=True) as maps:
         trace = model.trace(image, text)
-    return replace(trace, activations=maps[0])
+    looked = next(found for found in maps if found.requires_grad)  # a model that answers first passes without gradients
+    return replace(trace, activations=looked)
 
 
 def layers(model: Any, image: MedicalImage, text: str) -> list[str]:

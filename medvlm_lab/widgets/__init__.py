@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["anatomy", "embedding_map", "phantom_studio", "reader_study", "viewer", "vqa"]
+__all__ = [
+    "anatomy", "counterfactual", "embedding_map", "explain", "phantom_studio", "reader_study", "viewer", "vqa",
+    "workbench",
+]  # fmt: skip
 
 
 def vqa(model, image="chest-xray-nodules", question: str | None = None):
@@ -108,3 +111,61 @@ def embedding_map(embeddings, projection=None, color_by: str | None = None):
     from medvlm_lab.widgets.embedding_shell import EmbeddingMapWidget
 
     return EmbeddingMapWidget(embeddings, projection, color_by)
+
+
+def explain(model, image="chest-xray-nodules", text: str | None = None, masks=None):
+    """See which part of an image gave a text its score: two methods side by side, layers, values under the pointer.
+
+    Red speaks for the text, blue against it. A word of what a model wrote shows what it looked at.
+
+    Args:
+        model: any `Explainable`, such as `lab.load("chexzero")`.
+        image: a `MedicalImage`, the name of a sample, or the path of an image file.
+        text: a question for a model that answers, a phrase for one that outlines; for one that compares a sentence, or
+            a finding's name, which is asked with the model's own prompts.
+        masks: true places by name, such as `phantom.masks([scene], size)` or `data.masks(number)`; drawn as an outline,
+            and each map is compared with the one chosen.
+
+    Raises:
+        MedVLMError: the model shows nothing of its inside, the image cannot be read, or a mask has another size.
+    """
+    from medvlm_lab.widgets.explain_shell import ExplainWidget
+
+    return ExplainWidget(model, image, text, masks)
+
+
+def counterfactual(model, phantom: str = "chest-xray", text: str | None = None, seed: int = 0, patients: int = 48):
+    """Change a simulated patient and watch answer, report, scores, map and place among other patients follow.
+
+    Args:
+        model: any model; what it cannot do is left out.
+        phantom: a name in `lab.phantoms.names()`, of a modality that the model has seen.
+        text: a question, prompt or phrase, as for `explain`.
+        seed: the patient to begin with.
+        patients: other simulated patients among whom this one lies, for a model that embeds images; 0 for none.
+
+    Raises:
+        UnknownNameError: no such phantom.
+        MedVLMError: the model cannot read its images.
+    """
+    from medvlm_lab.widgets.counterfactual_shell import CounterfactualWidget
+
+    return CounterfactualWidget(model, phantom, text, seed, patients)
+
+
+def workbench(model, images, answerer=None, text: str | None = None, projection=None):
+    """A map of images; the one clicked opens below it, explained and asked about.
+
+    Args:
+        model: an `ImageTextEncoder`, which lays the images out; explained, unless the answerer can be.
+        images: a folder, a data set or a list, as for `lab.embed.embed`; or its result.
+        answerer: an `Answerer` to ask; without one the model's zero-shot scores are shown.
+        text: the first question or prompt.
+        projection: of `lab.embed.project`; by default a UMAP.
+
+    Raises:
+        MedVLMError: the model embeds no images, or too few are given for a map.
+    """
+    from medvlm_lab.widgets.workbench_shell import WorkbenchWidget
+
+    return WorkbenchWidget(model, images, answerer, text, projection)

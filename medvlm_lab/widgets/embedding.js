@@ -68,7 +68,7 @@ function render({ model, el }) {
     return best;
   }
 
-  function draw() {
+  function draw(points = true) { // without, only the marks above them: of 100,000 points a hover would repaint each
     const dense = window.devicePixelRatio || 1, [w, h] = [hand.clientWidth, hand.clientHeight];
     if (!w) return;
     Object.assign(box, { w, h });
@@ -77,7 +77,7 @@ function render({ model, el }) {
       if (canvas.height !== Math.round(h * dense)) canvas.height = Math.round(h * dense);
     }
     const scale = [2 * unit() / w, 2 * unit() / h];
-    gl?.draw(count(), scale, [-view.x * scale[0], -view.y * scale[1]], 2 * radius() * dense);
+    if (points) gl?.draw(count(), scale, [-view.x * scale[0], -view.y * scale[1]], 2 * radius() * dense);
     const pen = hand.getContext("2d");
     pen.setTransform(dense, 0, 0, dense, 0, 0);
     pen.clearRect(0, 0, w, h);
@@ -176,7 +176,7 @@ function render({ model, el }) {
     clearTimeout(asked);
     if (cards.has(row)) show(cards.get(row));
     else if (row >= 0) asked = setTimeout(() => model.send({ do: "hover", row }), 60); // not each one passed over
-    draw();
+    draw(false);
   }
 
   // pointer and keys

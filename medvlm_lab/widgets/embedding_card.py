@@ -28,6 +28,8 @@ def card_png(state: MapState, colours: Colours, choice: str, selection: list[int
         paint = np.array(colours.palette)[colours.codes]
         texts, size = state.embeddings.of_kind("text"), float(np.clip(30_000 / len(places), 3, 60))
         for rows, marker in ((np.flatnonzero(~texts), "o"), (np.flatnonzero(texts), "D")):
+            if not len(rows):  # nothing has no transparency
+                continue
             scale = 0.7 if marker == "D" else 1
             axes.scatter(*places[rows].T, size * scale, paint[rows], marker=marker, alpha=alpha[rows], linewidths=0)
         if colours.bounds is not None:

@@ -18,19 +18,6 @@ const FRAGMENT = `
     gl_FragColor = vec4(paint, 1.0) * alpha * (1.0 - smoothstep(1.0 - soft, 1.0, r));
   }`;
 
-function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
-
-function button(text, act, attributes = {}) {
-  const node = element("button", { type: "button", ...attributes }, text);
-  node.addEventListener("click", act);
-  return node;
-}
-
 function meaning({ palette, legend, bounds }, texts) {
   if (bounds) {
     const ramp = `background: linear-gradient(90deg, ${palette.filter((_, i) => i % 32 === 0).join()})`;

@@ -14,9 +14,8 @@ from medvlm_lab.errors import MedVLMError, UnknownNameError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.widgets import embedding_colours as paint
 from medvlm_lab.widgets import embedding_state as logic
+from medvlm_lab.widgets.browser import HERE, module
 from medvlm_lab.widgets.embedding_card import card_png
-
-_HERE = Path(__file__).parent
 
 
 class EmbeddingMapWidget(anywidget.AnyWidget):
@@ -26,8 +25,8 @@ class EmbeddingMapWidget(anywidget.AnyWidget):
     be set or observed from Python.
     """
 
-    _esm = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("embedding_parts.js", "embedding.js"))
-    _css = _HERE / "embedding.css"
+    _esm = module("elements.js", "embedding_parts.js", "embedding.js")
+    _css = HERE / "embedding.css"
     selection = traitlets.List(traitlets.Int()).tag(sync=True)
     color_by = traitlets.Unicode().tag(sync=True)
     choices = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -96,6 +95,9 @@ class EmbeddingMapWidget(anywidget.AnyWidget):
         found = super()._repr_mimebundle_(**kwargs)
         bundle = found[0] if isinstance(found, tuple) else found
         if bundle is not None:
-            png = card_png(self.state, self.colours, self.color_by, self.selection)
-            bundle["image/png"] = base64.b64encode(png).decode("ascii")
+            bundle["image/png"] = base64.b64encode(self.png()).decode("ascii")
         return found
+
+    def png(self) -> bytes:
+        """A picture of the map as it is."""
+        return card_png(self.state, self.colours, self.color_by, self.selection)

@@ -12,16 +12,15 @@ from medvlm_lab import phantoms
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.phantoms.base import HOSPITALS
 from medvlm_lab.widgets import studio_state as logic
+from medvlm_lab.widgets.studio_controls import PANEL_CSS, SceneControls
 
-CSS = """
+CSS = PANEL_CSS + """
 .mv-studio { color: var(--jp-ui-font-color1, #1b1f24); max-width: 1080px; }
 .mv-studio .mv-body { display: flex; flex-flow: row wrap; gap: 18px; overflow: hidden; }
 .mv-studio .mv-left { flex: 0 1 400px; min-width: 280px; }
 .mv-studio .mv-right { flex: 1 1 460px; min-width: 320px; }
 .mv-studio audio { width: 100%; }
 .mv-studio img { width: 100%; background: #000; border-radius: 6px; }
-.mv-studio .mv-panel { height: 430px; overflow-y: auto; padding-right: 6px; }
-.mv-studio .mv-panel > * { flex: none; }
 .mv-studio .mv-text, .mv-studio .mv-key { font-size: 13px; line-height: 1.45; }
 .mv-studio .mv-text th { text-align: left; font-weight: 400; color: var(--jp-ui-font-color2, #5c6670); }
 .mv-studio .mv-text td, .mv-studio .mv-text th { padding: 2px 10px 2px 0; vertical-align: top; }
@@ -64,11 +63,9 @@ class StudioWidget(w.VBox):
         out = w.HBox([self.folder, self.export])
         left = w.VBox([self.view, self.sound, self.frame, self.masks, out, self.exported])
         left.add_class("mv-left")
-        self._findings, self._numbers = w.VBox(), w.VBox()
-        for panel in (self._findings, self._numbers):
-            panel.add_class("mv-panel")
+        self.controls = SceneControls(lambda: self.state, self._set)
         self.tabs = w.Tab(
-            [self._findings, self._numbers, self.report, self.questions],
+            [self.controls.findings, self.controls.numbers, self.report, self.questions],
             titles=("Findings", "Anatomy", "Report", "Questions"),
         )
         right = w.VBox([self.tabs])
@@ -97,54 +94,13 @@ class StudioWidget(w.VBox):
 
     def _fill(self) -> None:
         """Controls for this scene, set to its values, without their callbacks answering back."""
-        scene, self._busy = self.state.scene, True
-        slim = {"description_width": "130px"}
-        sliders = []
-        for c in logic.controls(scene):
-            kind = w.IntSlider if c.whole else w.FloatSlider
-            step = {} if c.whole else {"step": (c.high - c.low) / 200}
-            slider = kind(
-                value=getattr(scene, c.field), min=c.low, max=c.high, description=c.label, tooltip=c.about,
-                style=slim, layout=w.Layout(width="96%"), **step,
-            )  # fmt: skip
-            slider.observe(lambda change, field=c.field: self._change(**{field: change["new"]}), "value")
-            sliders.append(slider)
-        self._numbers.children = sliders
-        self._findings.children = [self._row(place) for place in logic.places(scene)]
-        frames = self.state.phantom.image(scene, 64).frames
+        self.controls.fill()
+        self._busy = True
+        frames = self.state.phantom.image(self.state.scene, 64).frames
         self.frame.value, self.frame.max = 0, frames - 1
         self.frame.layout.display = None if frames > 1 else "none"
         self._busy = False
         self._refresh()
-
-    def _row(self, place: logic.Place) -> w.HBox:
-        """A check box for one finding, with what it has: region, amount or measurement."""
-        found = next((f for f in self.state.scene.findings if (f.kind, f.side) == (place.kind, place.side)), None)
-        box = w.Checkbox(found is not None, description=place.label, indent=False, layout=w.Layout(width="190px"))
-        region = w.Dropdown(options=place.regions, layout=w.Layout(width="120px"), tooltip=f"Region of {place.label}")
-        amount = w.FloatSlider(
-            0.5, min=0.01, max=1, step=0.01, layout=w.Layout(width="200px"), tooltip=f"Amount of {place.label}"
-        )
-        measured = w.FloatSlider(
-            (place.low + min(place.high, 1e6)) / 2, min=place.low, max=min(place.high, 1e6), step=0.5,
-            layout=w.Layout(width="200px"), tooltip=f"Size of {place.label} in {place.unit}",
-        )  # fmt: skip
-        if found:
-            if place.regions:
-                region.value = found.region
-            if place.graded:
-                amount.value = found.amount
-            if place.unit:
-                measured.value = found.measurement
-        own = [c for c, has in ((region, place.regions), (amount, place.graded), (measured, place.unit)) if has]
-
-        def apply(_):
-            if not self._busy:
-                self._set(logic.put(self.state, place, box.value, region.value or "", amount.value, measured.value))
-
-        for control in (box, *own):
-            control.observe(apply, "value")
-        return w.HBox([box, *own])
 
     def _change(self, **values) -> None:
         if not self._busy:

@@ -7,13 +7,6 @@ const ARRAYS = {
 const KEPT_BYTES = 256e6; // frames kept here; the oldest go first
 const BINS = 128;
 
-function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
-
 function short(value) {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
 }

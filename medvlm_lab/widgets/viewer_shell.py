@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 
 import anywidget
 import traitlets
 
 from medvlm_lab.widgets import viewer_state as logic
+from medvlm_lab.widgets.browser import HERE, module
 from medvlm_lab.widgets.vqa_state import resolve_image
-
-_HERE = Path(__file__).parent
 
 
 class ViewerWidget(anywidget.AnyWidget):
@@ -20,8 +18,8 @@ class ViewerWidget(anywidget.AnyWidget):
     `frame` and `window` (center, width) follow the reader's hand, and may be set or observed from Python.
     """
 
-    _esm = _HERE / "viewer.js"
-    _css = _HERE / "viewer.css"
+    _esm = module("elements.js", "viewer.js")
+    _css = HERE / "viewer.css"
     frame = traitlets.Int(0).tag(sync=True)
     window = traitlets.List(traitlets.Float()).tag(sync=True)  # empty for colour
     facts = traitlets.Dict().tag(sync=True)

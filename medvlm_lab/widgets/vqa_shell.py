@@ -44,6 +44,15 @@ class VQAWidget(w.VBox):
             self.question_box.value = question
             self.ask()
 
+    @property
+    def image(self):
+        """The `MedicalImage` in view; another one, a sample's name or a path may be put in its place."""
+        return self.state.image
+
+    @image.setter
+    def image(self, image) -> None:
+        self._put(logic.resolve_image(image))
+
     def _build(self) -> None:
         label = {"description_width": "62px"}
 
@@ -147,7 +156,8 @@ class VQAWidget(w.VBox):
             self.levels.step, self.levels.value = (most - least) / 256, (black, white)
             self.levels.readout_format = ".0f" if most - least > 20 else ".2f"
 
-    def _fail(self, message: str) -> None:
+    def fail(self, message: str) -> None:
+        """Shows a sentence in place of an answer."""
         self.state = replace(self.state, error=message)
         self._refresh()
 
@@ -165,7 +175,7 @@ class VQAWidget(w.VBox):
             self._put(self._images[name] if name in self._images else logic.resolve_image(name))
         except MedVLMError as error:
             self._show_image()
-            self._fail(str(error))
+            self.fail(str(error))
 
     def _on_view(self, change) -> None:
         if self._busy:
@@ -192,7 +202,7 @@ class VQAWidget(w.VBox):
             self.image_view.value = logic.render_picture(state)
             self.state = state
         except MedVLMError as error:
-            self._fail(str(error))
+            self.fail(str(error))
 
     def _on_upload(self, change) -> None:
         if self._busy or not change["new"]:
@@ -201,7 +211,7 @@ class VQAWidget(w.VBox):
         try:
             self._put(read_upload(file["name"], bytes(file["content"])))
         except MedVLMError as error:
-            self._fail(str(error))
+            self.fail(str(error))
         finally:
             self._busy = True
             self.upload.value = ()  # so that the same file can be uploaded again

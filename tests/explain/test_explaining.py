@@ -87,6 +87,15 @@ def test_another_layer(chest, xray, published):
         explain.explain("grad-cam", chest, xray, "nodule", layer="stages.9")
 
 
+@pytest.mark.parametrize("name", ["clinical-blip", "flamingo-cxr"])
+def test_another_layer_of_a_model_that_answers(writers, xray, name):
+    names = explain.layers(writers[name], xray, "Is there a nodule?")
+    for layer in names:
+        seen = explain.explain("grad-cam", writers[name], xray, "Is there a nodule?", layer=layer)
+        assert np.isfinite(seen.values).all()
+    assert names
+
+
 def test_against_another_text(chest, xray):
     for method in ("prompt-cam", "patch-similarity"):
         one = explain.explain(method, chest, xray, "nodule", against=["nodule"])

@@ -164,6 +164,12 @@ def test_a_saved_notebook_keeps_a_picture_and_no_points(widget):
     assert not any(isinstance(value, bytes) for value in widget.get_state().values())
 
 
+def test_a_map_without_texts_leaves_a_picture_too(folder):
+    made = lab.embed.embed(FakeEncoder(), folder, progress=False)
+    found = lab.widgets.embedding_map(made, lab.embed.project(made, "pca"))._repr_mimebundle_()
+    assert base64.b64decode(found[0]["image/png"]).startswith(b"\x89PNG")
+
+
 def test_what_cannot_be_mapped_is_a_sentence(made, folder):
     few = lab.embed.embed(FakeEncoder(), [folder / "p00.png", folder / "p01.png"], progress=False)
     with pytest.raises(MedVLMError, match="n_neighbors is 15, of 2 rows"):

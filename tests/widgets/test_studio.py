@@ -92,11 +92,11 @@ def test_a_finding_elsewhere_moves_the_slice():
 def test_shell_follows_and_exports(tmp_path):
     studio = lab.widgets.phantom_studio("chest-xray", seed=1)
     before = studio.view.value
-    row = next(r for r in studio._findings.children if r.children[0].description == "left pneumothorax")
+    row = next(r for r in studio.controls.findings.children if r.children[0].description == "left pneumothorax")
     row.children[0].value = True
     assert studio.state.scene.find("pneumothorax", "left") and "left pneumothorax" in studio.masks.value
     assert studio.view.value != before and "neumothorax" in studio.report.value
-    ratio = next(s for s in studio._numbers.children if s.description == "cardiothoracic ratio")
+    ratio = next(s for s in studio.controls.numbers.children if s.description == "cardiothoracic ratio")
     ratio.value = 0.6
     assert studio.state.scene.cardiothoracic_ratio == pytest.approx(0.6)
     studio.folder.value = str(tmp_path)

@@ -1,0 +1,140 @@
+"""The counterfactual widget's shell: the studio's sliders, and what a model makes of the patient that they describe."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.tasks.result import model_name
+from medvlm_lab.widgets import counterfactual_state as logic
+from medvlm_lab.widgets import studio_state as studio
+from medvlm_lab.widgets.explain_state import SLOW, ExplainState, able, first_methods, first_text, kind, look
+from medvlm_lab.widgets.readout import READOUT_CSS, render_values, render_words
+from medvlm_lab.widgets.studio_controls import PANEL_CSS, SceneControls
+
+NO_MAP = "no map"
+CSS = PANEL_CSS + READOUT_CSS + """
+.mv-counter { color: var(--jp-ui-font-color1, #1b1f24); max-width: 1180px; }
+.mv-counter .mv-body { display: flex; flex-flow: row wrap; gap: 18px; overflow: hidden; }
+.mv-counter .mv-left { flex: 1 1 480px; min-width: 300px; }
+.mv-counter .mv-right { flex: 1 1 400px; min-width: 320px; }
+.mv-counter .mv-pictures .widget-html-content { display: flex; flex-flow: row wrap; gap: 12px; font-size: 13px; }
+.mv-counter figure { flex: 1 1 200px; min-width: 180px; margin: 0; }
+.mv-counter .mv-screen { position: relative; background: #000; border-radius: 6px; overflow: hidden; }
+.mv-counter .mv-screen img { width: 100%; display: block; margin: 0; }
+.mv-counter .mv-badge { position: absolute; top: 8px; left: 8px; background: #e69f00; color: #000; padding: 0 8px;
+  border-radius: 10px; font-weight: 600; font-size: 12px; line-height: 20px; }
+.mv-counter .mv-captions { font-size: 12px; line-height: 1.4; color: var(--jp-ui-font-color2, #5c6670); }
+.mv-counter svg { width: 300px; max-width: 100%; height: 300px; display: block; }
+"""
+
+
+class CounterfactualWidget(w.VBox):
+    """Change a simulated patient and see what a model says; `.before` and `.now` hold both readings."""
+
+    def __init__(self, model: Any, phantom: str, text: str | None, seed: int, patients: int):
+        self._model, self.studio = model, studio.start(phantom, seed)
+        image = self.studio.phantom.image(self.studio.scene, 64)
+        text = first_text(model, image) if text is None else text
+        self.atlas = None
+        self.method = self._methods(image, text)
+        self.before = self.now = self._read(self.studio.scene, text)
+        if self.now.error:
+            raise MedVLMError(self.now.error)
+        if patients and callable(getattr(model, "encode_images", None)):
+            self.atlas = logic.atlas(model, phantom, patients)
+        self._build(text, seed)
+        super().__init__([self._style, self._head, self.status, self._body, self._footer])
+        self.add_class("mv-counter")
+        self.add_class("mv-says")
+        self.controls.fill()
+        self._refresh()
+
+    def _methods(self, image, text: str) -> w.Dropdown:
+        """The quick methods that suit the model, on a small picture."""
+        names, first = [], NO_MAP
+        if callable(getattr(self._model, "trace", None)):
+            tried = look(ExplainState(image, text, layers=()), self._model, ())
+            names = [name for name in able(tried) if name not in SLOW] if not tried.error else []
+            first = (first_methods(tried) if names else [NO_MAP])[0]
+        return w.Dropdown(
+            options=[*names, NO_MAP], value=first, description="Map", style={"description_width": "40px"},
+            layout=w.Layout(width="240px"), tooltip="Method of explanation",
+        )  # fmt: skip
+
+    def _build(self, text: str, seed: int) -> None:
+        slim, model = {"description_width": "70px"}, self._model
+        self._style = w.HTML(f"<style>{CSS}</style>", layout=w.Layout(display="none"))
+        self.text = w.Text(
+            value=text, description=kind(model), style=slim, continuous_update=False,
+            layout=w.Layout(flex="1 1 320px"), tooltip="What the model is asked; press Enter",
+        )  # fmt: skip
+        self.seed = w.BoundedIntText(
+            value=seed, min=0, max=2**31, description="Seed", style=slim, layout=w.Layout(width="160px"),
+            tooltip="Which patient",
+        )  # fmt: skip
+        self.next = w.Button(description="Next patient", icon="random", tooltip="The patient of the next seed")
+        self.keep = w.Button(description="Now is before", icon="thumb-tack", tooltip="Compare with this patient")
+        self._head = w.HBox(
+            [self.text, self.method, self.seed, self.next, self.keep], layout=w.Layout(flex_flow="row wrap")
+        )
+        self.status, self.pictures, self.words, self.values, self.places = (w.HTML() for _ in range(5))
+        self.pictures.add_class("mv-pictures")
+        self.controls = SceneControls(lambda: self.studio, self._set)
+        tabs = w.Tab([self.controls.findings, self.controls.numbers], titles=("Findings", "Anatomy"))
+        left, right = w.VBox([self.pictures, self.words, self.values]), w.VBox([tabs, self.places])
+        left.add_class("mv-left")
+        right.add_class("mv-right")
+        self._body = w.Box([left, right])
+        self._body.add_class("mv-body")
+        self._footer = w.HTML(f'<div class="mv-footer" role="note">{model_name(model)}. {studio.DISCLAIMER}</div>')
+        self.text.observe(lambda _: self._ask(), "value")
+        self.method.observe(lambda _: self._ask(), "value")
+        self.seed.observe(lambda c: self._restart(c["new"]), "value")
+        self.next.on_click(lambda _: setattr(self.seed, "value", self.seed.value + 1))
+        self.keep.on_click(lambda _: self._keep())
+
+    def _read(self, scene, text: str) -> logic.Reading:
+        method = "" if self.method.value == NO_MAP else self.method.value
+        return logic.read(self._model, self.studio.name, scene, text, method)
+
+    def _set(self, state: studio.StudioState) -> None:
+        changed, self.studio = state.scene != self.studio.scene, state
+        if changed:
+            self.now = self._read(state.scene, self.text.value)
+        self._refresh()
+
+    def _ask(self) -> None:
+        """Another text or method: both are read again."""
+        self.before, self.now = (self._read(r.scene, self.text.value) for r in (self.before, self.now))
+        self._refresh()
+
+    def _restart(self, seed: int) -> None:
+        self.studio = studio.start(self.studio.name, seed)
+        self.before = self.now = self._read(self.studio.scene, self.text.value)
+        self.controls.fill()
+        self._refresh()
+
+    def _keep(self) -> None:
+        self.before = self.now
+        self._refresh()
+
+    def _refresh(self) -> None:
+        before, now, method = self.before, self.now, self.method.value
+        problem = self.studio.error or now.error
+        self.status.value = f'<div class="mv-error" role="alert">{escape(problem)}</div>' if problem else ""
+        self.pictures.value = logic.pictures_html(before, now, method)
+        self.words.value, self.values.value = render_words(now.says, before.says), render_values(now.says, before.says)
+        self.places.value = logic.places_svg(self.atlas, before, now) if self.atlas else ""
+
+    def _repr_mimebundle_(self, **kwargs):
+        """The live widget, and a picture of it for pages on which no kernel runs."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            png = logic.card_png(model_name(self._model), self.before, self.now, self.method.value)
+            bundle["image/png"] = base64.b64encode(png).decode("ascii")
+        return bundle

@@ -1,0 +1,94 @@
+"""The explain widget's shell: maps go to the browser, where opacity, colour and read-out cost no round trip."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import anywidget
+import traitlets
+
+from medvlm_lab.tasks.result import model_name
+from medvlm_lab.tasks.studies import needs
+from medvlm_lab.widgets import explain_state as logic
+from medvlm_lab.widgets.browser import HERE, module
+from medvlm_lab.widgets.explain_card import card_png
+from medvlm_lab.widgets.vqa_state import resolve_image
+
+
+class ExplainWidget(anywidget.AnyWidget):
+    """See which part of an image gave a text its score, by two methods side by side.
+
+    `text`, `methods`, `layer` ("" for the model's own), `word` (-1 for all), `outline` and `opacity` follow the
+    reader's hand, and may be set or observed from Python; so may `image`.
+    """
+
+    _esm = module("elements.js", "explain.js")
+    _css = HERE / "explain.css"
+    text = traitlets.Unicode().tag(sync=True)
+    methods = traitlets.List(traitlets.Unicode(), minlen=2, maxlen=2).tag(sync=True)
+    layer = traitlets.Unicode().tag(sync=True)
+    word = traitlets.Int(-1).tag(sync=True)
+    outline = traitlets.Unicode().tag(sync=True)
+    opacity = traitlets.Float(0.9, min=0.0, max=1.0).tag(sync=True)
+    facts = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, model: Any, image: Any, text: str | None = None, masks: Mapping[str, Any] | None = None):
+        needs(model, "trace", "show its inside")
+        image = resolve_image(image)
+        text = logic.first_text(model, image) if text is None else text
+        self._model = model
+        state = logic.ExplainState(image, text, logic.true_places(image, masks))
+        state = logic.look(state, model, ())
+        methods = logic.first_methods(state)
+        self.state = logic.look(state, model, methods)
+        super().__init__(text=text, methods=methods, outline=logic.asked_place(state),
+                         facts=logic.facts(model, model_name(model)))  # fmt: skip
+        self.on_msg(lambda _, message, __: self._show() if message.get("do") == "start" else None)
+        self.observe(self._changed, ["text", "layer"])
+        self.observe(lambda _: self._show(), ["methods", "word", "outline"])
+
+    @property
+    def image(self):
+        """The `MedicalImage` in view; another one, a sample's name or a path may be put in its place."""
+        return self.state.image
+
+    @image.setter
+    def image(self, image: Any) -> None:
+        self.show(image)
+
+    def show(self, image: Any, masks: Mapping[str, Any] | None = None) -> None:
+        """Another image under the same text, perhaps with its masks. Raises MedVLMError where it cannot be read."""
+        image = resolve_image(image)
+        self.state = logic.change(self.state, image=image, masks=logic.true_places(image, masks))
+        self.word, self.outline = -1, logic.asked_place(self.state)
+        self._show()
+
+    def fail(self, sentence: str) -> None:
+        """Shows a sentence in place of the maps."""
+        self.state = logic.replace(logic.change(self.state), error=sentence)
+        self._show()
+
+    def _changed(self, change) -> None:
+        self.state = logic.change(self.state, **{change["name"]: change["new"]})
+        if change["name"] == "text":
+            self.word = -1
+        self._show()
+
+    def _show(self) -> None:
+        self.state = logic.look(self.state, self._model, self.methods)
+        about, buffers = logic.view(self.state, self.methods, self.word, self.outline)
+        self.send({"reply": "look", **about}, buffers)
+
+    def _repr_mimebundle_(self, **kwargs):
+        """The live widget, and a picture of it for pages on which no kernel runs."""
+        found = super()._repr_mimebundle_(**kwargs)
+        bundle = found[0] if isinstance(found, tuple) else found
+        if bundle is not None:
+            bundle["image/png"] = base64.b64encode(self.png()).decode("ascii")
+        return found
+
+    def png(self) -> bytes:
+        """A picture of both maps as they are."""
+        return card_png(self.state, self.methods, self.word, self.outline, self.facts["model"])

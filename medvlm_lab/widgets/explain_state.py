@@ -1,0 +1,237 @@
+"""What the explain widget knows and sends: one trace, maps by two methods, what the true mask says. No ipywidgets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medvlm_lab.errors import MedVLMError
+from medvlm_lab.explain.registry import METHODS, function, met
+from medvlm_lab.image import MedicalImage
+from medvlm_lab.widgets.studio_state import outline
+from medvlm_lab.widgets.vqa_state import DISCLAIMER
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32
+
+    from medvlm_lab.explain import Explanation
+    from medvlm_lab.models.trace import Trace
+
+SHOWN_PIXELS = 512  # longest side sent to the browser; larger pictures are thinned out, their values stay exact
+SLOW = tuple(name for name, need in METHODS.items() if need == "pixels")  # look at the picture again and again
+BY_LAYER = ("grad-cam", "grad-cam-plus-plus", "prompt-cam", "score-cam")  # the others have no layer to choose
+FAVOURITES = ("prompt-cam", "cross-attention", "chefer", "grad-cam", "grad-cam-plus-plus")
+WORDS = "cross-attention"  # the method that knows what each word looked at
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainState:
+    """One image and one text, looked into once.
+
+    Attributes:
+        masks: true places by name, each of the image's own size, one for each frame.
+        layer: whose map is looked at; "" for the model's own. layers: those there are, None until they are known.
+        trace: what all maps share. found, problems: map or sentence of each method tried so far.
+        error: one sentence to show the reader in place of all maps, or "".
+    """
+
+    image: MedicalImage
+    text: str
+    masks: Mapping[str, Bool[np.ndarray, "frames h w"]] = field(default_factory=dict)
+    layer: str = ""
+    layers: tuple[str, ...] | None = None
+    grid: tuple[int, int] = (0, 0)
+    trace: Trace | None = None
+    found: Mapping[str, Explanation] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def frame(self) -> int:
+        """The one that the model looks at."""
+        return self.trace.view.frame if self.trace else self.image.frames // 2
+
+
+def kind(model: Any) -> str:
+    """What the model is asked with: a question, a prompt, or a phrase."""
+    return "Question" if hasattr(model, "answer") else "Prompt" if hasattr(model, "encode_texts") else "Phrase"
+
+
+def first_text(model: Any, image: MedicalImage) -> str:
+    """What a new widget asks."""
+    from medvlm_lab.explain.prompts import prompts
+
+    if kind(model) == "Question":
+        return image.questions[0] if image.questions else "Is there cardiomegaly?"
+    if kind(model) == "Phrase":
+        return "the heart"
+    return "pleural effusion" if prompts(model, "pleural effusion")[0] else "pacemaker lead"
+
+
+def named(model: Any, text: str) -> bool:
+    """Whether a prompt is a finding's name and no sentence."""
+    return kind(model) == "Prompt" and bool(text.strip()) and not text.rstrip().endswith(".")
+
+
+def true_places(image: MedicalImage, masks: Mapping[str, Any] | None) -> dict[str, Bool[np.ndarray, "frames h w"]]:
+    """Masks `([n], [frames], h, w)`, tensors or arrays, by frame; without empty ones. MedVLMError for another size."""
+    found = {}
+    for name, mask in (masks or {}).items():
+        mask = np.asarray(mask).astype(bool)
+        if mask.ndim < 2 or mask.size != image.frames * image.height * image.width or mask.shape[-1] != image.width:
+            raise MedVLMError(
+                f"The mask {name!r} has the shape {mask.shape}, but {image.name or 'the image'} has {image.frames} x "
+                f"{image.height} x {image.width} pixels; give masks of the image's own size."
+            )
+        if mask.any():
+            found[name] = mask.reshape(image.frames, image.height, image.width)
+    return found
+
+
+def asked_place(state: ExplainState) -> str:
+    """The mask of what the text speaks of, "" without one."""
+    bare = {name: name.removeprefix("left ").removeprefix("right ") for name in state.masks}
+    return next((name for name in bare if bare[name].lower() in state.text.lower()), "")
+
+
+def change(state: ExplainState, **values: Any) -> ExplainState:
+    """Another image, text or layer: what was found is of the old one and goes."""
+    return replace(state, **values, trace=None, found={}, problems={}, error="")
+
+
+def look(state: ExplainState, model: Any, methods: Sequence[str]) -> ExplainState:
+    """The state with a map of each method, or with a sentence why there is none; nothing is computed twice."""
+    if state.error:
+        return state
+    try:
+        if state.trace is None:
+            state = _traced(state, model)
+    except MedVLMError as error:
+        return replace(state, error=str(error))
+    except Exception as error:  # a widget that dies in a callback says nothing: show it instead
+        return replace(state, error=f"The model failed on this text ({type(error).__name__}: {error}); try another.")
+    found, problems = dict(state.found), dict(state.problems)
+    for method in methods:
+        if method in found or method in problems:
+            continue
+        try:
+            found[method] = function(method)(model, state.image, state.text, trace=state.trace)
+        except MedVLMError as error:
+            problems[method] = str(error)
+        except Exception as error:
+            problems[method] = f"{method} failed ({type(error).__name__}: {error}); choose another method or layer."
+    return replace(state, found=found, problems=problems)
+
+
+def _traced(state: ExplainState, model: Any) -> ExplainState:
+    """A dual encoder is asked about a finding by its own prompts, as it classifies; a sentence is left as it is."""
+    from medvlm_lab.explain.base import behind, layers, traced
+    from medvlm_lab.explain.prompts import asked, prompts
+
+    if named(model, state.text) and prompts(model, state.text)[0]:
+        trace = asked(model, state.image, [state.text], state.layer or None)[state.text]
+    elif state.layer and state.layer in (state.layers or ()):  # known to be there: one pass instead of four
+        trace = behind(model, state.image, state.text, state.layer, state.grid)
+    else:
+        trace = traced(model, state.image, state.text, state.layer or None)
+    if state.layers is None:
+        grid = trace.grid if not state.layer else model.trace(state.image, state.text).grid
+        state = replace(state, layers=tuple(layers(model, state.image, state.text)), grid=grid)
+    return replace(state, trace=trace)
+
+
+def able(state: ExplainState) -> list[str]:
+    """The methods that this model can be explained by."""
+    return [name for name in METHODS if state.trace is None or met(name, state.trace)]
+
+
+def first_methods(state: ExplainState) -> list[str]:
+    """Two quick ones to begin with."""
+    return [name for name in FAVOURITES if name in able(state)][:2]
+
+
+def words(state: ExplainState) -> list[tuple[str, list[int]]]:
+    """What the model wrote, word by word, with the numbers of each word's tokens; pieces (##) are joined."""
+    joined: list[tuple[str, list[int]]] = []
+    for i, token in enumerate(state.trace.words if state.trace else ()):
+        if token.startswith("##") and joined:
+            word, tokens = joined[-1]
+            joined[-1] = word + token[2:], [*tokens, i]
+        elif not token.startswith("["):  # marks, such as the end
+            joined.append((token.lstrip("Ġ▁"), [i]))
+    return joined
+
+
+def values(state: ExplainState, method: str, word: int) -> Float32[np.ndarray, "h w"]:
+    """A method's map; of the one that knows them, that of a word."""
+    seen, said = state.found[method], words(state)
+    if method == WORDS and seen.looks is not None and 0 <= word < len(said):
+        return seen.looks[said[word][1]].mean(0)
+    return seen.values
+
+
+def captions(state: ExplainState, method: str, word: int, outlined: str) -> list[str]:
+    """Below a map: the score, the word, whether the layer counts, how the map fits the true place."""
+    from medvlm_lab.explain.grading import best_iou
+    from medvlm_lab.explain.remove import mass
+
+    what, said = "similarity" if state.trace.embedding is not None else "log-probability", words(state)
+    lines = [f"score {state.found[method].score:.3g} ({what})"]
+    if 0 <= word < len(said):
+        lines.append(f"of the word “{said[word][0]}”" if method == WORDS else "of the whole text; no map for each word")
+    if state.layer and method not in BY_LAYER:
+        lines.append("the same at every layer")
+    if outlined in state.masks:
+        mask, shown = state.masks[outlined][state.frame], values(state, method, word)
+        if not mask.any():
+            return [*lines, f"{outlined} is not in this frame"]
+        hit, (_, share) = mask[np.unravel_index(shown.argmax(), shown.shape)], mass(shown, mask)
+        lines.append(f"largest value {'inside' if hit else 'outside'} {outlined}")
+        lines.append(
+            f"{share:.0%} of the map inside, which is {mask.mean():.1%} of the picture; best overlap (IoU) "
+            f"{best_iou(shown, mask):.2f}"
+        )
+    return lines
+
+
+def view(
+    state: ExplainState, methods: Sequence[str], word: int = -1, outlined: str = ""
+) -> tuple[dict[str, Any], list[bytes]]:
+    """For the browser: what to write, and the picture (rows, columns, 3), the outline and each map as bytes."""
+    step = -(-max(state.image.height, state.image.width) // SHOWN_PIXELS)
+    picture = np.ascontiguousarray(state.image.display(state.frame)[::step, ::step])
+    mask = state.masks[outlined][state.frame, ::step, ::step] if outlined in state.masks else None
+    edge = b"" if mask is None else outline(mask).astype(np.uint8).tobytes()
+    panes, maps = [], []
+    for method in methods:
+        if state.error or method not in state.found:
+            panes.append({"problem": "" if state.error else state.problems.get(method, ""), "captions": []})
+            maps.append(b"")
+            continue
+        shown = values(state, method, word)
+        panes.append({
+            "problem": "", "captions": captions(state, method, word, outlined), "most": float(np.abs(shown).max()),
+            "signed": state.found[method].signed,
+        })  # fmt: skip
+        maps.append(np.ascontiguousarray(shown[::step, ::step], "<f4").tobytes())
+    about = {
+        "rows": picture.shape[0], "columns": picture.shape[1], "step": step, "simulated": state.image.simulated,
+        "alt": f"{state.image.modality}: {state.image.name or 'image'}", "error": state.error, "panes": panes,
+        "words": [label for label, _ in words(state)], "layers": list(state.layers or ()), "able": able(state),
+        "masks": list(state.masks), "text": state.text,
+    }  # fmt: skip
+    return about, [picture.tobytes(), edge, *maps]
+
+
+def facts(model: Any, name: str) -> dict[str, Any]:
+    """What the browser has to know once. `report` asks a model that writes reports for one."""
+    report = ""
+    if callable(getattr(model, "report", None)):
+        from medvlm_lab.models.writer import REPORT as report
+    return {
+        "model": name, "kind": kind(model), "methods": list(METHODS), "slow": list(SLOW), "words": WORDS,
+        "report": report, "disclaimer": DISCLAIMER,
+    }  # fmt: skip

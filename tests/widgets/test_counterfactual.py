@@ -1,0 +1,159 @@
+"""A patient before and after a change as any model reads it, and the workbench; no browser."""
+
+import base64
+
+import numpy as np
+import pytest
+from fakes import FakeAnswerer, FakeEncoder
+from PIL import Image
+
+import medvlm_lab as lab
+from medvlm_lab.errors import MedVLMError, UnknownNameError
+from medvlm_lab.models.base import Report
+from medvlm_lab.widgets import studio_state
+from medvlm_lab.widgets.readout import Readout, readout, render_values, render_words
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return lab.load("chexzero", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def widget(encoder):
+    return lab.widgets.counterfactual(encoder, seed=1, patients=8)
+
+
+def row(widget, label):
+    return next(r for r in widget.controls.findings.children if r.children[0].description == label).children
+
+
+class Everything(FakeAnswerer, FakeEncoder):
+    """Answers, reports and scores, but shows nothing of its inside."""
+
+    def __init__(self):
+        FakeAnswerer.__init__(self)
+        FakeEncoder.__init__(self)
+
+    def report(self, image, indication=None):
+        return Report("The heart is large. <b>No effusion.</b>", "Cardiomegaly.")
+
+    def score_findings(self, images):
+        return {"edema": np.full(len(images), 0.25)}
+
+
+def test_a_finding_put_in_moves_scores_map_and_place(widget):
+    before, svg = widget.now, widget.places.value
+    box = row(widget, "right pleural effusion")[0]
+    box.value = True
+    assert widget.before is before and widget.now.scene.find("pleural effusion", "right")
+    assert widget.now.says.values["pleural effusion"] > before.says.values["pleural effusion"] + 0.3
+    assert "▲" in widget.values.value and widget.places.value != svg and svg.count("<circle") == 10
+    assert "side right pleural effusion" in widget.pictures.value
+    widget.keep.click()
+    assert widget.before is widget.now and "▲" not in widget.values.value
+    box.value = False
+    assert widget.now.scene == before.scene and "▼" in widget.values.value
+
+
+def test_numbers_texts_methods_and_patients(widget):
+    ratio = next(s for s in widget.controls.numbers.children if s.description == "cardiothoracic ratio")
+    ratio.value = 0.62
+    assert "cardiomegaly" in {f.kind for f in widget.now.scene.all_findings}
+    widget.text.value = "cardiomegaly"
+    assert widget.before.seen.text == widget.now.seen.text == "cardiomegaly" and not widget.status.value
+    widget.method.value = "patch-similarity"
+    assert set(widget.now.seen.found) == {"patch-similarity"} == set(widget.before.seen.found)
+    widget.next.click()
+    assert widget.now.scene.seed == 2 and widget.before is widget.now
+    assert base64.b64decode(widget._repr_mimebundle_()["image/png"]).startswith(b"\x89PNG")
+
+
+def test_what_fails_is_a_sentence_in_the_widget(widget):
+    widget.text.value = " "
+    assert "is empty" in widget.status.value and 'role="alert"' in widget.status.value
+    widget.text.value = "nodule"
+    assert widget.status.value == ""
+    scene = widget.now.scene
+    widget._set(studio_state.change(widget.studio, cardiothoracic_ratio=3.0))
+    assert "cardiothoracic_ratio" in widget.status.value and widget.now.scene == scene
+
+
+def test_every_capability_is_read():
+    widget = lab.widgets.counterfactual(Everything(), "chest-xray", "Is it round?", patients=6)
+    assert widget.method.options == ("no map",) and widget.now.says.answer == "yes"
+    assert {"yes", "edema"} <= set(widget.now.says.values) and widget.places.value.count("<circle") == 8
+    assert "&lt;b&gt;No effusion.&lt;/b&gt;" in widget.words.value and "Cardiomegaly." in widget.words.value
+    outlined = lab.widgets.counterfactual(lab.load("prompt-segmenter", device="cpu"), text="the heart")
+    assert 2 < outlined.now.says.values["the heart, % of the picture"] < 30 and outlined.places.value == ""
+
+
+def test_changes_are_marked():
+    before = Readout("no", "The heart is normal. No effusion.", {"no": 0.9, "yes": 0.1})
+    now = Readout("yes", "The heart is normal. There is an effusion.", {"yes": 0.8, "<i>": 0.1})
+    words, values = render_words(now, before), render_values(now, before)
+    assert "no → <b>yes</b>" in words and "<mark>There is an effusion.</mark>" in words
+    assert "<s>No effusion.</s>" in words and "<mark>The heart" not in words
+    assert "▲ 0.7" in values and "–" in values and "<i>" not in values
+    assert "before" not in render_values(now) and "<mark>" not in render_words(now)
+
+
+def test_what_cannot_be_read_is_refused(encoder):
+    with pytest.raises(MedVLMError, match="is echo, but chexzero has seen X-ray only"):
+        lab.widgets.counterfactual(encoder, "echocardiogram")
+    with pytest.raises(UnknownNameError, match="chest-xray"):
+        lab.widgets.counterfactual(encoder, "chest-xry")
+
+    class Broken:
+        def answer(self, image, question):
+            raise RuntimeError("out of memory")
+
+    assert "out of memory" in readout(Broken(), None, "Why?").error
+
+
+@pytest.fixture
+def folder(tmp_path):
+    xray = lab.phantom("chest-xray")
+    for seed in range(6):
+        Image.fromarray(xray.image(xray.draw(seed), 64).display()).save(tmp_path / f"p{seed}.png")
+    return tmp_path
+
+
+def bench(encoder, images, **options):
+    made = lab.embed.embed(encoder, images, progress=False)
+    return lab.widgets.workbench(encoder, made, projection=lab.embed.project(made, "pca", n_neighbors=2), **options)
+
+
+def test_a_click_on_the_map_opens_in_both_widgets(encoder, folder):
+    shown = bench(encoder, folder, answerer=FakeAnswerer())
+    assert shown.map.ids == ["p0.png"] and shown.explain.image.name == "p0" == shown.ask.image.name
+    shown.map.selection = [3]
+    assert shown.explain.image.name == "p3" == shown.ask.image.name
+    shown.map.selection = [1, 2]  # a lasso opens none
+    assert shown.explain.image.name == "p3"
+    (folder / "p4.png").unlink()
+    shown.map.selection = [4]
+    assert "p4.png was moved or deleted" in shown.explain.state.error == shown.ask.state.error
+    shown.map.selection = [2]
+    assert not shown.explain.state.error and not shown.ask.state.error
+    assert base64.b64decode(shown._repr_mimebundle_()["image/png"]).startswith(b"\x89PNG")
+
+
+def test_scores_stand_where_nothing_answers_and_texts_become_prompts(encoder, folder):
+    made = lab.embed.embed(encoder, folder, progress=False).texts(["There is a nodule."])
+    flat = lab.embed.project(made, "pca", n_neighbors=2)
+    shown = lab.widgets.workbench(encoder, made, projection=flat)
+    before = shown.ask.view.value
+    assert "pneumothorax" in before and "Not for clinical use." in shown.ask.children[-1].value
+    shown.map.selection = [6]
+    assert shown.explain.text == "There is a nodule."
+    shown.map.selection = [5]
+    assert shown.ask.view.value != before and shown.ask.image.name == "p5"
+
+
+def test_masks_of_simulated_patients_come_along(encoder):
+    data = lab.dataset("phantom:chest-xray", "test", n=20, size=64)
+    flat = lab.embed.project(lab.embed.embed(encoder, data, progress=False), "pca", n_neighbors=2)
+    shown = lab.widgets.workbench(encoder, data, text="heart", projection=flat)
+    shown.map.selection = [2]
+    assert "heart" in shown.explain.state.masks and shown.explain.outline == "heart"
