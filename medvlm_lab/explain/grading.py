@@ -21,10 +21,13 @@ from medvlm_lab.tasks.base import draw
 from medvlm_lab.tasks.result import Result, Score, data_title, model_name
 
 STEPS = 16  # in which pixels are added or removed
+NEAR = 0.03  # of the longer side: the 15 pixels that Zhang et al. 2018 allow on pictures of 500
 LARGE = 0.01  # share of the picture from which a finding is larger than what a coarse grid can miss
 TITLES = {
     "pointing": "Pointing game: largest value inside the finding, %",
     "pointing_large": f"Pointing game, findings that cover {LARGE:.0%} of the picture or more, %",
+    "pointing_near": f"Pointing game, largest value inside or within {NEAR:.0%} of the picture's longer side, %",
+    "pointing_near_large": f"The same, findings that cover {LARGE:.0%} of the picture or more, %",
     "chance": "Share of the picture that the findings cover: a blind guess's pointing game, %",
     "iou": "Intersection over union at each map's best threshold",
     "insertion": "Insertion: mean score while pixels are added, largest first",
@@ -37,7 +40,8 @@ class GradeRow:
     """One finding in one study.
 
     Attributes:
-        share: of the picture that it covers. hit: whether the map's largest value lies inside. iou: in [0, 1].
+        share: of the picture that it covers. hit, near: whether the map's largest value lies inside, or nearly.
+        iou: in [0, 1].
         insertion, deletion: areas under the score's curve; a similarity, or of a model that generates a probability.
     """
 
@@ -45,6 +49,7 @@ class GradeRow:
     finding: str
     share: float
     hit: bool
+    near: bool
     iou: float
     insertion: float
     deletion: float
@@ -54,8 +59,8 @@ def grade(
     method: str, model: Any, data: Any, n: int | None = None, seed: int = 0, resamples: int = 1000,
     progress: bool = True, findings: Sequence[str] | None = None, layer: str | None = None, **options: Any,
 ) -> Result:  # fmt: skip
-    """`pointing`, `pointing_large`, `iou`, `insertion` and `deletion` over the findings that are there, and
-    `pointing NAME` of each. Intervals resample whole studies.
+    """`pointing` (also `_large`, `_near`, `_near_large`), `iou`, `insertion` and `deletion` over the findings that are
+    there, and `pointing NAME` of each. Intervals resample whole studies.
 
     Args:
         method: a name in `METHODS`. data: simulated patients, or any data set with studies and masks.
@@ -71,9 +76,9 @@ def grade(
     for number in tqdm(numbers, unit="study", desc=f"{model_name(model)}, {method}", disable=not progress):
         for name, (image, trace, mask) in present(model, data, number, findings, layer).items():
             seen = run(model, image, name, trace=trace, **options)
-            hit, area = bool(mask[seen.peak]), float(mask.mean())
+            area, away = float(mask.mean()), distance(mask, seen.peak)
             rows.append(GradeRow(
-                data.study(number).name, name, area, hit, best_iou(seen.values, mask), *curves(seen, trace)
+                data.study(number).name, name, area, away == 0, away <= NEAR * max(mask.shape), best_iou(seen.values, mask), *curves(seen, trace)
             ))  # fmt: skip
     if not rows:
         raise MedVLMError(f"None of {len(numbers)} studies has a finding that can be seen; take more, or name others.")
@@ -115,6 +120,11 @@ def place(masks: dict[str, Any], finding: str, frame: int) -> Bool[np.ndarray, "
     names = [name for name in (finding, f"left {finding}", f"right {finding}") if name in masks]
     both = torch.stack([masks[name] for name in names]).any(0).cpu().numpy()
     return both[frame] if both.ndim == 3 else both
+
+
+def distance(mask: Bool[np.ndarray, "h w"], point: tuple[int, int]) -> float:
+    """Pixels from a point to the mask, 0 inside."""
+    return float(np.hypot(*(np.argwhere(mask) - point).T).min())
 
 
 def best_iou(values: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"]) -> float:
@@ -160,6 +170,8 @@ def score_rows(rows: Sequence[GradeRow], resamples: int = 1000, seed: int = 0) -
     scores = {
         "pointing": mean((row, 100 * row.hit) for row in rows),
         "pointing_large": mean((row, 100 * row.hit) for row in rows if row.share >= LARGE),
+        "pointing_near": mean((row, 100 * row.near) for row in rows),
+        "pointing_near_large": mean((row, 100 * row.near) for row in rows if row.share >= LARGE),
         "chance": mean((row, 100 * row.share) for row in rows),
         **{key: mean((row, getattr(row, key)) for row in rows) for key in ("iou", "insertion", "deletion")},
     }

@@ -30,7 +30,8 @@ CARD = """# {name}
 | recipe | `medvlm_lab/train/recipes/{name}.toml`, seed {seed}, epochs {epochs} |
 
 Stage outline stands in for the pretrained image tower that the paper starts from: the tower learns which structure
-covers which part of a picture{numbers}. Stage contrast learns from pictures and reports alone.
+covers which part of a picture{numbers}.
+Stage contrast learns from pictures and reports alone.
 {words}
 ## Data
 
@@ -51,8 +52,8 @@ row whatever it learns: its areas are 0.5, its MCMRR is 50 %, and its best numbe
 
 WORDS = """\
 Stage words also tells a short sentence about one finding from its denial, patients who have the finding from those who
-lack it, the part of a picture that shows it from the rest{number}; the paper's model learned from
-reports alone.
+lack it, the part of a picture that shows it from the rest{number}.
+The paper's model learned from reports alone.
 """
 
 
@@ -86,8 +87,8 @@ def words(numbers: dict) -> str:
     """What the card says about the stage that is kept, where it taught more than pictures and reports."""
     if numbers["learns"] != "prompts":
         return ""
-    number = numbers["number"].replace("_", " ")
-    return WORDS.format(number=f", and the {number} from every other number" if number else "")
+    number = numbers["number"].removesuffix("_percent").replace("_", " ")
+    return WORDS.format(number=f", and the {number} from every other" if number else "")
 
 
 def taught(names: list[str]) -> str:

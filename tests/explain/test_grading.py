@@ -13,7 +13,7 @@ import medvlm_lab as lab
 from medvlm_lab.errors import MedVLMError, UnknownNameError
 from medvlm_lab.explain import grading, randomise, remove
 from medvlm_lab.explain.explanation import Explanation
-from medvlm_lab.explain.grading import GradeRow, best_iou, curves, grade, place, score_rows
+from medvlm_lab.explain.grading import GradeRow, best_iou, curves, distance, grade, place, score_rows
 from medvlm_lab.explain.prompts import asked, prompts
 from medvlm_lab.explain.randomise import randomisation
 from medvlm_lab.explain.remove import counterfactual, mass
@@ -86,12 +86,21 @@ def test_curves_of_a_score_that_is_a_sum():
 
 
 def test_scores_of_known_rows():
-    row = lambda study, share, hit: GradeRow(study, "nodule", share, hit, 0.5, 0.8, 0.2)  # noqa: E731
-    scores = score_rows([row("a", 0.2, True), row("a", 0.001, False), row("b", 0.001, False), row("c", 0.2, True)])
+    row = lambda study, share, hit, near: GradeRow(study, "nodule", share, hit, near, 0.5, 0.8, 0.2)  # noqa: E731
+    scores = score_rows([
+        row("a", 0.2, True, True), row("a", 0.001, False, True), row("b", 0.001, False, False), row("c", 0.2, True, True)
+    ])  # fmt: skip
+    assert scores["pointing_near"].value == 75 and scores["pointing_near_large"].value == 100
     assert scores["pointing"].value == 50 and scores["pointing_large"].value == 100
     assert scores["pointing_large"].n == 2 and scores["pointing nodule"].n == 4
     assert scores["pointing"].low < 50 < scores["pointing"].high and scores["insertion"].value == pytest.approx(0.8)
-    assert score_rows([row("a", 0.001, True)])["pointing_large"].n == 0
+    assert score_rows([row("a", 0.001, True, True)])["pointing_large"].n == 0
+
+
+def test_a_point_is_so_far_from_a_finding():
+    mask = np.zeros((9, 12), bool)
+    mask[2:4, 5:8] = True
+    assert distance(mask, (3, 6)) == 0 and distance(mask, (6, 7)) == 3 and distance(mask, (0, 1)) == np.hypot(2, 4)
 
 
 def test_how_models_are_asked(chest, echo, writers, xray):
