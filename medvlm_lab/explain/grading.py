@@ -78,7 +78,8 @@ def grade(
             seen = run(model, image, name, trace=trace, **options)
             area, away = float(mask.mean()), distance(mask, seen.peak)
             rows.append(GradeRow(
-                data.study(number).name, name, area, away == 0, away <= NEAR * max(mask.shape), best_iou(seen.values, mask), *curves(seen, trace)
+                data.study(number).name, name, area, away == 0, away <= NEAR * max(mask.shape),
+                best_iou(seen.values, mask), *curves(seen, trace),
             ))  # fmt: skip
     if not rows:
         raise MedVLMError(f"None of {len(numbers)} studies has a finding that can be seen; take more, or name others.")

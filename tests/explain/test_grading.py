@@ -88,7 +88,8 @@ def test_curves_of_a_score_that_is_a_sum():
 def test_scores_of_known_rows():
     row = lambda study, share, hit, near: GradeRow(study, "nodule", share, hit, near, 0.5, 0.8, 0.2)  # noqa: E731
     scores = score_rows([
-        row("a", 0.2, True, True), row("a", 0.001, False, True), row("b", 0.001, False, False), row("c", 0.2, True, True)
+        row("a", 0.2, True, True), row("a", 0.001, False, True), row("b", 0.001, False, False),
+        row("c", 0.2, True, True),
     ])  # fmt: skip
     assert scores["pointing_near"].value == 75 and scores["pointing_near_large"].value == 100
     assert scores["pointing"].value == 50 and scores["pointing_large"].value == 100
