@@ -1,0 +1,118 @@
+"""A notebook executed by papermill in a process of its own, under a limit of time, and how that ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from medvlm_lab.classroom.watch import Ended, watch
+
+PAPERMILL = "import json, sys; from papermill import execute_notebook; execute_notebook(**json.loads(sys.argv[1]))"
+ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # tags of the cells that papermill puts in
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How an execution ended.
+
+    Attributes:
+        error: what went wrong, in one line; empty when it went well. cell: the code cell where, counted from 1.
+        traceback: of that cell, without colours. peak_mb: the most memory at one time, children included.
+    """
+
+    chapter: str
+    seconds: float
+    error: str = ""
+    cell: int | None = None
+    traceback: str = ""
+    peak_mb: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return not self.error
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "ok": self.ok}
+
+    def __str__(self) -> str:
+        where = f"cell {self.cell}: " if self.cell else ""
+        line = f"{self.chapter:<28} {self.seconds:6.1f} s {self.peak_mb:6.0f} MB  {where}{self.error or 'ok'}"
+        return "\n".join([line, *(f"    {row}" for row in self.traceback.splitlines())])
+
+
+def environment(jobs: int = 1, device: str | None = None) -> dict[str, str]:
+    """The environment for a child: cores shared between jobs, the device, no trace of a surrounding pytest."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    chosen = {"MEDVLM_DEVICE": device} if device else {}
+    return {"OMP_NUM_THREADS": str(threads), "PYDEVD_DISABLE_FILE_VALIDATION": "1", **inherited, **chosen}
+
+
+def execute(
+    name: str, notebook: Any, output: Path, cwd: Path, env: Mapping[str, str], seconds: float,
+    parameters: Mapping[str, Any] | None = None, onwards: bool = False, wrap: Sequence[str] = (), **limits: Any,
+) -> Result:
+    """Executes a notebook object into `output`, which is there after a failure too, up to the cell that failed.
+
+    Args:
+        cwd, env: the working folder and environment of its kernel.
+        seconds: for all of it. limits: `memory_mb` and `file_mb` of `watch`.
+        parameters: put in after the cell tagged `parameters`, or at the top.
+        onwards: go on behind a cell that fails. wrap: the beginning of a command that the execution runs in.
+    """
+    import nbformat
+
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        source = Path(folder) / output.name
+        nbformat.write(notebook, source)
+        order = {
+            "input_path": str(source), "output_path": str(output), "parameters": dict(parameters or {}),
+            "kernel_name": "python3", "cwd": str(cwd), "progress_bar": False, "allow_errors": onwards,
+        }  # fmt: skip
+        ended = watch([*wrap, sys.executable, "-c", PAPERMILL, json.dumps(order)], seconds, env, **limits)
+    cell, error, traceback = _failure(output)
+    if ended.stopped:
+        error = _stopped(ended, seconds, limits.get("memory_mb"))
+    elif ended.code and not error:
+        error = _last_line(ended.printed)
+    return Result(name, ended.seconds, error, cell, traceback, ended.peak_mb)
+
+
+def _stopped(ended: Ended, seconds: float, memory_mb: float | None) -> str:
+    return {
+        "time": f"took longer than its {seconds:.0f} s; shorten a cell or raise the limit",
+        "memory": f"needed more than its {memory_mb or 0:.0f} MB of memory",
+        "interrupt": "was interrupted",
+    }[ended.stopped]
+
+
+def _failure(output: Path) -> tuple[int | None, str, str]:
+    """The first code cell that failed or did not end, its error and traceback; (None, "", "") if all went well."""
+    import nbformat
+
+    try:
+        cells = nbformat.read(output, as_version=4).cells
+    except (OSError, ValueError):  # stopped before the first cell, or while it was written
+        return None, "", ""
+    code = [c for c in cells if c.cell_type == "code" and not ADDED & set(c.metadata.get("tags", ()))]
+    for number, cell in enumerate(code, start=1):
+        errors = [found for found in cell.outputs if found.output_type == "error"]
+        if errors:
+            error = f"{errors[0].ename}: {' '.join(errors[0].evalue.split())}"
+            return number, error, COLOURS.sub("", "\n".join(errors[0].traceback))
+        if cell.metadata.get("papermill", {}).get("status") == "running":
+            return number, "", ""
+    return None, "", ""
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "papermill ended without a message"
