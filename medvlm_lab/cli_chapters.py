@@ -82,3 +82,25 @@ def test(numbers: Numbers = None, jobs: Jobs = 1, as_json: Json = False) -> None
     from medvlm_lab.classroom.run import test
 
     _print([test(numbers or (), jobs=jobs, quiet=as_json)], as_json)
+
+
+@chapters_app.command("grade")
+def grade(
+    folder: Annotated[Path, typer.Argument(help="Submitted notebooks; folders in it are read too.")],
+    out: Annotated[Path, typer.Option(help="Folder for grades and feedback; an interrupted grading is continued.")],
+    jobs: Jobs = 1,
+    seconds: Annotated[float, typer.Option(min=1, help="What each may take.")] = 300,
+    memory_mb: Annotated[float, typer.Option(min=100, help="Memory that each may have, all its processes.")] = 4000,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Run each in bubblewrap: no network, no writing.")] = False,
+    engine: Engine = "local",
+    as_json: Json = False,
+) -> None:
+    """Grade a folder of submitted notebooks: CSV, JSON, and a page of feedback for each."""
+    from medvlm_lab.classroom.grade import grade
+    from medvlm_lab.classroom.sandbox import GUARDED, UNGUARDED
+    from medvlm_lab.cli import emit
+
+    notice = GUARDED if sandbox else UNGUARDED
+    rows = grade(folder, out, jobs, seconds, memory_mb, sandbox, engine, progress=not as_json)
+    payload = {"out": str(out), "guarded": notice, "grades": [row.as_dict() for row in rows]}
+    emit(payload, "\n".join([*map(str, rows), f"Grades and feedback are in {out}.", notice]), as_json)

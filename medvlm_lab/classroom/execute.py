@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,14 @@ from typing import Any
 
 from medvlm_lab.classroom.watch import Ended, watch
 
-PAPERMILL = "import json, sys; from papermill import execute_notebook; execute_notebook(**json.loads(sys.argv[1]))"
+# jsonschema's check of internationalised addresses costs each start a second, and no notebook's schema asks for it.
+PAPERMILL = """import json, sys
+sys.modules["rfc3987_syntax"] = None
+from papermill import execute_notebook
+execute_notebook(**json.loads(sys.argv[1]))"""
 ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # tags of the cells that papermill puts in
+DEAD = "DeadKernelError"
+LONGEST = 1000  # characters of an error; of a traceback, twenty times as many
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -75,19 +82,22 @@ def execute(
         nbformat.write(notebook, source)
         order = {
             "input_path": str(source), "output_path": str(output), "parameters": dict(parameters or {}),
-            "kernel_name": "python3", "cwd": str(cwd), "progress_bar": False, "allow_errors": onwards,
+            "kernel_name": "python3", "resources": {"metadata": {"path": str(cwd)}}, "progress_bar": False,
+            "allow_errors": onwards,
         }  # fmt: skip
         ended = watch([*wrap, sys.executable, "-c", PAPERMILL, json.dumps(order)], seconds, env, **limits)
     cell, error, traceback = _failure(output)
-    if ended.stopped:
+    last_line = _last_line(ended.printed)
+    if ended.stopped or (ended.code and (not error or DEAD in last_line)):
         error = _stopped(ended, seconds, limits.get("memory_mb"))
-    elif ended.code and not error:
-        error = _last_line(ended.printed)
-    return Result(name, ended.seconds, error, cell, traceback, ended.peak_mb)
+        error = error or ("its kernel died" if DEAD in last_line else last_line)
+        cell, traceback = _reached(output), ""
+    return Result(name, ended.seconds, error[:LONGEST], cell, traceback[-20 * LONGEST :], ended.peak_mb)
 
 
 def _stopped(ended: Ended, seconds: float, memory_mb: float | None) -> str:
     return {
+        "": "",
         "time": f"took longer than its {seconds:.0f} s; shorten a cell or raise the limit",
         "memory": f"needed more than its {memory_mb or 0:.0f} MB of memory",
         "interrupt": "was interrupted",
@@ -95,22 +105,45 @@ def _stopped(ended: Ended, seconds: float, memory_mb: float | None) -> str:
 
 
 def _failure(output: Path) -> tuple[int | None, str, str]:
-    """The first code cell that failed or did not end, its error and traceback; (None, "", "") if all went well."""
-    import nbformat
-
-    try:
-        cells = nbformat.read(output, as_version=4).cells
-    except (OSError, ValueError):  # stopped before the first cell, or while it was written
-        return None, "", ""
-    code = [c for c in cells if c.cell_type == "code" and not ADDED & set(c.metadata.get("tags", ()))]
-    for number, cell in enumerate(code, start=1):
-        errors = [found for found in cell.outputs if found.output_type == "error"]
+    """The first code cell with an error, that error and its traceback; (None, "", "") if there is none."""
+    for number, (_, errors) in enumerate(_code(output), start=1):
         if errors:
             error = f"{errors[0].ename}: {' '.join(errors[0].evalue.split())}"
             return number, error, COLOURS.sub("", "\n".join(errors[0].traceback))
-        if cell.metadata.get("papermill", {}).get("status") == "running":
-            return number, "", ""
     return None, "", ""
+
+
+def _reached(output: Path) -> int | None:
+    """The last code cell that was begun, counted from 1."""
+    return max((number for number, (begun, _) in enumerate(_code(output), start=1) if begun), default=None)
+
+
+def _code(output: Path) -> list[tuple[bool, list[Any]]]:
+    """Whether each code cell was begun, and its errors; none if nothing was written."""
+    import nbformat
+
+    try:
+        executed = nbformat.reads(left_behind(output), as_version=4)
+        nbformat.validate(executed)
+        return [
+            (cell.metadata.papermill.start_time is not None, [o for o in cell.outputs if o.output_type == "error"])
+            for cell in executed.cells
+            if cell.cell_type == "code" and not ADDED & set(cell.metadata.get("tags", ()))
+        ]
+    except Exception:  # its own program may have written anything into it, and nbformat raises as many kinds of errors
+        return []
+
+
+def left_behind(path: Path, most: int = 64 << 20) -> str:
+    """The end of a text file that a program may have left; "" for a link or a pipe, which it may have left as well."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return ""
+        with open(path, "rb") as file:
+            file.seek(max(0, path.lstat().st_size - most))
+            return file.read(most).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _last_line(text: str) -> str:

@@ -109,7 +109,7 @@ def _number(value: Any) -> float | None:
         return None
     try:
         number = float(value.strip().rstrip("%").replace(",", ".") if isinstance(value, str) else value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 

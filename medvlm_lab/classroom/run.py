@@ -19,13 +19,21 @@ from medvlm_lab.errors import MedVLMError, MissingDataError
 
 def each(
     work: Callable[[Any], Any], todo: Sequence, jobs: int, engine: str = "local", gpu: bool = False,
-    progress: bool = False, unit: str = "chapter",
+    progress: bool = False, unit: str = "chapter", then: Callable[[Any], None] = lambda result: None,
 ) -> list:
-    """`work` on all of `todo`, results in its order; the bar shows the rate and the time left."""
+    """`work` on all of `todo`, results in its order; the bar shows the rate and the time left.
+
+    `then` gets each result as soon as it is there, one at a time.
+    """
     from tqdm import tqdm
 
-    spreading = tqdm(spread(work, todo, jobs, engine, gpu), total=len(todo), unit=unit, disable=not progress)
-    return [result for _, result in sorted(spreading, key=lambda numbered: numbered[0])]
+    results = {}
+    with tqdm(total=len(todo), unit=unit, disable=not progress) as bar:
+        for number, result in spread(work, todo, jobs, engine, gpu):
+            results[number] = result
+            then(result)
+            bar.update()
+    return [results[number] for number in range(len(todo))]
 
 
 def execute_chapter(chapter: Chapter, notebook: Any, output: Path, env: Mapping[str, str], **options: Any) -> Result:
