@@ -24,7 +24,7 @@ def bubblewrap(box: Path) -> list[str]:
     """The beginning of a command whose rest can write to `box` only."""
     return [
         "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", "/", "/", "--dev", "/dev",
-        "--proc", "/proc", "--bind", str(box), str(box), "--chdir", str(box), "--",
+        "--proc", "/proc", "--tmpfs", "/run", "--bind", str(box), str(box), "--chdir", str(box), "--",
     ]  # fmt: skip
 
 
