@@ -104,3 +104,17 @@ def grade(
     rows = grade(folder, out, jobs, seconds, memory_mb, sandbox, engine, progress=not as_json)
     payload = {"out": str(out), "guarded": notice, "grades": [row.as_dict() for row in rows]}
     emit(payload, "\n".join([*map(str, rows), f"Grades and feedback are in {out}.", notice]), as_json)
+
+
+@chapters_app.command("book")
+def book(
+    numbers: Numbers = None,
+    out: Annotated[Path, typer.Option(help="Folder for the site.")] = Path("build/book"),
+    as_json: Json = False,
+) -> None:
+    """Write the executed chapters as a static site that loads nothing from elsewhere."""
+    from medvlm_lab.classroom.book import book
+    from medvlm_lab.cli import emit
+
+    index = book(out, numbers or ())
+    emit({"index": str(index)}, f"Open {index}", as_json)

@@ -42,7 +42,8 @@ def execute_chapter(chapter: Chapter, notebook: Any, output: Path, env: Mapping[
     return execute(chapter.notebook.stem, notebook, output, chapter.notebook.parent, env, limit, **options)
 
 
-def _built(numbers: Sequence[str], root: Path) -> list[Chapter]:
+def built(numbers: Sequence[str], root: Path) -> list[Chapter]:
+    """The chapters of these numbers; MissingDataError where one has not been built."""
     todo = chapters(numbers, root)
     for chapter in todo:
         if not chapter.notebook.exists():
@@ -79,7 +80,7 @@ def run(
             return Result(chapter.notebook.stem, 0.0, f"cannot be run: {' '.join(str(error).split())}")
 
     gpu = (device or "").startswith("cuda")
-    return each(one, _built(numbers, root), jobs, engine, gpu, progress)
+    return each(one, built(numbers, root), jobs, engine, gpu, progress)
 
 
 def lab_command(options: Sequence[str] = (), root: Path = NOTEBOOKS) -> list[str]:
@@ -88,7 +89,7 @@ def lab_command(options: Sequence[str] = (), root: Path = NOTEBOOKS) -> list[str
     Raises:
         MissingDataError: the chapter has not been built.
     """
-    (first,) = _built(["00"], root)
+    (first,) = built(["00"], root)
     as_root = hasattr(os, "geteuid") and os.geteuid() == 0
     extra = ["--allow-root"] if as_root else []  # root is usual in containers, where JupyterLab would refuse to start
     return [sys.executable, "-m", "jupyterlab", str(first.notebook), *extra, *options]
@@ -100,7 +101,7 @@ def test(numbers: Sequence[str] = (), jobs: int = 1, root: Path = NOTEBOOKS, qui
     Raises:
         MissingDataError: a chapter has not been built.
     """
-    files = [str(chapter.notebook) for chapter in _built(numbers, root)]
+    files = [str(chapter.notebook) for chapter in built(numbers, root)]
     command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider"]
     command += ["--nbval-cell-timeout=90", "-n", str(jobs), "--dist", "loadfile", *files]
     start = time.perf_counter()
