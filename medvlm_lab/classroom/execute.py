@@ -20,6 +20,7 @@ PAPERMILL = """import json, sys
 sys.modules["rfc3987_syntax"] = None
 from papermill import execute_notebook
 execute_notebook(**json.loads(sys.argv[1]))"""
+KERNEL = "python3"
 ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # tags of the cells that papermill puts in
 DEAD = "DeadKernelError"
 LONGEST = 1000  # characters of an error; of a traceback, twenty times as many
@@ -82,7 +83,7 @@ def execute(
         nbformat.write(notebook, source)
         order = {
             "input_path": str(source), "output_path": str(output), "parameters": dict(parameters or {}),
-            "kernel_name": "python3", "resources": {"metadata": {"path": str(cwd)}}, "progress_bar": False,
+            "kernel_name": KERNEL, "resources": {"metadata": {"path": str(cwd)}}, "progress_bar": False,
             "allow_errors": onwards,
         }  # fmt: skip
         ended = watch([*wrap, sys.executable, "-c", PAPERMILL, json.dumps(order)], seconds, env, **limits)
