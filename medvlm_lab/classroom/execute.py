@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import stat
@@ -85,6 +86,7 @@ def execute(
             "input_path": str(source), "output_path": str(output), "parameters": dict(parameters or {}),
             "kernel_name": KERNEL, "resources": {"metadata": {"path": str(cwd)}}, "progress_bar": False,
             "allow_errors": onwards,
+            "execution_timeout": math.ceil(seconds),  # a cell's: holds where the watch itself was killed
         }  # fmt: skip
         ended = watch([*wrap, sys.executable, "-c", PAPERMILL, json.dumps(order)], seconds, env, **limits)
     cell, error, traceback = _failure(output)

@@ -8,11 +8,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from medvlm_lab.classroom.build import NOTEBOOKS, Chapter, chapters
 from medvlm_lab.classroom.execute import Result, environment, execute
+from medvlm_lab.classroom.watch import STOP
 from medvlm_lab.engine import spread
 from medvlm_lab.errors import MedVLMError, MissingDataError
 
@@ -28,11 +30,17 @@ def each(
     from tqdm import tqdm
 
     results = {}
-    with tqdm(total=len(todo), unit=unit, disable=not progress) as bar:
-        for number, result in spread(work, todo, jobs, engine, gpu):
-            results[number] = result
-            then(result)
-            bar.update()
+    STOP.clear()
+    bar = tqdm(total=len(todo), unit=unit, disable=not progress)
+    try:
+        with bar, closing(spread(work, todo, jobs, engine, gpu)) as spreading:
+            for number, result in spreading:
+                results[number] = result
+                then(result)
+                bar.update()
+    except BaseException:
+        STOP.set()
+        raise
     return [results[number] for number in range(len(todo))]
 
 

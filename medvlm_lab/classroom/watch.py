@@ -17,6 +17,7 @@ import psutil
 
 PACE_S = 0.1  # between two looks at the processes
 MARK = "MEDVLM_WATCHED"  # in the environment of all that a command starts
+STOP = threading.Event()  # set on an interruption: every watch ends
 LOG_BYTES = 1 << 16  # of the end of what it prints
 
 
@@ -27,7 +28,7 @@ class Ended:
     Attributes:
         code: its exit status. printed: the end of what it printed.
         peak_mb: the most memory that its processes held at one time, pages that they share counted in each of them.
-        stopped: "" where it ended by itself, else "time" or "memory", or "interrupt" where this program ends.
+        stopped: "" where it ended by itself, else "time", "memory" or "interrupt".
     """
 
     code: int
@@ -70,7 +71,7 @@ def watch(
                     stopped = "memory"
                 elif time.perf_counter() - start > seconds:
                     stopped = "time"
-                elif not threading.main_thread().is_alive():
+                elif STOP.is_set():
                     stopped = "interrupt"
                 else:
                     _pause(process)
