@@ -24,7 +24,8 @@ def spread(
 
     Raises:
         UnknownNameError: another engine. MissingDataError: Ray or its cluster is not there.
-        MedVLMError: a piece's worker was lost once more than it is started again. Whatever `work` itself raises.
+        MedVLMError: a node has another medvlm-lab, or a piece's worker was lost once more than it is started again.
+            Whatever `work` itself raises.
     """
     if engine == "local":
         return _threads(work, items, jobs)
@@ -53,6 +54,8 @@ def _cluster(work: Callable, items: Sequence, gpu: bool) -> Iterator[tuple[int, 
             (done,), _ = ray.wait(list(numbers), num_returns=1)
             yield numbers.pop(done), ray.get(done)
     except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, ray.exceptions.RayError):
+            raise MedVLMError("A node cannot load the work; install the same medvlm-lab on every node.") from error
         raise error.cause from error
     except ray.exceptions.RayError as error:
         raise MedVLMError(f"The Ray cluster lost a worker {RETRIES + 1} times ({type(error).__name__}).") from error
