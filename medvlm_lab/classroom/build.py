@@ -97,19 +97,23 @@ def build(
     Returns:
         one `medvlm_lab.classroom.execute.Result` per chapter.
     """
-    from medvlm_lab.classroom.run import each, environment, execute_chapter
+    from medvlm_lab.classroom.execute import Result, environment
+    from medvlm_lab.classroom.run import each, execute_chapter
 
     def one(chapter: Chapter):
         notebook, target = from_source(chapter), chapter.notebook
         if solutions is not None:
             solve(notebook)
             target = solutions / target.name
-        with tempfile.TemporaryDirectory() as folder:
-            executed = Path(folder) / target.name
-            result = execute_chapter(chapter, notebook, executed, environment(jobs))
-            if result.ok:
-                _publish(executed, target)
-        return result
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                executed = Path(folder) / target.name
+                result = execute_chapter(chapter, notebook, executed, environment(jobs))
+                if result.ok:
+                    _publish(executed, target)
+            return result
+        except OSError as error:  # no disk: the other chapters go on
+            return Result(chapter.notebook.stem, 0.0, f"cannot be built: {error}")
 
     return each(one, chapters(numbers, root), jobs, progress=progress)
 

@@ -14,13 +14,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medvlm_lab.classroom.watch import Ended, watch
+from medvlm_lab.classroom.watch import watch
 
 # jsonschema's check of internationalised addresses costs each start a second, and no notebook's schema asks for it.
 PAPERMILL = """import json, sys
 sys.modules["rfc3987_syntax"] = None
+order, file_mb = json.loads(sys.argv[1])
+if file_mb and sys.platform != "win32":
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_mb << 20, file_mb << 20))
 from papermill import execute_notebook
-execute_notebook(**json.loads(sys.argv[1]))"""
+execute_notebook(**order)"""
+STOPPED = {
+    "time": "took longer than its {seconds:.0f} s; shorten a cell or raise the limit",
+    "memory": "needed more than its {memory_mb:.0f} MB of memory",
+    "interrupt": "was interrupted",
+}
 KERNEL = "python3"
 ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # tags of the cells that papermill puts in
 DEAD = "DeadKernelError"
@@ -67,13 +76,14 @@ def environment(jobs: int = 1, device: str | None = None) -> dict[str, str]:
 
 def execute(
     name: str, notebook: Any, output: Path, cwd: Path, env: Mapping[str, str], seconds: float,
-    parameters: Mapping[str, Any] | None = None, onwards: bool = False, wrap: Sequence[str] = (), **limits: Any,
+    memory_mb: float = float("inf"), file_mb: int | None = None, parameters: Mapping[str, Any] | None = None,
+    onwards: bool = False, wrap: Sequence[str] = (),
 ) -> Result:
     """Executes a notebook object into `output`, which is there after a failure too, up to the cell that failed.
 
     Args:
         cwd, env: the working folder and environment of its kernel.
-        seconds: for all of it. limits: `memory_mb` and `file_mb` of `watch`.
+        seconds, memory_mb: limits for all of it. file_mb: how large a file it may write (not on Windows).
         parameters: put in after the cell tagged `parameters`, or at the top.
         onwards: go on behind a cell that fails. wrap: the beginning of a command that the execution runs in.
     """
@@ -88,23 +98,19 @@ def execute(
             "allow_errors": onwards,
             "execution_timeout": math.ceil(seconds),  # a cell's: holds where the watch itself was killed
         }  # fmt: skip
-        ended = watch([*wrap, sys.executable, "-c", PAPERMILL, json.dumps(order)], seconds, env, **limits)
+        command = [*wrap, sys.executable, "-c", PAPERMILL, json.dumps([order, file_mb])]
+        ended = watch(command, seconds, env, memory_mb)
     cell, error, traceback = _failure(output)
     last_line = _last_line(ended.printed)
-    if ended.stopped or (ended.code and (not error or DEAD in last_line)):
-        error = _stopped(ended, seconds, limits.get("memory_mb"))
-        error = error or ("its kernel died" if DEAD in last_line else last_line)
-        cell, traceback = _reached(output), ""
-    return Result(name, ended.seconds, error[:LONGEST], cell, traceback[-20 * LONGEST :], ended.peak_mb)
-
-
-def _stopped(ended: Ended, seconds: float, memory_mb: float | None) -> str:
-    return {
-        "": "",
-        "time": f"took longer than its {seconds:.0f} s; shorten a cell or raise the limit",
-        "memory": f"needed more than its {memory_mb or 0:.0f} MB of memory",
-        "interrupt": "was interrupted",
-    }[ended.stopped]
+    if ended.stopped:
+        error = STOPPED[ended.stopped].format(seconds=seconds, memory_mb=memory_mb)
+    elif DEAD in last_line:
+        error = "its kernel died"
+    elif ended.code and not error:
+        error = last_line
+    else:
+        return Result(name, ended.seconds, error[:LONGEST], cell, traceback[-20 * LONGEST :], ended.peak_mb)
+    return Result(name, ended.seconds, error[:LONGEST], _reached(output), "", ended.peak_mb)
 
 
 def _failure(output: Path) -> tuple[int | None, str, str]:

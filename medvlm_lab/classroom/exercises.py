@@ -86,10 +86,8 @@ def check(exercise_id: str, answer: Any = None) -> Verdict:
     if answer is None or answer == "" or answer is ...:
         return Verdict(exercise_id, None, asked.question)
     if journal := os.environ.get(ANSWERS):
-        number = _number(answer)
-        note = {"exercise": exercise_id, "answer": str(answer)[:LONGEST] if number is None else number}
         with open(journal, "a", encoding="utf-8") as file:
-            file.write(json.dumps(note) + "\n")
+            file.write(json.dumps({"exercise": exercise_id, "answer": noted(answer)}) + "\n")
     truth = asked.truth()
     if _same(answer, truth, asked.tolerance):
         return Verdict(exercise_id, True, asked.why)
@@ -101,6 +99,12 @@ def check(exercise_id: str, answer: Any = None) -> Verdict:
     if (_number(answer) is None) != (_number(truth) is None):
         return Verdict(exercise_id, False, f"{answer!r} was given where {expected} is expected. {asked.hint}")
     return Verdict(exercise_id, False, asked.hint)
+
+
+def noted(answer: Any) -> float | str:
+    """An answer as a number or a short word, which gets the same verdict."""
+    number = _number(answer)
+    return str(answer)[:LONGEST] if number is None else number
 
 
 def _number(value: Any) -> float | None:

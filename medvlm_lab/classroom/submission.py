@@ -20,7 +20,7 @@ from typing import Any
 
 from medvlm_lab.classroom.answers import EXERCISES
 from medvlm_lab.classroom.execute import environment, execute, left_behind
-from medvlm_lab.classroom.exercises import ANSWERS, Verdict, check
+from medvlm_lab.classroom.exercises import ANSWERS, Verdict, check, noted
 from medvlm_lab.classroom.sandbox import bubblewrap
 from medvlm_lab.datasets.base import DATA_VARIABLE, data_root
 from medvlm_lab.errors import MedVLMError
@@ -149,8 +149,7 @@ def _answers(journal: Path) -> dict[str, float | str]:
     for line in left_behind(journal, most=1 << 20).splitlines():
         try:
             note = json.loads(line)
-            if isinstance(note["exercise"], str) and isinstance(note["answer"], int | float | str):
-                found[note["exercise"]] = note["answer"]
+            found[note["exercise"]] = noted(note["answer"])
         except (ValueError, TypeError, KeyError, RecursionError):
             pass
     return {name: answer for name, answer in found.items() if name in EXERCISES}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 import psutil
@@ -39,14 +37,12 @@ class Ended:
 
 
 def watch(
-    command: Sequence[str], seconds: float, env: Mapping[str, str], cwd: str | Path | None = None,
-    memory_mb: float = float("inf"), file_mb: int | None = None,
+    command: Sequence[str], seconds: float, env: Mapping[str, str], memory_mb: float = float("inf")
 ) -> Ended:
     """Runs a command in a session of its own, and ends it with everything that it started.
 
     Args:
         seconds, memory_mb: limits for the whole; the memory is looked at ten times a second.
-        file_mb: how large a file it may write (on Linux; elsewhere as large as it likes).
 
     Raises OSError where it cannot be started.
     """
@@ -55,15 +51,11 @@ def watch(
     peak, stopped = 0, ""
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT, cwd=cwd,
+            command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT,
             env={**env, MARK: mark}, start_new_session=True,
         )  # fmt: skip
         root = psutil.Process(process.pid)  # knows its process from a later one of the same number
         try:
-            if file_mb and sys.platform == "linux":
-                import resource
-
-                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_mb << 20, file_mb << 20))
             while process.poll() is None and not stopped:
                 used = _memory(root)
                 peak = max(peak, used)

@@ -191,6 +191,14 @@ def test_a_submission_sees_its_own_home_and_no_secrets(submit, monkeypatch):
     assert row.right == 1 and "Cell" not in row.error
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+def test_a_submission_cannot_write_a_file_without_end(submit, monkeypatch):
+    monkeypatch.setattr("medvlm_lab.classroom.submission.FILE_MB", 1)
+    path = submit("a.ipynb", "open('big', 'wb').write(bytes(3 << 20))", f"{ASK}\ncheck('05.1', 0.8)")
+    row = grade_one((path, "a.ipynb"), seconds=60, memory_mb=1000)
+    assert "File too large" in row.error and row.right == 1
+
+
 @given(st.lists(st.one_of(st.text(), st.recursive(st.none() | st.floats() | st.text(), st.lists).map(json.dumps))))
 def test_any_journal_can_be_read(tmp_path_factory, lines):
     journal = tmp_path_factory.mktemp("box") / "answers"

@@ -71,13 +71,6 @@ while not os.path.exists({str(note)!r}) or not os.path.getsize({str(note)!r}):
     assert gone(int(note.read_text()))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
-def test_files_are_limited(tmp_path):
-    target = tmp_path / "big"
-    ended = python(f"import time; time.sleep(.5); open({str(target)!r}, 'wb').write(bytes(3 << 20))", file_mb=1)
-    assert ended.code != 0 and "too large" in ended.printed and target.stat().st_size <= 1 << 20
-
-
 def test_a_command_that_is_not_there():
     with pytest.raises(OSError):
         watch([str(Path("/no/such/program"))], 1, ENV)
