@@ -12,7 +12,8 @@ RETRIES = 3  # times that Ray starts a piece of work again whose worker is lost
 
 
 def spread(
-    work: Callable[[Any], Any], items: Sequence[Any], jobs: int = 1, engine: str = "local", gpu: bool = False
+    work: Callable[[Any], Any], items: Sequence[Any], jobs: int = 1, engine: str = "local", gpu: bool = False,
+    stop: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, Any]]:
     """(number of the item, `work(item)`) for each item, as they are finished.
 
@@ -20,6 +21,7 @@ def spread(
         jobs: pieces at a time; a cluster decides this by its own size.
         engine: "local", or "ray": every node needs this package and the same paths to files, a lost worker's piece is
             done again elsewhere, and `work` and its results travel between the nodes.
+        stop: called on an interruption, to end the pieces that threads are working on; they are waited for.
         gpu: each piece needs a GPU of the cluster; elsewhere its programs see what this one sees.
 
     Raises:
@@ -28,20 +30,22 @@ def spread(
             Whatever `work` itself raises.
     """
     if engine == "local":
-        return _threads(work, items, jobs)
+        return _threads(work, items, jobs, stop)
     if engine == "ray":
         return _cluster(work, items, gpu)
     raise UnknownNameError("engine", engine, ("local", "ray"))
 
 
-def _threads(work: Callable, items: Sequence, jobs: int) -> Iterator[tuple[int, Any]]:
-    pool = ThreadPoolExecutor(max_workers=jobs)
-    try:
-        numbers = {pool.submit(work, item): number for number, item in enumerate(items)}
-        for done in as_completed(numbers):
-            yield numbers.pop(done), done.result()
-    finally:  # an interruption does not wait for what is under way
-        pool.shutdown(wait=False, cancel_futures=True)
+def _threads(work: Callable, items: Sequence, jobs: int, stop: Callable) -> Iterator[tuple[int, Any]]:
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        try:
+            numbers = {pool.submit(work, item): number for number, item in enumerate(items)}
+            for done in as_completed(numbers):
+                yield numbers.pop(done), done.result()
+        except BaseException:  # the reader's Ctrl-C among them
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop()
+            raise
 
 
 def _cluster(work: Callable, items: Sequence, gpu: bool) -> Iterator[tuple[int, Any]]:

@@ -44,6 +44,20 @@ def test_what_work_raises_is_raised():
         list(spread(work, [1]))
 
 
+def test_an_interruption_stops_what_is_under_way_and_starts_nothing_more():
+    stopped, begun = threading.Event(), []
+
+    def work(item):
+        begun.append(item)
+        assert item == 0 or stopped.wait(20)
+        return item
+
+    results = spread(work, range(9), jobs=2, stop=stopped.set)
+    assert next(results) == (0, 0)
+    results.close()
+    assert stopped.is_set() and set(begun) <= {0, 1, 2}
+
+
 def test_engines_are_named_and_ray_may_be_missing(monkeypatch):
     with pytest.raises(UnknownNameError, match="did you mean 'ray'"):
         spread(len, [], engine="Ray")

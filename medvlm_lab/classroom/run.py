@@ -30,17 +30,15 @@ def each(
     from tqdm import tqdm
 
     results = {}
-    STOP.clear()
     bar = tqdm(total=len(todo), unit=unit, disable=not progress)
     try:
-        with bar, closing(spread(work, todo, jobs, engine, gpu)) as spreading:
+        with bar, closing(spread(work, todo, jobs, engine, gpu, STOP.set)) as spreading:
             for number, result in spreading:
                 results[number] = result
                 then(result)
                 bar.update()
-    except BaseException:
-        STOP.set()
-        raise
+    finally:
+        STOP.clear()  # nothing is under way any more
     return [results[number] for number in range(len(todo))]
 
 
