@@ -10,6 +10,9 @@
 set -euo pipefail
 source .venv/bin/activate
 export RAY_USAGE_STATS_ENABLED=0
+export RAY_AUTH_MODE=token
+RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')  # who reaches the port without it runs nothing
+export RAY_AUTH_TOKEN
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export RAY_ADDRESS="$head:6379"
 srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap \

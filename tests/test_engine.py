@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import nbformat
 import numpy as np
@@ -73,6 +74,8 @@ def cluster():
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAY_USAGE_STATS_ENABLED", "0")  # it would ask the internet
+        patched.setenv("RAY_AUTH_MODE", "token")
+        patched.setenv("RAY_AUTH_TOKEN", uuid4().hex)  # it would write one into the reader's home
         patched.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # for this module and `fakes`
         ray.init(num_cpus=2, object_store_memory=100 << 20, **quiet)
     yield
