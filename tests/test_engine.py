@@ -70,14 +70,14 @@ def test_engines_are_named_and_ray_may_be_missing(monkeypatch):
 @pytest.fixture(scope="module")
 def cluster():
     """A Ray cluster of two worker processes on this machine."""
-    ray = pytest.importorskip("ray", reason="the extra 'scale' is not installed")
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAY_USAGE_STATS_ENABLED", "0")  # it would ask the internet
         patched.setenv("RAY_AUTH_MODE", "token")
         patched.setenv("RAY_AUTH_TOKEN", uuid4().hex)  # it would write one into the reader's home
         patched.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # for this module and `fakes`
-        ray.init(num_cpus=2, object_store_memory=100 << 20, **quiet)
+        ray = pytest.importorskip("ray", reason="the extra 'scale' is not installed")  # reads the variables
+        ray.init("local", num_cpus=2, object_store_memory=100 << 20, **quiet)
     yield
     ray.shutdown()
 
