@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(BIN)/python -m uv
 STAMP := .venv/.installed
 
-.PHONY: lab test chapters build lint lock install
+.PHONY: lab test chapters build book lint lock install
 
 lab: install  ## open JupyterLab on the first chapter (ARGS=--no-browser on a server)
 	$(BIN)/medvlm-lab open $(ARGS)
@@ -18,6 +18,9 @@ chapters: install  ## execute every chapter without changing it
 
 build: install  ## rebuild notebooks/*.ipynb from notebooks/src/*.py
 	$(BIN)/medvlm-lab chapters build $(ARGS)
+
+book: install  ## the executed chapters as a static site in build/book
+	$(BIN)/medvlm-lab chapters book $(ARGS)
 
 lint: install
 	$(BIN)/python -m ruff check .

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from medvlm_lab.cli_chapters import chapters_app
 from medvlm_lab.cli_data import data_app
 from medvlm_lab.cli_embed import embed
 from medvlm_lab.cli_evaluate import evaluate
@@ -26,12 +27,9 @@ NOTICE = "Not for clinical use."
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best one by default.")]
 Checkpoint = Annotated[str | None, typer.Option(help="A folder, or hf-hub:owner/name; bundled weights by default.")]
-Numbers = Annotated[list[str] | None, typer.Argument(metavar="[NN]...", help="Chapter numbers; all by default.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Chapters at a time.")]
 
 _QUIET = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 app = typer.Typer(help=f"MedVLM Lab: vision-language models in medical image analysis. {NOTICE}", **_QUIET)
-chapters_app = typer.Typer(help="Chapters: run, test, build.", **_QUIET)
 kernel_app = typer.Typer(help="The Jupyter kernel.", **_QUIET)
 app.command()(report)
 app.command()(explain)
@@ -132,36 +130,6 @@ def train(
     if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
         text = f"{name} is trained; load it with checkpoint={str(folder)!r}"
         emit({"model": name, "out": str(folder)}, text, as_json)
-
-
-def _report(results: list, as_json: bool) -> None:
-    emit([result.as_dict() for result in results], "\n".join(str(result) for result in results), as_json)
-    if not all(result.ok for result in results):
-        raise typer.Exit(1)
-
-
-@chapters_app.command("run")
-def chapters_run(numbers: Numbers = None, jobs: Jobs = 1, as_json: Json = False) -> None:
-    """Execute chapters through papermill, leaving the notebooks as they are."""
-    from medvlm_lab.classroom.run import run
-
-    _report(run(numbers or (), jobs=jobs), as_json)
-
-
-@chapters_app.command("build")
-def chapters_build(numbers: Numbers = None, jobs: Jobs = 1, as_json: Json = False) -> None:
-    """Execute notebooks/src/*.py into notebooks/*.ipynb."""
-    from medvlm_lab.classroom.build import build
-
-    _report(build(numbers or (), jobs=jobs), as_json)
-
-
-@chapters_app.command("test")
-def chapters_test(numbers: Numbers = None, jobs: Jobs = 1, as_json: Json = False) -> None:
-    """Check chapters with nbval: every cell runs without an error."""
-    from medvlm_lab.classroom.run import test
-
-    _report([test(numbers or (), jobs=jobs, quiet=as_json)], as_json)
 
 
 @kernel_app.command("install")

@@ -17,6 +17,7 @@ def embed(
     batch_size: Annotated[int, typer.Option(min=1, help="Images per call of the model.")] = 64,
     checkpoint: Annotated[str | None, typer.Option(help="A folder, or hf-hub:owner/name.")] = None,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best one by default.")] = None,
+    engine: Annotated[str, typer.Option(help="local, or ray: on the Ray cluster that is running.")] = "local",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compute the vectors of images, once for each content, for search and maps."""
@@ -27,6 +28,7 @@ def embed(
 
     plain = split is None and n is None and Path(images).expanduser().is_dir()
     chosen = images if plain else dataset(images, split or "train", n=n)
-    made = run(load(model, device=device, checkpoint=checkpoint), chosen, out, batch_size, progress=not as_json)
+    encoder = load(model, device=device, checkpoint=checkpoint)
+    made = run(encoder, chosen, out, batch_size, progress=not as_json, engine=engine)
     payload = {"model": model, "images": len(made), "width": made.vectors.shape[1], "out": str(out), "notice": NOTICE}
     emit(payload, f"{made} in {out}\n{NOTICE}", as_json)

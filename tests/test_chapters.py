@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+import medvlm_lab
 from medvlm_lab.classroom.answers import EXERCISES
-from medvlm_lab.classroom.build import chapters, from_source, in_step
+from medvlm_lab.classroom.build import chapters, from_source, in_step, solve
 from medvlm_lab.classroom.run import run
 from medvlm_lab.classroom.run import test as nbval
 
@@ -26,7 +27,19 @@ def test_chapter_keeps_the_books_form(chapter):
     assert notebook.cells[0].source.startswith(f"# {chapter.number}") and "?" in notebook.cells[0].source
     assert sum(len(source.splitlines()) for source in code) <= 120
     asked = {name for source in code for name in re.findall(r'check\("([\d.]+)"', source)}
-    assert len(asked) >= 3 and asked <= set(EXERCISES)
+    assert len(asked) >= 3 and asked == {name for name in EXERCISES if name.startswith(f"{chapter.number}.")}
+
+
+@each_chapter
+def test_solution_of_a_chapter_is_right_throughout(chapter):
+    """Only its exercises are executed here: the rest is that of the student's chapter."""
+    notebook = from_source(chapter)
+    before = [cell.source for cell in notebook.cells]
+    solve(notebook)
+    solved = [cell.source for cell, source in zip(notebook.cells, before, strict=True) if cell.source != source]
+    exercises = [name for name in EXERCISES if name.startswith(f"{chapter.number}.")]
+    verdicts = [eval(source, {"lab": medvlm_lab}) for source in solved]
+    assert [(verdict.exercise, verdict.right) for verdict in verdicts] == [(name, True) for name in exercises]
 
 
 @pytest.mark.chapter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from medvlm_lab.errors import MissingDataError, UnknownNameError
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+ASKED = re.compile(r'(\bcheck\("([^"]+)", )None\)')  # how a chapter asks an exercise
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -70,23 +72,50 @@ def in_step(chapter: Chapter) -> bool:
     return same and executed and built.metadata.get("medvlm") == source.metadata.medvlm
 
 
-def build(numbers: Sequence[str] = (), jobs: int = 1, root: Path = NOTEBOOKS) -> list:
+def solve(notebook) -> None:
+    """Fills in the right answer wherever a notebook asks: `check("00.2", None)` becomes `check("00.2", 30)`.
+
+    Raises:
+        UnknownNameError: it asks an exercise that there is not.
+    """
+    from medvlm_lab.classroom.exercises import exercise
+
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = ASKED.sub(lambda asked: f"{asked[1]}{exercise(asked[2]).truth()!r})", cell.source)
+
+
+def build(
+    numbers: Sequence[str] = (), jobs: int = 1, root: Path = NOTEBOOKS, solutions: Path | None = None,
+    progress: bool = False,
+) -> list:
     """Executes chapters' sources into their notebooks; a chapter that fails keeps the notebook it had.
 
+    Args:
+        solutions: a folder for notebooks with all exercises answered; those of the students are then left alone.
+
     Returns:
-        one `medvlm_lab.classroom.run.Result` per chapter.
+        one `medvlm_lab.classroom.execute.Result` per chapter.
     """
-    from medvlm_lab.classroom.run import each, execute
+    from medvlm_lab.classroom.execute import Result, environment
+    from medvlm_lab.classroom.run import each, execute_chapter
 
     def one(chapter: Chapter):
-        with tempfile.TemporaryDirectory() as folder:
-            executed = Path(folder) / chapter.notebook.name
-            result = execute(chapter, from_source(chapter), executed, jobs=jobs)
-            if result.ok:
-                _publish(executed, chapter.notebook)
-        return result
+        notebook, target = from_source(chapter), chapter.notebook
+        if solutions is not None:
+            solve(notebook)
+            target = solutions / target.name
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                executed = Path(folder) / target.name
+                result = execute_chapter(chapter, notebook, executed, environment(jobs))
+                if result.ok:
+                    _publish(executed, target)
+            return result
+        except OSError as error:  # no disk: the other chapters go on
+            return Result(chapter.notebook.stem, 0.0, f"cannot be built: {error}")
 
-    return each(one, chapters(numbers, root), jobs)
+    return each(one, chapters(numbers, root), jobs, progress=progress)
 
 
 def _publish(executed: Path, target: Path) -> None:
@@ -100,6 +129,7 @@ def _publish(executed: Path, target: Path) -> None:
             cell.metadata.pop(key, None)
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]
+    target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".tmp")
     os.close(handle)
     try:

@@ -7,72 +7,49 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from medvlm_lab.classroom.build import NOTEBOOKS, Chapter, chapters
-from medvlm_lab.errors import MissingDataError
+from medvlm_lab.classroom.execute import Result, environment, execute
+from medvlm_lab.classroom.watch import STOP
+from medvlm_lab.engine import spread
+from medvlm_lab.errors import MedVLMError, MissingDataError
 
 
-@dataclass(frozen=True)
-class Result:
-    """How an execution ended; `error` is empty when it went well."""
+def each(
+    work: Callable[[Any], Any], todo: Sequence, jobs: int, engine: str = "local", gpu: bool = False,
+    progress: bool = False, unit: str = "chapter", then: Callable[[Any], None] = lambda result: None,
+) -> list:
+    """`work` on all of `todo`, results in its order; the bar shows the rate and the time left.
 
-    chapter: str
-    seconds: float
-    error: str = ""
+    `then` gets each result as soon as it is there, one at a time.
+    """
+    from tqdm import tqdm
 
-    @property
-    def ok(self) -> bool:
-        return not self.error
-
-    def as_dict(self) -> dict:
-        return {**asdict(self), "ok": self.ok}
-
-    def __str__(self) -> str:
-        return f"{self.chapter:<28} {self.seconds:6.1f} s  {self.error or 'ok'}"
-
-
-def each(work: Callable[[Chapter], Result], todo: Sequence[Chapter], jobs: int) -> list[Result]:
-    """`work` on every chapter, `jobs` at a time, results in the chapters' order."""
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        return list(pool.map(work, todo))
+    results = {}
+    bar = tqdm(total=len(todo), unit=unit, disable=not progress)
+    try:
+        with bar, closing(spread(work, todo, jobs, engine, gpu, STOP.set)) as spreading:
+            for number, result in spreading:
+                results[number] = result
+                then(result)
+                bar.update()
+    finally:
+        STOP.clear()  # nothing is under way any more
+    return [results[number] for number in range(len(todo))]
 
 
-def environment(jobs: int) -> dict[str, str]:
-    """The environment for a child: cores shared between jobs, no trace of a surrounding pytest."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    return {"OMP_NUM_THREADS": str(threads), "PYDEVD_DISABLE_FILE_VALIDATION": "1", **inherited}
-
-
-def execute(chapter: Chapter, notebook, output: Path, jobs: int = 1) -> Result:
-    """Executes a notebook object through papermill into `output`, at most `medvlm.timeout` seconds in all."""
-    import nbformat
-
+def execute_chapter(chapter: Chapter, notebook: Any, output: Path, env: Mapping[str, str], **options: Any) -> Result:
+    """Executes a chapter's notebook object beside its pictures, at most `medvlm.timeout` seconds in all."""
     limit = float(notebook.metadata.get("medvlm", {}).get("timeout", 90))
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / chapter.notebook.name
-        nbformat.write(notebook, source)
-        command = [sys.executable, "-m", "papermill", str(source), str(output), "--kernel", "python3"]
-        command += ["--cwd", str(chapter.notebook.parent), "--no-progress-bar", "--no-request-save-on-cell-execute"]
-        try:
-            done = subprocess.run(command, env=environment(jobs), capture_output=True, text=True, timeout=limit)
-            error = "" if done.returncode == 0 else _last_line(done.stderr)
-        except subprocess.TimeoutExpired:  # the kernel ends by itself when papermill is gone
-            error = f"took longer than its {limit:.0f} s; raise medvlm.timeout in its header, or shorten a cell"
-    return Result(chapter.notebook.stem, time.perf_counter() - start, error)
+    return execute(chapter.notebook.stem, notebook, output, chapter.notebook.parent, env, limit, **options)
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "papermill ended without a message"
-
-
-def _built(numbers: Sequence[str], root: Path) -> list[Chapter]:
+def built(numbers: Sequence[str], root: Path) -> list[Chapter]:
+    """The chapters of these numbers; MissingDataError where one has not been built."""
     todo = chapters(numbers, root)
     for chapter in todo:
         if not chapter.notebook.exists():
@@ -80,20 +57,36 @@ def _built(numbers: Sequence[str], root: Path) -> list[Chapter]:
     return todo
 
 
-def run(numbers: Sequence[str] = (), jobs: int = 1, root: Path = NOTEBOOKS) -> list[Result]:
-    """Executes built chapters and throws the output away: does each still run, and how long does it take?
+def run(
+    numbers: Sequence[str] = (), jobs: int = 1, root: Path = NOTEBOOKS, device: str | None = None,
+    parameters: Mapping[str, Any] | None = None, engine: str = "local", progress: bool = False,
+) -> list[Result]:
+    """Executes built chapters and throws the output away: does each still run, how long, in how much memory?
+
+    Args:
+        device: sets `MEDVLM_DEVICE`. parameters: variables, set in the cell tagged `parameters` or at the top.
+        engine: "local" or "ray"; see `medvlm_lab.engine.spread`.
 
     Raises:
-        MissingDataError: a chapter has not been built.
+        MissingDataError: a chapter has not been built. MedVLMError: a parameter's name is none in Python.
     """
     import nbformat
 
-    def one(chapter: Chapter) -> Result:
-        with tempfile.TemporaryDirectory() as folder:
-            notebook = nbformat.read(chapter.notebook, as_version=4)
-            return execute(chapter, notebook, Path(folder) / chapter.notebook.name, jobs=jobs)
+    for name in parameters or {}:
+        if not name.isidentifier():
+            raise MedVLMError(f"{name!r} cannot be a parameter: it is no name in Python; write --param seed=3.")
 
-    return each(one, _built(numbers, root), jobs)
+    def one(chapter: Chapter) -> Result:
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                notebook = nbformat.read(chapter.notebook, as_version=4)
+                output = Path(folder) / chapter.notebook.name
+                return execute_chapter(chapter, notebook, output, environment(jobs, device), parameters=parameters)
+        except (OSError, ValueError) as error:  # no notebook, no disk: the other chapters go on
+            return Result(chapter.notebook.stem, 0.0, f"cannot be run: {' '.join(str(error).split())}")
+
+    gpu = (device or "").startswith("cuda")
+    return each(one, built(numbers, root), jobs, engine, gpu, progress)
 
 
 def lab_command(options: Sequence[str] = (), root: Path = NOTEBOOKS) -> list[str]:
@@ -102,7 +95,7 @@ def lab_command(options: Sequence[str] = (), root: Path = NOTEBOOKS) -> list[str
     Raises:
         MissingDataError: the chapter has not been built.
     """
-    (first,) = _built(["00"], root)
+    (first,) = built(["00"], root)
     as_root = hasattr(os, "geteuid") and os.geteuid() == 0
     extra = ["--allow-root"] if as_root else []  # root is usual in containers, where JupyterLab would refuse to start
     return [sys.executable, "-m", "jupyterlab", str(first.notebook), *extra, *options]
@@ -114,7 +107,7 @@ def test(numbers: Sequence[str] = (), jobs: int = 1, root: Path = NOTEBOOKS, qui
     Raises:
         MissingDataError: a chapter has not been built.
     """
-    files = [str(chapter.notebook) for chapter in _built(numbers, root)]
+    files = [str(chapter.notebook) for chapter in built(numbers, root)]
     command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider"]
     command += ["--nbval-cell-timeout=90", "-n", str(jobs), "--dist", "loadfile", *files]
     start = time.perf_counter()

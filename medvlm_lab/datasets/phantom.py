@@ -83,6 +83,13 @@ class PhantomDataset(Sequence[PhantomItem]):
         self._indices: Sequence[int] = range(n * PER_IMAGE)
         self._study = lru_cache(maxsize=256)(self._make)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_study"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # in another process: a cache of its own
+        self.__dict__.update(state)
+        self._study = lru_cache(maxsize=256)(self._make)
+
     def _make(self, number: int) -> tuple[Scene, list[Question]]:
         scene = self.simulator.draw(scene_seed(self.split, self.seed, number), self.hospital)
         return scene, self.simulator.questions(scene, wording=self.wording)[:PER_IMAGE]

@@ -9,8 +9,9 @@ On disk all is Parquet, each row a picture with its vector, so that the two cann
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from medvlm_lab.embed.pictures import Picture, pictures
 from medvlm_lab.embed.storage import EMBEDDINGS
 from medvlm_lab.embed.vectors import Embeddings
+from medvlm_lab.engine import spread
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.tasks.result import model_name
@@ -29,7 +31,7 @@ SHARD = 512  # pictures: what a kill may cost
 
 def embed(
     model: Any, images: Any, out: str | Path | None = None, batch_size: int = 64,
-    patients: Sequence[str] | None = None, progress: bool = True,
+    patients: Sequence[str] | None = None, progress: bool = True, engine: str = "local",
 ) -> Embeddings:
     """The vectors of images, with a table of what is known of each.
 
@@ -41,6 +43,8 @@ def embed(
         batch_size: images per call of the model; the next batch is read meanwhile.
         patients: whose each image is, in order of time for each; by default every image is of another patient.
         progress: show a bar with the rate.
+        engine: "local", or "ray": batches are read and encoded by the cluster that is running, a content that is in
+            two batches twice; see `medvlm_lab.engine.spread`.
 
     Raises:
         MedVLMError: the model embeds no images or gives numbers that are no directions; `out` is of another model.
@@ -56,7 +60,7 @@ def embed(
         raise MedVLMError(f"There are {len(patients)} patients for {len(found)} images; give one for each image.")
     folder = Path(out).expanduser() if out is not None else None
     known = _known(folder, identity) if folder else {}
-    rows, pending = [], []
+    rows, pending = {}, []
 
     def flush() -> None:
         if folder and pending:
@@ -64,26 +68,38 @@ def embed(
             Embeddings.from_rows(pending, model_name(model), identity).save(shard)
             pending.clear()
 
-    def load(part: range) -> list[tuple[dict, MedicalImage | None]]:
-        return [_load(found[i], identity, known, patients[i] if patients else None) for i in part]
+    def load(part: range, seen: Container[str]) -> list[tuple[dict, MedicalImage | None]]:
+        return [_load(found[i], identity, seen, patients[i] if patients else None) for i in part]
+
+    def encode(loaded: list, seen: Container[str]) -> list[dict]:
+        """The rows, those of new pictures with their vectors."""
+        new = {row["key"]: image for row, image in loaded if row["key"] not in seen}
+        encoded = np.asarray(model.encode_images(list(new.values())), np.float32) if new else ()
+        vectors = dict(zip(new, encoded, strict=True))
+        return [row | {"vector": vectors[row["key"]]} if row["key"] in vectors else row for row, _ in loaded]
 
     parts = [range(i, min(i + batch_size, len(found))) for i in range(0, len(found), batch_size)]
+    if engine == "local":  # the next batch is read while this one is encoded
+        ahead = _ahead(partial(load, seen=known), parts)
+        encoded = ((number, encode(loaded, known)) for number, loaded in enumerate(ahead))
+    else:
+        seen = frozenset(known)
+        gpu = str(getattr(model, "device", "")).startswith("cuda")
+        encoded = spread(lambda part: encode(load(part, seen), seen), parts, engine=engine, gpu=gpu)
     with tqdm(total=len(found), unit="image", desc=model_name(model), disable=not progress) as bar:
-        for loaded in _ahead(load, parts):
-            new = {row["key"]: (row, image) for row, image in loaded if row["key"] not in known}
-            if new:
-                vectors = np.asarray(model.encode_images([image for _, image in new.values()]), np.float32)
-                for vector, (row, _) in zip(vectors, new.values(), strict=True):
-                    known[row["key"]] = row["modality"], vector
-                    pending.append(row | {"vector": vector})
-            for row, _ in loaded:
-                modality, vector = known[row["key"]]
-                rows.append(row | {"modality": modality, "vector": vector})
+        for number, done in encoded:
+            for row in done:
+                if row["key"] not in known:
+                    known[row["key"]] = row["modality"], row["vector"]
+                    pending.append(row)
+            rows[number] = done
             if len(pending) >= SHARD:
                 flush()
-            bar.update(len(loaded))
+            bar.update(len(done))
     flush()
-    result = Embeddings.from_rows(rows, model_name(model), identity, model, found)
+    ordered = [row for number in range(len(parts)) for row in rows[number]]
+    whole = [row | dict(zip(("modality", "vector"), known[row["key"]], strict=True)) for row in ordered]
+    result = Embeddings.from_rows(whole, model_name(model), identity, model, found)
     if folder:
         result.save(folder)
         for shard in folder.glob("shard-*.parquet"):
@@ -107,7 +123,7 @@ def identify(model: Any) -> str:
 
 
 def _load(
-    picture: Picture, identity: str, known: dict, patient: str | None
+    picture: Picture, identity: str, known: Container[str], patient: str | None
 ) -> tuple[dict[str, Any], MedicalImage | None]:
     """A picture's row, and the picture itself unless its vector is known."""
     study = picture.study()

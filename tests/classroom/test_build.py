@@ -11,31 +11,6 @@ from medvlm_lab.classroom.run import run
 from medvlm_lab.classroom.run import test as nbval
 from medvlm_lab.errors import MissingDataError, UnknownNameError
 
-HEADER = """# ---
-# jupyter:
-#   kernelspec: {display_name: Python 3, language: python, name: python3}
-#   medvlm: {timeout: %s}
-# ---
-
-# %%%% [markdown]
-# # A chapter
-
-# %%%%
-"""
-
-
-@pytest.fixture
-def book(tmp_path):
-    """A book of small chapters: write(number, code, timeout)."""
-    root = tmp_path / "notebooks"
-    (root / "src").mkdir(parents=True)
-
-    def write(number, code, timeout=60):
-        (root / "src" / f"{number}_small.py").write_text(HEADER % timeout + code + "\n")
-        return root
-
-    return write
-
 
 def test_build_run_and_test_a_chapter(book):
     root = book("00", "1 + 1")
@@ -50,6 +25,21 @@ def test_build_run_and_test_a_chapter(book):
     assert nbval(root=root, quiet=True).ok
     book("00", "1 + 2")
     assert not in_step(chapters(root=root)[0])
+
+
+def test_solutions_are_answered_and_leave_the_students_notebook_alone(book, tmp_path):
+    root = book("00", "import medvlm_lab as lab\n\n# %%\nlab.check('00.2', None)\n\n# %%\nlab.check(\"00.2\", None)")
+    (result,) = build(root=root, solutions=tmp_path / "new" / "solutions")
+    assert result.ok and not (root / "00_small.ipynb").exists()
+    solved = nbformat.read(tmp_path / "new" / "solutions" / "00_small.ipynb", as_version=4)
+    assert [cell.source for cell in solved.cells[2:]] == ["lab.check('00.2', None)", 'lab.check("00.2", 30)']
+    assert "Right" in solved.cells[3].outputs[0]["data"]["text/plain"]
+
+
+def test_a_solution_of_no_exercise_is_named(book, tmp_path):
+    root = book("00", 'check("00.77", None)')
+    with pytest.raises(UnknownNameError, match="00.77"):
+        build(root=root, solutions=tmp_path)
 
 
 def test_a_failing_chapter_keeps_the_notebook_it_had(book):

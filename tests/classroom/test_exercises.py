@@ -1,17 +1,20 @@
 """Exercises: right answers are right, wrong ones are explained."""
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medvlm_lab.classroom.answers import EXERCISES
-from medvlm_lab.classroom.exercises import check
+from medvlm_lab.classroom.exercises import ANSWERS, check
 from medvlm_lab.errors import UnknownNameError
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_right_answer_and_every_known_mistake(name):
     exercise = EXERCISES[name]
-    truth = exercise.answer() if callable(exercise.answer) else exercise.answer
-    assert check(name, truth).right is True
+    assert check(name, exercise.truth()).right is True
     mistakes = exercise.mistakes() if callable(exercise.mistakes) else exercise.mistakes
     for mistake, explanation in mistakes.items():
         verdict = check(name, mistake)
@@ -51,3 +54,37 @@ def test_unknown_exercise_suggests_the_nearest():
 def test_verdict_is_shown_escaped_and_announced():
     shown = check("00.1", "<script>")._repr_html_()
     assert "<script>" not in shown and 'role="status"' in shown
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_hint_is_shown_after_a_wrong_answer(name):
+    number = isinstance(EXERCISES[name].truth(), (int, float))
+    verdict = check(name, -123456.75 if number else "neither")
+    assert verdict.right is False and verdict.text == EXERCISES[name].hint != ""
+
+
+@given(st.one_of(st.integers(), st.floats(), st.text(), st.booleans(), st.lists(st.integers()), st.none()))
+def test_a_noted_answer_gets_the_verdict_of_the_answer(tmp_path_factory, answer):
+    journal = tmp_path_factory.mktemp("answers") / "answers"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(ANSWERS, str(journal))
+        given_now = check("00.2", answer)
+        words = check("00.3", answer)
+    notes = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+    assert len(notes) == (0 if given_now.right is None else 2)
+    for note, verdict in zip(notes, (given_now, words), strict=False):
+        assert note["exercise"] == verdict.exercise and check(note["exercise"], note["answer"]).right == verdict.right
+
+
+def test_long_words_are_noted_short(tmp_path, monkeypatch):
+    monkeypatch.setenv(ANSWERS, str(tmp_path / "answers"))
+    check("00.3", "a" * 10**6)
+    check("00.2", 10**400)
+    assert (tmp_path / "answers").stat().st_size < 1000
+
+
+def test_nothing_is_noted_without_a_grader(tmp_path, monkeypatch):
+    monkeypatch.delenv(ANSWERS, raising=False)
+    monkeypatch.chdir(tmp_path)
+    check("00.2", 30)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,87 @@
+"""Chapters run: what each took, where one failed, and that the others go on."""
+
+import os
+from xml.etree import ElementTree
+
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medvlm_lab.classroom.build import chapters, from_source
+from medvlm_lab.classroom.execute import Result, left_behind
+from medvlm_lab.classroom.report import write_report
+from medvlm_lab.classroom.run import run
+from medvlm_lab.errors import MedVLMError, UnknownNameError
+
+
+def built(root):
+    """Notebooks of all sources, not executed."""
+    for chapter in chapters(root=root):
+        nbformat.write(from_source(chapter), chapter.notebook)
+    return root
+
+
+def test_results_name_cell_and_traceback_and_others_go_on(book, tmp_path):
+    book("00", "1 + 1\n\n# %% [markdown]\n# text\n\n# %%\nhidden = 5\n1 / (hidden - 5)", timeout=60)
+    book("01", "import os\nprint(seed, type(word).__name__, os.environ['MEDVLM_DEVICE'])\nassert seed == 3")
+    root = built(book("02", "7\n\n# %%\nwhile True: pass", timeout=6))
+    (root / "03_small.ipynb").write_text("no notebook")
+    book("03", "1")
+    results = run(root=root, jobs=2, device="cpu", parameters={"seed": 3, "word": "a"})
+    divided, well, endless, none = results
+    assert divided.cell == 2 and divided.error == "ZeroDivisionError: division by zero"
+    assert "1 / (hidden - 5)" in divided.traceback and "\x1b" not in divided.traceback
+    assert well.ok and well.cell is None and well.peak_mb > 50
+    assert endless.cell == 2 and endless.error.startswith("took longer than its 6 s")
+    assert none.error.startswith("cannot be run:") and "\n" not in none.error
+    write_report(results, tmp_path / "report")
+    suites = ElementTree.parse(tmp_path / "report" / "junit.xml").getroot()
+    assert suites.get("tests") == "4" and suites.get("failures") == "3"
+    assert "hidden - 5" in suites.find(".//failure").text
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "1 of 4 ran to the end" in page and "00_small, cell 2" in page and "://" not in page
+
+
+def test_no_kernel_is_one_sentence(book, monkeypatch, tmp_path):
+    root = built(book("00", "1"))
+    monkeypatch.setattr("medvlm_lab.classroom.execute.KERNEL", "nosuch")
+    (result,) = run(root=root)
+    assert "nosuch" in result.error and "\n" not in result.error
+
+
+def test_no_disk_is_one_sentence(book, monkeypatch):
+    root = built(book("00", "1"))
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("medvlm_lab.classroom.run.execute_chapter", full)
+    (result,) = run(root=root)
+    assert "No space left on device" in result.error
+
+
+def test_parameters_have_names_of_variables_and_engines_are_known(book):
+    root = built(book("00", "1"))
+    with pytest.raises(MedVLMError, match="'a b'"):
+        run(root=root, parameters={"a b": 1})
+    with pytest.raises(UnknownNameError, match="did you mean 'ray'"):
+        run(root=root, engine="rai")
+
+
+@given(st.text(), st.text())
+def test_reports_hold_any_text(tmp_path_factory, error, traceback):
+    folder = tmp_path_factory.mktemp("report")
+    text = (error + traceback).encode("utf-8", "replace").decode()
+    write_report([Result("00", 1.0, text or "x", 1, text), Result("01", 1.0)], folder)
+    suites = ElementTree.parse(folder / "junit.xml").getroot()
+    assert len(suites.findall(".//testcase")) == 2 and len(suites.findall(".//failure")) == 1
+    assert text.count("<script") == 0 or "<script" not in (folder / "report.html").read_text()
+
+
+def test_what_a_program_leaves_is_read_only_from_a_plain_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc\xff")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    os.mkfifo(tmp_path / "pipe")
+    assert left_behind(tmp_path / "file") == "abc\ufffd" and left_behind(tmp_path / "file", most=2) == "c\ufffd"
+    assert left_behind(tmp_path / "link") == left_behind(tmp_path / "pipe") == left_behind(tmp_path / "none") == ""
