@@ -127,4 +127,50 @@ LATER: dict[str, Exercise] = {
         hint="What else tells the two groups apart, in training and in the test?",
         mistakes={"yes": "Held out, but from the same two hospitals: reading the detector scores 1.0 as well."},
     ),
+    "16.1": Exercise(
+        question="A model returns the rows (3, 4) and (0, 2) for two pictures, not yet of length 1. What is the cosine "
+        "between them?",
+        answer=0.8,
+        why="3 · 0 + 4 · 2 = 8, divided by the lengths 5 and 2: 0.8. Rows of length 1 spare the division.",
+        hint="The dot product, divided by both lengths.",
+        mistakes={8: "That is the dot product; divide by both lengths.", 1.6: "The second length is 2, divide by it."},
+    ),
+    "16.2": Exercise(
+        question="With random weights, what area under the ROC curve do you expect of a zero-shot classifier?",
+        answer=0.5,
+        why="A random score orders a sick and a healthy patient rightly in half of the cases.",
+        hint="How often does a random score put the sick patient first?",
+        mistakes={0: "That would be a perfect score, the wrong way round.", 1: "That is a perfect score."},
+    ),
+    "16.3": Exercise(
+        question="A picture of 400 × 200 pixels is fitted into 96 × 96 with its proportions kept. How many rows of the "
+        "square are padding?",
+        answer=48,
+        why="Width 400 becomes 96, so height 200 becomes 48, and 96 - 48 = 48 rows are padding.",
+        hint="By which factor is the picture shrunk, and how high is it then?",
+        mistakes={0: "Only if it were stretched, and a heart with it.", 24: "That is the padding of one side."},
+    ),
+    "17.1": Exercise(
+        question="Three models say yes, no, yes about a finding; each is right in 80 % of the cases, independently of "
+        "the others. How often, in percent, is the majority of three such models right?",
+        answer=100 * (0.8**3 + 3 * 0.8**2 * 0.2),
+        why="All three right: 0.512; exactly two: 3 · 0.64 · 0.2 = 0.384. Together 89.6 %, if errors are independent.",
+        hint="Add the chance that all three are right and that exactly two are.",
+        mistakes={80: "That is one model alone.", 51.2: "That is all three; two right ones are enough."},
+    ),
+    "17.2": Exercise(
+        question="Two models agree in 85 of 100 cases; from how often each says yes, they would in 70 by chance. "
+        "What is Cohen's kappa?",
+        answer=0.5,
+        why="(0.85 - 0.70) / (1 - 0.70) = 0.5: half of the agreement that chance leaves open.",
+        hint="Agreement beyond chance, divided by what chance leaves open.",
+        mistakes={0.85: "That is the raw agreement.", 0.15: "Divide by what chance leaves open: 0.30."},
+    ),
+    "17.3": Exercise(
+        question="All five models miss the same fracture. Does an ensemble of them find it: 'yes' or 'no'?",
+        answer="no",
+        why="An ensemble removes errors that its members do not share. A shared blind spot stays.",
+        hint="What would the members have to do differently?",
+        mistakes={"yes": "From five times no, no vote makes a yes."},
+    ),
 }

@@ -127,7 +127,8 @@ for row, score in enumerate(found["pointing"] for found in grades.values()):
     axis.plot([score.low, score.high], [row, row], color=lab.style.BLUE, linewidth=3)
     axis.plot(score.value, row, "o", color=lab.style.BLUE)
 axis.axvline(grades["prompt-cam"]["chance"].value, color=lab.style.VERMILION, linestyle="--", label="blind guess")
-axis.set(ylim=(-0.5, len(tried)), yticks=range(len(tried)), yticklabels=tried, xlabel="pointing game, % (95 % interval)", xlim=(0, 100))
+axis.set(yticks=range(len(tried)), yticklabels=tried, ylim=(-0.5, len(tried)))
+axis.set(xlabel="pointing game, % (95 % interval)", xlim=(0, 100))
 axis.legend()
 plt.show()
 
