@@ -114,9 +114,10 @@ def separable(rows: Sequence[ZeroShotRow]) -> list[str]:
 def class_scorer(
     model: Any, classes: Mapping[str, str], templates: Sequence[str] = TEMPLATES
 ) -> Callable[[Sequence[MedicalImage]], dict[str, Float[Tensor, " n"]]]:
-    """Images → each class's cosine with them, by an ensemble of prompts (Radford et al. 2021, section 3.1.4).
+    """Images → each class's log-probability, by an ensemble of prompts (Radford et al. 2021, sections 3.1.2 and 3.1.4).
 
-    A class's embedding is the mean of its prompts' unit rows, brought to unit length.
+    A class's embedding is the mean of its prompts' unit rows, brought to unit length; the cosines, times CLIP's scale
+    of 100, go through a softmax, for the classes exclude each other.
 
     Args:
         model: an `ImageTextEncoder`.
@@ -132,7 +133,9 @@ def class_scorer(
         raise MedVLMError(f"templates are {templates!r}; give at least one, each with a {{}} for the class.")
     texts = model.encode_texts([template.replace("{}", name) for name in classes.values() for template in templates])
     rows = F.normalize(texts.unflatten(0, (len(classes), -1)).mean(1), dim=-1)  # (classes, d)
-    return lambda images: dict(zip(classes, rows @ model.encode_images(images).T, strict=True))
+    # in double precision: what is nearly certain would otherwise be equally certain
+    sure = lambda images: (100 * rows.double() @ model.encode_images(images).double().T).log_softmax(0)  # noqa: E731
+    return lambda images: dict(zip(classes, sure(images), strict=True))
 
 
 def score_rows(rows: Sequence[ZeroShotRow], resamples: int = 200, seed: int = 0) -> dict[str, Score]:

@@ -68,7 +68,17 @@ def test_prompts_are_an_ensemble(folder):
     score = class_scorer(Two(), {"a": "first {thing}", "b": "second"}, ("an image of {}", "{} is seen"))
     assert asked == ["an image of first {thing}", "first {thing} is seen", "an image of second", "second is seen"]
     found = score([lab.MedicalImage.from_array(np.zeros((4, 4), np.uint8))])  # at (1, 0), as the first prompt
-    assert found["a"].tolist() == pytest.approx([0.5**0.5]) and len(TEMPLATES) > 1
+    assert found["a"].tolist() == pytest.approx([np.log(0.5)]) and len(TEMPLATES) > 1  # both classes are as near
+
+
+def test_of_two_classes_one_is_as_well_told_as_the_other(folder):
+    model = Brightness()
+    model.encode_texts = lambda texts: model.place([100 if "dark" in text else 90 for text in texts])
+    classes = {"dark": "dark", "light": "light"}
+    images = [study.image() for study in lab.dataset(folder, "all")]
+    found = class_scorer(model, classes)(images)
+    assert found["dark"].argsort().tolist() == found["light"].argsort(descending=True).tolist()
+    assert torch.allclose(found["dark"].exp() + found["light"].exp(), torch.ones(12, dtype=torch.float64))
 
 
 def test_what_cannot_be_scored_is_a_sentence(folder):
