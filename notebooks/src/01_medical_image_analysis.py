@@ -17,8 +17,9 @@
 #
 # **How does a picture become a diagnosis, and what did computers do before they learnt to see?**
 #
-# *Learning goals.* You will name the steps from an image to a diagnosis; segment lungs with a threshold and say where it
-# fails; and compare classifiers fairly: on patients that none of them has seen, with an interval, at several hospitals.
+# *Learning goals.* You will name the steps from an image to a diagnosis; segment lungs with a threshold and say where
+# it fails; and compare classifiers fairly: on patients that none of them has seen, with an interval, at several
+# hospitals.
 #
 # Time: 25 minutes to read, about a minute to run. *Not for clinical use.*
 
@@ -269,12 +270,12 @@ lab.check("01.3", None)
 # still helps. Elsewhere only what it learned about the disease remains.</details>
 #
 # **Summary.** Filters change how a picture looks, thresholds find what has a brightness of its own, and classifiers
-# decide from features, made by hand or learned. Each of them answers the one question that it was built for. What counts
-# is a score on unseen patients, with its interval, and at another hospital.
+# decide from features, made by hand or learned. Each of them answers the one question that it was built for. What
+# counts is a score on unseen patients, with its interval, and at another hospital.
 #
 # **Further reading.** Otsu, *A threshold selection method from gray-level histograms*, IEEE Trans Syst Man Cybern 9:62,
 # 1979. Cortes and Vapnik, *Support-vector networks*, Machine Learning 20:273, 1995. Litjens et al., *A survey on deep
-# learning in medical image analysis*, Med Image Anal 42:60, 2017. Zech et al., PLoS Med 15:e1002683, 2018 (a network for
-# pneumonia at other hospitals).
+# learning in medical image analysis*, Med Image Anal 42:60, 2017. Zech et al., PLoS Med 15:e1002683, 2018 (a network
+# for pneumonia at other hospitals).
 #
 # Back to [00](00_start_here.ipynb), on to [02](02_imaging_modalities.ipynb).

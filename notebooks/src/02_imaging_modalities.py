@@ -17,8 +17,8 @@
 #
 # **What does each machine measure, and what does that make easy or impossible to see?**
 #
-# *Learning goals.* You will say what each modality measures; change a window, a dose and a sequence and see what becomes
-# visible; and tell which artefact belongs to which machine.
+# *Learning goals.* You will say what each modality measures; change a window, a dose and a sequence and see what
+# becomes visible; and tell which artefact belongs to which machine.
 #
 # Time: 30 minutes to read, under a minute to run. *Not for clinical use.*
 
@@ -115,8 +115,8 @@ lab.style.show({"sinogram, 180 directions": sinogram.T} | pictures)
 lab.style.show({f"{name} window": ct.display(window=name) for name in ("abdomen", "bone", "lung")}, side=3.6)
 
 # %% [markdown]
-# The dose, in milligray (mGy), decides the noise. A simulated patient can be scanned as often as we like: the same slice
-# at a usual dose and at a thirtieth of it, beside the real one (which lies face down).
+# The dose, in milligray (mGy), decides the noise. A simulated patient can be scanned as often as we like: the same
+# slice at a usual dose and at a thirtieth of it, beside the real one (which lies face down).
 
 # %%
 abdomen = lab.phantom("abdominal-ct")
@@ -285,9 +285,9 @@ pd.DataFrame.from_dict(facts, orient="index", columns=columns)
 #
 # One test is whether a network can be fooled the other way round: it learns from simulated pictures alone which machine
 # made them and is then shown real ones. `python bench/distribution.py` does that. Of VQA-RAD's 314 radiology images it
-# names head, chest or abdomen rightly in 93 % (chance 33; interval 90 to 96 from the *bootstrap*, which draws the images
-# again and again with repetition and looks how the score scatters), though it never saw a real picture. That shows that
-# the gross look is right, not that a radiologist would be content.
+# names head, chest or abdomen rightly in 93 % (chance 33; interval 90 to 96 from the *bootstrap*, which draws the
+# images again and again with repetition and looks how the score scatters), though it never saw a real picture. That
+# shows that the gross look is right, not that a radiologist would be content.
 
 # %% [markdown]
 # ## Exercises
@@ -305,8 +305,8 @@ lab.check("02.3", None)
 # ## Quiz
 #
 # <details><summary>The same pixel value means the same in two CT scans, but not in two MR scans. Why?</summary>
-# CT is calibrated: Hounsfield units are fixed by air and water. MR has no fixed units, and what is bright depends on the
-# sequence and its times, so a model has to be told the sequence, or learn to see it.</details>
+# CT is calibrated: Hounsfield units are fixed by air and water. MR has no fixed units, and what is bright depends on
+# the sequence and its times, so a model has to be told the sequence, or learn to see it.</details>
 #
 # <details><summary>A nodule is plain in CT and missing in the radiograph of the same day. Which of the two is
 # wrong?</summary>
@@ -322,8 +322,8 @@ lab.check("02.3", None)
 # this follow what it shows, what it hides, and its artefacts. Window, spacing, sequence and inversion belong to the
 # image: without them, neither a reader nor a model knows what a grey value means.
 #
-# **Further reading.** Bushberg et al., *The Essential Physics of Medical Imaging* (textbook). Kak and Slaney, *Principles
-# of Computerized Tomographic Imaging*, IEEE Press 1988. Ruifrok and Johnston, Anal Quant Cytol Histol 23:291, 2001
-# (unmixing stains). Lau et al., *Sci Data* 5:180251, 2018 (VQA-RAD).
+# **Further reading.** Bushberg et al., *The Essential Physics of Medical Imaging* (textbook). Kak and Slaney,
+# *Principles of Computerized Tomographic Imaging*, IEEE Press 1988. Ruifrok and Johnston, Anal Quant Cytol Histol
+# 23:291, 2001 (unmixing stains). Lau et al., *Sci Data* 5:180251, 2018 (VQA-RAD).
 #
 # Back to [01](01_medical_image_analysis.ipynb), on to [03](03_multimodal_models.ipynb).

@@ -243,13 +243,13 @@ lab.check("03.3", None)
 # It was written about another patient. The vectors keep what tells most patients apart, and one word, left or right,
 # changes little of them.</details>
 #
-# **Summary.** Two encoders and a contrastive loss bring pictures, sounds or films into one space with sentences, without
-# a label for any finding. Nearness there serves search in both directions. Retrieval has to be read against chance and
-# against duplicates among the reports, and it returns what was written about somebody else.
+# **Summary.** Two encoders and a contrastive loss bring pictures, sounds or films into one space with sentences,
+# without a label for any finding. Nearness there serves search in both directions. Retrieval has to be read against
+# chance and against duplicates among the reports, and it returns what was written about somebody else.
 #
-# **Further reading.** Radford et al., *Learning transferable visual models from natural language supervision*, ICML 2021
-# (CLIP). Zhang et al., *Contrastive learning of medical visual representations from paired images and text*, MLHC 2022
-# (ConVIRT). Christensen et al., *Nat Med* 30:1481, 2024 (EchoCLIP). Elizalde et al., *CLAP: learning audio concepts from
-# natural language supervision*, ICASSP 2023.
+# **Further reading.** Radford et al., *Learning transferable visual models from natural language supervision*, ICML
+# 2021 (CLIP). Zhang et al., *Contrastive learning of medical visual representations from paired images and text*, MLHC
+# 2022 (ConVIRT). Christensen et al., *Nat Med* 30:1481, 2024 (EchoCLIP). Elizalde et al., *CLAP: learning audio
+# concepts from natural language supervision*, ICASSP 2023.
 #
 # Back to [02](02_imaging_modalities.ipynb), on to [04](04_anatomy_of_a_vlm.ipynb).
