@@ -273,8 +273,8 @@ lab.check("01.3", None)
 # decide from features, made by hand or learned. Each of them answers the one question that it was built for. What
 # counts is a score on unseen patients, with its interval, and at another hospital.
 #
-# **Further reading.** Otsu, *A threshold selection method from gray-level histograms*, IEEE Trans Syst Man Cybern 9:62,
-# 1979. Cortes and Vapnik, *Support-vector networks*, Machine Learning 20:273, 1995. Litjens et al., *A survey on deep
+# **Further reading.** Otsu, *A threshold selection method from gray-level histograms*, IEEE Trans SMC 9:62, 1979.
+# Cortes and Vapnik, *Support-vector networks*, Machine Learning 20:273, 1995. Litjens et al., *A survey on deep
 # learning in medical image analysis*, Med Image Anal 42:60, 2017. Zech et al., PLoS Med 15:e1002683, 2018 (a network
 # for pneumonia at other hospitals).
 #

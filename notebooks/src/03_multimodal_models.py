@@ -43,8 +43,8 @@ shown = {"image": xray, "sound": sounds, "film": echo}
 lab.style.show({f"{kind} (simulated)": s.image(patient[kind], 256) for kind, s in shown.items()}, side=3.5)
 
 # %% [markdown]
-# A **multimodal model** processes data of several kinds and brings them together. The talk names four types; here each
-# is trained, small and live, on simulated patients:
+# A **multimodal model** processes data of several kinds and brings them together. Four types are commonly named; here
+# each is trained, small and live, on simulated patients:
 #
 # - **image–text**: a chest X-ray and its report,
 # - **audio–text**: heart sounds and what a doctor writes after listening,

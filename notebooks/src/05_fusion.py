@@ -62,7 +62,7 @@ pd.DataFrame(table, columns=["patient", "note", *LABELS]).style.hide()
 #
 # ## Three places to meet
 #
-# The talk names three kinds of **fusion**:
+# Three kinds of **fusion** are commonly told apart:
 #
 # - **early**: modalities are combined early in the process, often before features are extracted;
 # - **late**: each is processed by itself, and the outputs are combined;

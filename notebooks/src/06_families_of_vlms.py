@@ -56,8 +56,8 @@ plt.show()
 #   the picture, and go before the words of a language model.
 # - **Gated cross-attention** (Flamingo-CXR): the words stay alone; between the layers of a *frozen* language model (its
 #   weights stay as they are), gates let in what the picture shows.
-# - **Projector** (LLaVA-Med; PathologyVLM's connector is its refined kin): every patch becomes a token, through two
-#   layers.
+# - **Projector** (LLaVA-Med; PathologyVLM's connector is its refined kin): every patch, a square of the
+#   picture, becomes a token, through two layers.
 #
 # ## The same picture, the same question
 #
