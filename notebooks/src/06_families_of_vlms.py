@@ -135,7 +135,7 @@ families["projector"] = ProjectorModel(net, blip.tokenizer)
 #
 # Forty new patients, four findings each. The score is the area under the ROC curve, averaged over the findings; for a
 # report, which says yes or no, it is the mean of the share of sick patients found and of healthy ones left alone.
-# A coin scores 0.5. GFLOP are billions of operations, and the *join* is what was added between two ready parts.
+# A coin scores 0.5. GFLOP are billions of operations, and the *join* is the part between picture and words.
 
 # %%
 data = lab.dataset("phantom:chest-xray", "test", n=40, size=128)

@@ -49,8 +49,8 @@ print(chest.report(patient, 0))
 #
 # CheXzero has no output for any finding. One is called present as far as the picture agrees more with "There is
 # pneumothorax" (air beside the lung) than with "There is no pneumothorax". A softmax turns the two agreements into
-# shares of one. The paper calls this *zero-shot*, for its model learned from reports alone and never saw a label; the
-# small one here was also shown outlines, and sentences told from their denials
+# shares of one. The paper calls this *zero-shot*, for its model learned from reports alone and never saw a label in
+# training; the small one here was also shown outlines, and sentences told from their denials
 # ([card](../medvlm_lab/weights/chexzero/README.md)).
 #
 # **Predict.** Will the three findings of this patient be the three with the highest scores?
