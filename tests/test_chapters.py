@@ -28,6 +28,14 @@ def test_chapter_keeps_the_books_form(chapter):
     assert sum(len(source.splitlines()) for source in code) <= 120
     asked = {name for source in code for name in re.findall(r'check\("([\d.]+)"', source)}
     assert len(asked) >= 3 and asked == {name for name in EXERCISES if name.startswith(f"{chapter.number}.")}
+    first = notebook.cells[0].source
+    assert "*Learning goals.*" in first and re.search(r"^Time: \d+ minutes", first, re.MULTILINE)
+    markdown = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    quiz, _, rest = markdown.partition("\n## Quiz\n")[2].partition("\n**Summary.** ")
+    assert len(re.findall(r"<details><summary>.+?</summary>.+?</details>", quiz, re.DOTALL)) >= 2
+    sources, _, links = rest.partition("\n**Further reading.** ")[2].partition("\n\n")
+    beside = {c.notebook.name for c in ALL if abs(int(c.number) - int(chapter.number)) == 1}
+    assert sources and beside <= set(re.findall(r"\]\((\w+\.ipynb)\)", links))
 
 
 @each_chapter

@@ -17,6 +17,9 @@
 #
 # **What can a model say about a radiograph, and when should you believe it?**
 #
+# *Learning goals.* You will open a medical image and ask a model about it; read its confidence with suspicion; and find
+# out what it answers when there is nothing to see.
+#
 # Time: 10 minutes to read, under a minute to run. *Not for clinical use.*
 
 # %%
@@ -26,7 +29,8 @@ image = lab.sample("chest-xray-nodules")
 image
 
 # %% [markdown]
-# This is a real radiograph, read from a DICOM file. Look at it for ten seconds. Is the heart enlarged?
+# This is a real radiograph, read from a DICOM file, the format in which hospitals keep images. Look at it for ten
+# seconds. Is the heart enlarged? (The word for that is *cardiomegaly*.)
 #
 # **Predict.** Commit to an answer before you read on. Use the arrow keys or the mouse.
 
@@ -37,8 +41,8 @@ guess = ipywidgets.ToggleButtons(options=["no", "yes", "cannot tell"], descripti
 guess
 
 # %% [markdown]
-# **Run.** Now ask a model. It was trained on questions that clinicians asked about radiology images, and it is small
-# enough to run here.
+# **Run.** Now ask a model. It was trained on questions about radiology images, which clinicians had asked, and about
+# pictures of pathology. It is small enough to run here.
 
 # %%
 model = lab.load("vit-bert-vqa")
@@ -66,7 +70,8 @@ plt.show()
 # %% [markdown]
 # ## Where this runs
 #
-# CUDA if there is a GPU, then Apple's MPS, then the CPU. `MEDVLM_DEVICE=cpu` overrides the choice.
+# On a graphics processor if there is one (CUDA is NVIDIA's, MPS is Apple's), otherwise on the ordinary processor, the
+# CPU. The environment variable `MEDVLM_DEVICE=cpu` overrides the choice.
 
 # %%
 lab.device()
@@ -154,6 +159,28 @@ lab.check("00.2", None)
 lab.check("00.3", None)
 
 # %% [markdown]
-# **You can now** open an image, ask a model about it, and read its confidence with suspicion.
-# Next: [chapter 01](01_medical_image_analysis.ipynb), how a picture becomes a diagnosis; or straight to
-# [chapter 12](12_vit_bert_vqa.ipynb), which takes this model apart.
+# ## Quiz
+#
+# <details><summary>A model answers with a confidence of 95 %. What do you have to know before you rely on it?</summary>
+# Whether it is calibrated on patients like this one: how often answers given with about 95 % are right. The number
+# alone is the model's opinion of itself.</details>
+#
+# <details><summary>Why ask about a black picture, when nobody will ever send one?</summary>
+# It shows what the model says without seeing. An answer that stays the same did not need the picture, so it proves
+# nothing about this patient.</details>
+#
+# <details><summary>A fracture cannot be seen in the CT picture that a model was given. Does that mean that the scan
+# does not show it?</summary>
+# No. The scan holds measurements, and the window decides which of them become different greys. In another window the
+# fracture may be plain, but the model saw only the one that it was given.</details>
+#
+# **Summary.** A model ranks answers and gives each a number; it has no way of its own to say that it sees nothing. Such
+# a number means something once it has been compared with how often the answers are right. A question put twice, once
+# with a black picture, shows what the picture contributed.
+#
+# **Further reading.** Bazi et al., *Bioengineering* 10(3):380, 2023 (the paper behind this model). Lau et al., *A
+# dataset of clinically generated visual questions and answers about radiology images*, *Sci Data* 5:180251, 2018
+# (VQA-RAD). Guo et al., *On calibration of modern neural networks*, ICML 2017.
+#
+# On to [01](01_medical_image_analysis.ipynb), how a picture becomes a diagnosis; or straight to
+# [12](12_vit_bert_vqa.ipynb), which takes this model apart.

@@ -17,6 +17,10 @@
 #
 # **How does a picture become a diagnosis, and what did computers do before they learnt to see?**
 #
+# *Learning goals.* You will name the steps from an image to a diagnosis; segment lungs with a threshold and say where
+# it fails; and compare classifiers fairly: on patients that none of them has seen, with an interval, at several
+# hospitals.
+#
 # Time: 25 minutes to read, about a minute to run. *Not for clinical use.*
 
 # %%
@@ -90,11 +94,12 @@ lab.style.show(tools, vmax=1)
 # %% [markdown]
 # ## Segmentation by a threshold
 #
-# Lungs hold air and are dark, so a threshold may find them. Otsu's method chooses the one that separates dark from
-# bright best. The Dice score compares the result with the true lungs: 1 is perfect, 0 has nothing in common.
+# *Segmentation* says of each pixel whether it belongs to a structure; the pixels that do are its *mask*. Lungs hold air
+# and are dark, so a threshold may find them. Otsu's method chooses the one that separates dark from bright best. The
+# Dice score compares the result with the true lungs: 1 is perfect, 0 has nothing in common.
 #
 # **Predict.** The rule is made on healthy lungs. Where will it hold: at another hospital with another exposure, in a
-# sick lung, in both?
+# sick lung (with an effusion, or with *consolidation*: air spaces full of fluid or pus), in both?
 
 # %%
 hold = ipywidgets.ToggleButtons(options=["other hospital", "sick lung", "both", "neither"], description="It holds:")
@@ -152,7 +157,11 @@ plt.show()
 #
 # Before deep learning, somebody had to say what to look at: here mean, spread and texture in a coarse grid of fields.
 # A *k-nearest-neighbours* classifier looks up the most similar known patients; a *support vector machine* draws the
-# widest border between two groups. Beside them: a small convolutional network that makes its own features.
+# widest border between two groups. Beside them: a small convolutional network (CNN), layers of small filters whose
+# numbers are learned, so that it makes its own features.
+#
+# The score is the *AUC*, the area under the ROC curve: the chance that a sick patient is ranked above a healthy one. A
+# coin has 0.5. In brackets stands its 95 % interval: how far it may be off because there are only so many patients.
 #
 # **Predict.** Task: effusion, yes or no. Which one wins, with 700 patients to learn from? And at another hospital?
 
@@ -244,6 +253,29 @@ lab.check("01.2", None)
 lab.check("01.3", None)
 
 # %% [markdown]
-# **You can now** name the steps from image to diagnosis, segment by a threshold and say where it fails, and compare
-# classifiers fairly: on patients that none of them has seen, with an interval, at more than one hospital.
-# Back to [the start](00_start_here.ipynb), on to [02](02_imaging_modalities.ipynb).
+# ## Quiz
+#
+# <details><summary>A threshold outlines healthy lungs nearly perfectly. Why may it fail in the patients who need
+# it?</summary>
+# It knows one rule, lung is dark, and disease breaks just that rule: fluid and consolidation are bright. A method has
+# to be tested on the sick, not on the healthy alone.</details>
+#
+# <details><summary>Two classifiers have AUCs of 0.90 (0.86 to 0.94) and 0.92 (0.88 to 0.95). Which one is
+# better?</summary>
+# These patients cannot tell: each value lies well inside the other's interval. Take more patients, or compare both on
+# the same ones, pair by pair.</details>
+#
+# <details><summary>Why is a test at another hospital harder than one on other patients of the same hospital?</summary>
+# Patients of the same hospital share its machines, exposure and habits, so whatever the classifier learned about these
+# still helps. Elsewhere only what it learned about the disease remains.</details>
+#
+# **Summary.** Filters change how a picture looks, thresholds find what has a brightness of its own, and classifiers
+# decide from features, made by hand or learned. Each of them answers the one question that it was built for. What
+# counts is a score on unseen patients, with its interval, and at another hospital.
+#
+# **Further reading.** Otsu, *A threshold selection method from gray-level histograms*, IEEE Trans SMC 9:62, 1979.
+# Cortes and Vapnik, *Support-vector networks*, Machine Learning 20:273, 1995. Litjens et al., *A survey on deep
+# learning in medical image analysis*, Med Image Anal 42:60, 2017. Zech et al., PLoS Med 15:e1002683, 2018 (a network
+# for pneumonia at other hospitals).
+#
+# Back to [00](00_start_here.ipynb), on to [02](02_imaging_modalities.ipynb).

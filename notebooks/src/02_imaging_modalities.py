@@ -17,6 +17,9 @@
 #
 # **What does each machine measure, and what does that make easy or impossible to see?**
 #
+# *Learning goals.* You will say what each modality measures; change a window, a dose and a sequence and see what
+# becomes visible; and tell which artefact belongs to which machine.
+#
 # Time: 30 minutes to read, under a minute to run. *Not for clinical use.*
 
 # %%
@@ -35,9 +38,10 @@ lab.samples()
 
 # %% [markdown]
 # All of these are real. A model that reads images has to cope with every one of them, and each came about in its own
-# way.
+# way: its *modality*.
 #
-# **Predict.** Which kinds of imaging send ionising radiation through the patient? Choose several with Ctrl or Cmd.
+# **Predict.** Ionising radiation has enough energy to break molecules, so each exposure has to be worth it. Which kinds
+# of imaging expose the patient to it? Choose several with Ctrl or Cmd.
 
 # %%
 kinds = ["X-ray", "CT", "MR", "ultrasound", "nuclear medicine"]
@@ -111,8 +115,8 @@ lab.style.show({"sinogram, 180 directions": sinogram.T} | pictures)
 lab.style.show({f"{name} window": ct.display(window=name) for name in ("abdomen", "bone", "lung")}, side=3.6)
 
 # %% [markdown]
-# The dose decides the noise. A simulated patient can be scanned as often as we like: the same slice at a usual dose and
-# at a thirtieth of it, beside the real one (which lies face down).
+# The dose, in milligray (mGy), decides the noise. A simulated patient can be scanned as often as we like: the same
+# slice at a usual dose and at a thirtieth of it, beside the real one (which lies face down).
 
 # %%
 abdomen = lab.phantom("abdominal-ct")
@@ -142,9 +146,11 @@ lab.style.show(shown, side=3)
 # %% [markdown]
 # **Explain.** The middle keeps light and dark, the rim keeps the outlines: two pictures out of one measurement.
 #
-# What is bright is a matter of timing: a spin echo gives $S = PD\,(1 - e^{-TR/T_1})\,e^{-TE/T_2}$. Short times favour
-# tissue whose magnetisation comes back soon (T1), long ones tissue that keeps it (T2). FLAIR starts from an inversion
-# and waits until fluid has no signal; a contrast agent brightens on T1 what leaks.
+# What is bright is a matter of timing: a spin echo, the commonest *sequence* of radio pulses, gives
+# $S = PD\,(1 - e^{-TR/T_1})\,e^{-TE/T_2}$. $PD$ is the density of hydrogen, $TR$ the time from one pulse to its
+# repetition, $TE$ the time from pulse to echo. Short times favour tissue whose magnetisation comes back soon (T1), long
+# ones tissue that keeps it (T2). FLAIR starts from an inversion and waits until fluid has no signal; a contrast agent
+# brightens on T1 what leaks.
 #
 # **Predict.** A patient with a tumour: in which of the four simulated pictures is the fluid of the ventricles bright?
 
@@ -220,7 +226,7 @@ lab.style.show({"real bone scan": lab.sample("bone-scan")} | scans, columns=5)
 # **Explain.** The brain burns sugar and the bladder collects the tracer: bright is not always ill. In the fourth
 # picture the body's own absorption is left in: skin and lungs look too bright, because little lies between them and
 # the camera. PET catches two photons that fly apart and so knows the line they came along; SPECT has one, and needs a
-# collimator that stops nearly all others and blurs the rest.
+# collimator, a lead plate with holes, that stops nearly all others and blurs the rest.
 
 # %% [markdown]
 # ## Histology: stained light
@@ -237,7 +243,8 @@ lab.style.show(shown, side=3.6)
 
 # %% [markdown]
 # Simulated, the other way round: glands and nuclei are laid out, stained and photographed. The usual stain, H&E, has
-# eosin's pink in place of the brown. **Predict.** Which of the four is cancer that has broken out of its glands?
+# eosin's pink in place of the brown (H is haematoxylin, the blue). **Predict.** Which of the four is cancer that has
+# broken out of its glands?
 
 # %%
 histology = lab.phantom("histology")
@@ -252,7 +259,8 @@ for i, (name, slide) in enumerate(zip(names, slides, strict=True)):
 
 # %% [markdown]
 # **Explain.** In situ, the cells are wild but their gland's border holds; invasive, glands without a border lie in
-# young, reactive stroma. Architecture decides, and one must see enough of it: a patch of a few cells cannot tell.
+# young, reactive stroma (the tissue between glands). Architecture decides, and one must see enough of it: a patch of a
+# few cells cannot tell.
 
 # %% [markdown]
 # ## What the file says besides
@@ -277,8 +285,9 @@ pd.DataFrame.from_dict(facts, orient="index", columns=columns)
 #
 # One test is whether a network can be fooled the other way round: it learns from simulated pictures alone which machine
 # made them and is then shown real ones. `python bench/distribution.py` does that. Of VQA-RAD's 314 radiology images it
-# names head, chest or abdomen rightly in 93 % (bootstrap interval 90 to 96; chance 33), though it never saw a real
-# picture. That shows that the gross look is right, not that a radiologist would be content.
+# names head, chest or abdomen rightly in 93 % (chance 33; interval 90 to 96 from the *bootstrap*, which draws the
+# images again and again with repetition and looks how the score scatters), though it never saw a real picture. That
+# shows that the gross look is right, not that a radiologist would be content.
 
 # %% [markdown]
 # ## Exercises
@@ -293,5 +302,28 @@ lab.check("02.2", None)
 lab.check("02.3", None)
 
 # %% [markdown]
-# **You can now** say what each modality measures, why a window, a dose and a spacing matter, and which artefact
-# belongs to which machine. Back to [01](01_medical_image_analysis.ipynb), on to [03](03_multimodal_models.ipynb).
+# ## Quiz
+#
+# <details><summary>The same pixel value means the same in two CT scans, but not in two MR scans. Why?</summary>
+# CT is calibrated: Hounsfield units are fixed by air and water. MR has no fixed units, and what is bright depends on
+# the sequence and its times, so a model has to be told the sequence, or learn to see it.</details>
+#
+# <details><summary>A nodule is plain in CT and missing in the radiograph of the same day. Which of the two is
+# wrong?</summary>
+# Neither. A radiograph adds up everything along each ray, so a rib or the heart can hide the nodule; CT computes the
+# slice and has nothing in front of it.</details>
+#
+# <details><summary>Why does a PET image with half the counts look worse, although nothing was moved or
+# blurred?</summary>
+# Counts scatter by their square root. With half of them, the scatter is a larger share of the signal, and small warm
+# spots drown in it.</details>
+#
+# **Summary.** A modality measures one thing: attenuation, the answer of hydrogen, echoes, decays or stained light. From
+# this follow what it shows, what it hides, and its artefacts. Window, spacing, sequence and inversion belong to the
+# image: without them, neither a reader nor a model knows what a grey value means.
+#
+# **Further reading.** Bushberg et al., *The Essential Physics of Medical Imaging* (textbook). Kak and Slaney,
+# *Principles of Computerized Tomographic Imaging*, IEEE Press 1988. Ruifrok and Johnston, Anal Quant Cytol Histol
+# 23:291, 2001 (unmixing stains). Lau et al., *Sci Data* 5:180251, 2018 (VQA-RAD).
+#
+# Back to [01](01_medical_image_analysis.ipynb), on to [03](03_multimodal_models.ipynb).

@@ -17,6 +17,9 @@
 #
 # **How can a picture, a sound or a film be compared with a sentence?**
 #
+# *Learning goals.* You will say what a shared space is and how it is trained; search pictures, sounds and films with
+# words, and words with pictures; and read a retrieval score against chance.
+#
 # Time: 25 minutes to read, about a minute to run. *Not for clinical use.*
 
 # %%
@@ -40,8 +43,8 @@ shown = {"image": xray, "sound": sounds, "film": echo}
 lab.style.show({f"{kind} (simulated)": s.image(patient[kind], 256) for kind, s in shown.items()}, side=3.5)
 
 # %% [markdown]
-# A **multimodal model** processes data of several kinds and brings them together. The talk names four types; here each
-# is trained, small and live, on simulated patients:
+# A **multimodal model** processes data of several kinds and brings them together. Four types are commonly named; here
+# each is trained, small and live, on simulated patients:
 #
 # - **image–text**: a chest X-ray and its report,
 # - **audio–text**: heart sounds and what a doctor writes after listening,
@@ -63,11 +66,13 @@ pd.DataFrame(
 # ## One space for all
 #
 # The idea (CLIP, Radford et al. 2021): two encoders, one for each kind, put out vectors of the same length. Training
-# pulls a picture and *its* sentence together and pushes the other sentences of the batch away. Afterwards the angle
-# between two vectors says how well they belong together.
+# pulls a picture and *its* sentence together and pushes away the other sentences of the *batch*, the few dozen pairs of
+# one training step. Afterwards the angle between two vectors says how well they belong together. Training of this kind
+# is called *contrastive*.
 #
-# The three encoders below differ in one line each: a picture and a spectrogram go through the same small convolutional
-# network; of a film every frame does, and their vectors are averaged, as EchoCLIP does.
+# The three encoders below (*towers* in the code) differ in their data alone: a picture and a spectrogram, the drawing
+# of a sound's frequencies, go through the same small convolutional network; of a film every frame does, and their
+# vectors are averaged, as EchoCLIP does.
 
 
 # %%
@@ -175,11 +180,10 @@ columns = ["seen → text, right one in the first 5", "text → seen, right one 
 pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 # %% [markdown]
-# **Explain.** None of the towers was told what an effusion or a murmur is: they only learnt which sentence came with
-# which picture. Many patients have the same findings, and then even the right report cannot be told from another one:
-# a rank of
-# 1 is out of reach for anyone. *MCMRR*, the mean of the mean ranks in both directions, is the measure of the EchoCLIP
-# paper.
+# **Explain.** None of the towers was told what an effusion or a murmur (the noise of turbulent blood) is: they only
+# learnt which sentence came with which picture. Many patients have the same findings, and then even the right report
+# cannot be told from another one: a rank of 1 is out of reach for anyone. *MCMRR*, the mean of the mean ranks in both
+# directions, is the measure of the EchoCLIP paper.
 #
 # ## Ask in words, get a picture
 #
@@ -223,5 +227,29 @@ lab.check("03.2", None)
 lab.check("03.3", None)
 
 # %% [markdown]
-# **You can now** say what a shared space is and how it is trained, search pictures, sounds and films with words, and
-# read a retrieval score against chance. Back to [02](02_imaging_modalities.ipynb), on to [12](12_vit_bert_vqa.ipynb).
+# ## Quiz
+#
+# <details><summary>Two patients of a batch have the same report. What does the contrastive loss do to them, and is that
+# right?</summary>
+# It pushes each picture away from the other patient's report, although that report is true of it. Such false negatives
+# are common in medicine, where most patients of a ward are alike, and they blur the space.</details>
+#
+# <details><summary>The right report is among the first five for 30 % of the pictures. Is that good?</summary>
+# It depends on how many reports there are: with 10, chance gives 50 %; with 100, it gives 5 %; with 20,000 nearly
+# nothing. And on how many of them say the same.</details>
+#
+# <details><summary>A nearest report is fluent and names the correct finding on the wrong side. How can that
+# happen?</summary>
+# It was written about another patient. The vectors keep what tells most patients apart, and one word, left or right,
+# changes little of them.</details>
+#
+# **Summary.** Two encoders and a contrastive loss bring pictures, sounds or films into one space with sentences,
+# without a label for any finding. Nearness there serves search in both directions. Retrieval has to be read against
+# chance and against duplicates among the reports, and it returns what was written about somebody else.
+#
+# **Further reading.** Radford et al., *Learning transferable visual models from natural language supervision*, ICML
+# 2021 (CLIP). Zhang et al., *Contrastive learning of medical visual representations from paired images and text*, MLHC
+# 2022 (ConVIRT). Christensen et al., *Nat Med* 30:1481, 2024 (EchoCLIP). Elizalde et al., *CLAP: learning audio
+# concepts from natural language supervision*, ICASSP 2023.
+#
+# Back to [02](02_imaging_modalities.ipynb), on to [04](04_anatomy_of_a_vlm.ipynb).

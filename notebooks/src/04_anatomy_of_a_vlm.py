@@ -17,6 +17,9 @@
 #
 # **What happens between a picture, a question and the first word of the answer?**
 #
+# *Learning goals.* You will name the four parts of a vision–language model; say what a token is on either side; and
+# find out what a part does by cutting its wire.
+#
 # Time: 30 minutes to read, half a minute to run. *Not for clinical use.*
 
 # %%
@@ -43,8 +46,8 @@ lab.widgets.anatomy(model, chest, question)
 # ## Image encoder: from pixels to tokens
 #
 # A transformer reads a sequence, so the picture has to become one. It is cut into cells, and each cell is described
-# by a vector. Below, the vectors' three main directions are painted as red, green and blue: cells of equal colour have
-# alike vectors.
+# by a vector, a list of some hundred numbers. Such a vector, one element of the sequence, is called a *token*. Below,
+# the vectors' three main directions are painted as red, green and blue: cells of equal colour have alike vectors.
 #
 # **Predict.** The network behind the cells was trained on photographs of dogs, cars and cups. Will it tell lung from
 # background?
@@ -69,7 +72,8 @@ lab.style.show(pictures, columns=6, side=2)
 # ## Text encoder: from words to tokens
 #
 # A word's first vector is looked up in a table, so it is the same in every sentence. The layers above let the words of
-# a question look at each other. Take *left* in three questions:
+# a question look at each other: this is *attention*, a weighted sum over the other tokens. The *cosine* of the angle
+# between two vectors says how alike they are; 1 is equal direction. Take *left* in three questions:
 
 
 # %%
@@ -162,7 +166,7 @@ pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 # %% [markdown]
 # **Explain.** Without the picture the three organ systems get one answer, and it sounds as sure as before: a model
 # that does not see still speaks. Without the question it does not know what is wanted. Every model of this book is
-# therefore compared with its *blind twin*.
+# therefore compared with a *blind twin*, which never gets a picture.
 #
 # ## Where the numbers are
 #
@@ -212,5 +216,27 @@ lab.check("04.2", None)
 lab.check("04.3", None)
 
 # %% [markdown]
-# **You can now** name the four parts of a vision–language model, say what a token is on either side, and find out what
-# a part does by cutting its wire. Back to [03](03_multimodal_models.ipynb), on to [05](05_fusion.ipynb).
+# ## Quiz
+#
+# <details><summary>The picture's tokens are set to zero, and the model still answers in a firm voice. Why?</summary>
+# The decoder always ranks its vocabulary and writes the best word. Nothing in it says "I saw nothing": what remains is
+# the answer that is common for such a question.</details>
+#
+# <details><summary>The same word has one vector in the table, and different ones after the text layers. What is the use
+# of that?</summary>
+# A word's meaning depends on its neighbours: "left" is a side, or what remains. The layers let it look at them, so that
+# the later parts get the meaning and not the spelling.</details>
+#
+# <details><summary>Half of a model's numbers lie in its text encoder. Does that show that the text is the harder
+# half?</summary>
+# No. Numbers show what was built in, often because a ready-made part was at hand. What matters for a task is found by
+# removing or replacing the part, and measuring.</details>
+#
+# **Summary.** Pictures and questions both become sequences of tokens; fusion lets them look at each other, and the
+# decoder writes word after word. A drawing shows where the parts are; only a cut wire shows what each contributes. A
+# model without its picture goes on speaking.
+#
+# **Further reading.** Vaswani et al., *Attention is all you need*, NeurIPS 2017. Devlin et al., *BERT*, NAACL 2019.
+# Dosovitskiy et al., *An image is worth 16x16 words*, ICLR 2021 (ViT). Bazi et al., *Bioengineering* 10(3):380, 2023.
+#
+# Back to [03](03_multimodal_models.ipynb), on to [05](05_fusion.ipynb).

@@ -17,6 +17,9 @@
 #
 # **Where in a model should a picture and a note meet?**
 #
+# *Learning goals.* You will tell early, late and hybrid fusion apart; say which questions late fusion cannot learn, and
+# why; check what a model says when a modality is noisy or missing; and write a fusion of your own.
+#
 # Time: 30 minutes to read, about a minute to run. Every patient here is simulated. *Not for clinical use.*
 
 # %%
@@ -59,13 +62,14 @@ pd.DataFrame(table, columns=["patient", "note", *LABELS]).style.hide()
 #
 # ## Three places to meet
 #
-# The talk names three kinds of **fusion**:
+# Three kinds of **fusion** are commonly told apart:
 #
 # - **early**: modalities are combined early in the process, often before features are extracted;
 # - **late**: each is processed by itself, and the outputs are combined;
 # - **hybrid**: both; some features are combined early, others are fused later.
 #
-# Here a picture is 9 tokens (frozen features of the bundled [chexzero](../medvlm_lab/weights/chexzero/README.md)) and a
+# Here a picture is 9 tokens (features of the bundled [chexzero](../medvlm_lab/weights/chexzero/README.md), which stays
+# *frozen*: it is used and not trained further) and a
 # note about 18. The three models get equal tokens and have equal numbers of layers. Only `fuse` differs:
 
 # %%
@@ -74,7 +78,8 @@ Markdown("```python\n" + "\n".join(f"# {k.__name__}\n{inspect.getsource(k.fuse)}
 
 # %% [markdown]
 # `see` reads the picture, `read` the note, `joint` both: each has a summary token that gathers, layer by layer, what
-# the others hold, and ends in one logit per question. `seen` and `read` say which tokens are there.
+# the others hold, and ends in one *logit* per question: a number from minus to plus infinity, above zero for yes.
+# `seen` and `read` say which tokens are there.
 #
 # The models as drawings, read from the modules themselves:
 
@@ -263,6 +268,27 @@ lab.check("05.3", None)
 lab.check("05.4", None)
 
 # %% [markdown]
-# **You can now** tell early, late and hybrid fusion apart, say which questions late fusion cannot learn and why, and
-# check what a model says when a modality is noisy or missing. Back to [04](04_anatomy_of_a_vlm.ipynb), on to
-# [12](12_vit_bert_vqa.ipynb).
+# ## Quiz
+#
+# <details><summary>"Is the tube where the note says it is?" Which fusion would you not choose?</summary>
+# Late fusion. The question is about how picture and note fit each other; a sum of two separate opinions is the same for
+# the matches as for the mismatches, however long it trains.</details>
+#
+# <details><summary>Two fusions have the same AUC when the picture is missing. Are they equally safe?</summary>
+# Not yet known. AUC asks for the ranking alone; one of them may still give its wrong answers with 99 % certainty. Count
+# the answers that are sure and wrong.</details>
+#
+# <details><summary>Modality dropout does not raise the AUC without pictures. What is it good for?</summary>
+# What is not there cannot be known, so ranking cannot gain. But the model has met gaps in training, and lowers its
+# certainty to what one modality can tell.</details>
+#
+# **Summary.** Late fusion adds opinions, and is enough where evidence adds up; early and hybrid fusion let tokens meet,
+# and can learn how the modalities fit each other. No fusion is best for every question. How a model behaves when a
+# modality is noisy or missing has to be trained for and measured apart from its score.
+#
+# **Further reading.** Baltrušaitis, Ahuja and Morency, *Multimodal machine learning: a survey and taxonomy*, IEEE TPAMI
+# 41:423, 2019. Huang et al., *Fusion of medical imaging and electronic health records using deep learning*, npj Digit
+# Med 3:136, 2020. Neverova et al., *ModDrop*, IEEE TPAMI 38:1692, 2016 (modality dropout). Kim et al., *Hadamard
+# product for low-rank bilinear pooling*, ICLR 2017.
+#
+# Back to [04](04_anatomy_of_a_vlm.ipynb), on to [06](06_families_of_vlms.ipynb).

@@ -17,6 +17,9 @@
 #
 # **Five ways to join a picture and a question: what does each cost, and what does it buy?**
 #
+# *Learning goals.* You will tell the five families apart by where the picture enters; say what each of them costs; and
+# build the cheapest one yourself.
+#
 # Time: 30 minutes to read, about a minute to run. *Not for clinical use.*
 
 # %%
@@ -49,12 +52,12 @@ plt.show()
 # %% [markdown]
 # - **Contrastive** (CheXzero, EchoCLIP): two encoders and an angle. It writes nothing; it ranks sentences.
 # - **Encoder–decoder** (ViT + BERT VQA): the tokens of both are mixed, and a decoder reads the mixture.
-# - **Q-Former** (ClinicalBLIP): a few learned queries read the question, look at the picture, and go before the words
-#   of a language model.
-# - **Gated cross-attention** (Flamingo-CXR): the words stay alone; between the layers of a *frozen* language model,
-#   gates let in what the picture shows.
-# - **Projector** (LLaVA-Med; PathologyVLM's connector is its refined kin): every patch becomes a token, through two
-#   layers.
+# - **Q-Former** (ClinicalBLIP): a few *queries*, vectors that are learned as weights are, read the question, look at
+#   the picture, and go before the words of a language model.
+# - **Gated cross-attention** (Flamingo-CXR): the words stay alone; between the layers of a *frozen* language model (its
+#   weights stay as they are), gates let in what the picture shows.
+# - **Projector** (LLaVA-Med; PathologyVLM's connector is its refined kin): every patch, a square of the
+#   picture, becomes a token, through two layers.
 #
 # ## The same picture, the same question
 #
@@ -132,7 +135,7 @@ families["projector"] = ProjectorModel(net, blip.tokenizer)
 #
 # Forty new patients, four findings each. The score is the area under the ROC curve, averaged over the findings; for a
 # report, which says yes or no, it is the mean of the share of sick patients found and of healthy ones left alone.
-# A coin scores 0.5.
+# A coin scores 0.5. GFLOP are billions of operations, and the *join* is the part between picture and words.
 
 # %%
 data = lab.dataset("phantom:chest-xray", "test", n=40, size=128)
@@ -197,7 +200,7 @@ plt.show()
 # %% [markdown]
 # **Explain.** They hardly differ. These queries gather all that there is to see, whatever is asked, and leave it to the
 # language model to choose: in training they were also asked for every tag. That a model *can* listen to the question
-# does not mean that it does; look before you believe a drawing.
+# does not mean that it does; look before you believe a drawing. (Bright: more attention, each map scaled to itself.)
 #
 # ## What only gates do: leave the language model as it was
 #
@@ -246,5 +249,27 @@ lab.check("06.2", None)
 lab.check("06.3", None)
 
 # %% [markdown]
-# **You can now** tell the five families apart by where the picture enters, say what each of them costs, and build the
-# cheapest one yourself. Back to [04](04_anatomy_of_a_vlm.ipynb), on to [12](12_vit_bert_vqa.ipynb).
+# ## Quiz
+#
+# <details><summary>A paper compares its Q-Former with another group's projector and wins. What do you ask
+# first?</summary>
+# What each was trained on. With different patients, images or reports the comparison is one of data; only equal data
+# and an equal test compare families.</details>
+#
+# <details><summary>Why can a projector be trained in a minute, and an image encoder not?</summary>
+# Both sides are ready: the encoder already tells patches apart, and the language model already writes. The projector
+# only has to translate between two vector spaces, with few numbers.</details>
+#
+# <details><summary>All gates of a Flamingo are still at zero. What does it write about a picture?</summary>
+# What its language model writes without any picture: tanh(0) = 0, so nothing of what was seen is let in. Training opens
+# the gates as far as looking lowers the loss.</details>
+#
+# **Summary.** The families differ in where the picture enters: beside the text, into one sequence, through a few
+# queries, through gates, or patch by patch as words. That decides what they can do and what they cost. Which one scores
+# best depends first on what it was trained on.
+#
+# **Further reading.** Radford et al., ICML 2021 (CLIP). Li et al., *BLIP-2*, ICML 2023, and Dai et al., *InstructBLIP*,
+# NeurIPS 2023 (Q-Former). Alayrac et al., *Flamingo*, NeurIPS 2022. Liu et al., *Visual instruction tuning*, NeurIPS
+# 2023 (LLaVA), and Li et al., *LLaVA-Med*, NeurIPS 2023. Bazi et al., *Bioengineering* 10(3):380, 2023.
+#
+# Back to [05](05_fusion.ipynb), on to [07](07_applications.ipynb).

@@ -18,6 +18,9 @@
 # **Diagnosis, reports, answers, outlines: what can one model after the other do for the same patient, and where does
 # each fail?**
 #
+# *Learning goals.* You will run diagnosis, report writing, question answering and segmentation on any model that has
+# the capability; score each of them; and say for each how it fails.
+#
 # Time: 35 minutes to read, about a minute to run. *Not for clinical use.*
 
 # %%
@@ -45,8 +48,10 @@ print(chest.report(patient, 0))
 # ## 1. Automated diagnosis
 #
 # CheXzero has no output for any finding. One is called present as far as the picture agrees more with "There is
-# pneumothorax" than with "There is no pneumothorax". The paper's model learned from reports alone; the small one here
-# was also shown outlines, and true and false sentences ([card](../medvlm_lab/weights/chexzero/README.md)).
+# pneumothorax" (air beside the lung) than with "There is no pneumothorax". A softmax turns the two agreements into
+# shares of one. The paper calls this *zero-shot*, for its model learned from reports alone and never saw a label in
+# training; the small one here was also shown outlines, and sentences told from their denials
+# ([card](../medvlm_lab/weights/chexzero/README.md)).
 #
 # **Predict.** Will the three findings of this patient be the three with the highest scores?
 
@@ -93,7 +98,8 @@ ipywidgets.interact(decide, threshold=(float(score.min()), float(score.max()), 0
 # %% [markdown]
 # ## 2. Report writing
 #
-# ClinicalBLIP looks through a Q-Former, tells itself the *tags* that its classifier finds, and writes.
+# ClinicalBLIP looks through a Q-Former (chapter 06), tells itself the *tags*, the names of findings, that its
+# classifier finds, and writes.
 
 # %%
 print(blip.report(image))
@@ -103,8 +109,9 @@ written = lab.evaluate("report", blip, data, n=40, progress=False)
 written
 
 # %% [markdown]
-# **Explain.** METEOR, ROUGE-L and BLEU compare words; the F1 of the findings compares what the words say. Two true
-# reports of one patient differ in their words, too, so the first kind can never reach 1.
+# **Explain.** METEOR, ROUGE-L and BLEU compare words; the F1 of the findings (one number for both: findings missed and
+# findings invented) compares what the words say. Two true reports of one patient differ in their words, too, so the
+# first kind can never reach 1.
 #
 # **Where it fails.** The report with the fewest words in common with its reference, and the one with the most findings
 # wrong, are rarely the same.
@@ -195,5 +202,30 @@ lab.check("07.2", None)
 lab.check("07.3", None)
 
 # %% [markdown]
-# **You can now** run the four tasks on any model that has the capability, score them, and say for each how it fails.
-# Back to [06](06_families_of_vlms.ipynb), on to [12](12_vit_bert_vqa.ipynb) and [15](15_limitations.ipynb).
+# ## Quiz
+#
+# <details><summary>A zero-shot model has an AUC of 0.95 for a finding that one patient in a hundred has. Can you switch
+# on its alarms?</summary>
+# Not from that number. Somebody has to choose a threshold, and with so few sick patients most alarms may be false. Look
+# at what share of the alarms is right at the sensitivity that you need.</details>
+#
+# <details><summary>A report shares nearly all words with its reference and is dangerous. How?</summary>
+# One word is wrong: "left" for "right", or a missing "no". Scores that count words hardly notice; a score of the
+# findings does.</details>
+#
+# <details><summary>A segmenter outlines "the moon" in a radiograph. What does that say about its heart
+# outlines?</summary>
+# Little about their quality, but much about trust: an outline alone is no sign that the words were understood or that
+# the thing is there. A structure that is absent has to be part of the test.</details>
+#
+# **Summary.** The same patient can be classified, described, asked about and outlined, and each task needs a score of
+# its own. A score that averages hides the failures that matter: the threshold, the one wrong word, the rephrased
+# question, the small structure. Quote a number together with its source and what it was measured on.
+#
+# **Further reading.** Tiu et al., *Nat Biomed Eng* 6:1399, 2022 (CheXzero). *JMIR Form Res* 8:e32690, 2024
+# (ClinicalBLIP). Papineni et al., ACL 2002 (BLEU). Banerjee and Lavie, ACL workshop 2005 (METEOR). Lüddecke and Ecker,
+# *Image segmentation using text and image prompts*, CVPR 2022. Maier-Hein et al., *Metrics reloaded*, *Nat Methods*
+# 21:195, 2024.
+#
+# Back to [06](06_families_of_vlms.ipynb), on to [08](08_clinical_blip.ipynb); what can go wrong is the subject of
+# [15](15_limitations.ipynb).

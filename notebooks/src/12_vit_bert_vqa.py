@@ -17,6 +17,10 @@
 #
 # **How does a picture and a sentence become a word, and how often is it the right word?**
 #
+# *Learning goals.* You will name the four parts of a published model and follow the shapes through them; read a score
+# with its interval, its split and its protocol; and tell an answer that was read from the picture from one that was
+# not.
+#
 # Time: 30 minutes to read, about a minute to run. *Not for clinical use.*
 
 # %%
@@ -44,18 +48,20 @@ lab.widgets.vqa(model, image, question="Is there cardiomegaly?")
 # - **Goal.** Answer clinical questions in words, not by choosing from a fixed list.
 # - **Method.** A Vision Transformer turns the image into tokens, a BERT-like transformer the question. Both token
 #   sequences are *concatenated*; a decoder attends to them and writes the answer, one token after the other.
-# - **Data.** VQA-RAD (radiology) and PathVQA (pathology).
+# - **Data.** VQA-RAD (radiology) and PathVQA (pathology): questions about images with their answers, in short *VQA*
+#   (visual question answering). *Closed* questions imply a short list of answers, mostly yes and no; *open* ones are
+#   answered in words.
 # - **Result.** The table near the end of this chapter quotes it beside what is measured here.
 #
 # The model below has the same four parts at a laptop's size. Its image encoder is a *hybrid* ViT: a small
-# convolutional network, trained on ImageNet, cuts the image into tokens. Its question encoder is the lower half of
-# MiniLM, a BERT-like network trained on text.
+# convolutional network, trained on ImageNet (a million labelled photographs), cuts the image into tokens. Its question
+# encoder is the lower layers of MiniLM, a BERT-like network trained on text.
 
 # %% [markdown]
 # ## One image and one question, block by block
 #
-# **Predict.** The picture is 224 × 224 pixels and one token covers 32 × 32. How many image tokens, with the class
-# token?
+# **Predict.** The picture is 224 × 224 pixels and one token covers 32 × 32. One more, the *class token*, stands for no
+# cell and gathers what the picture says as a whole. How many image tokens in all?
 
 # %%
 tokens = ipywidgets.IntSlider(value=10, min=1, max=100, description="My guess:")
@@ -137,8 +143,9 @@ plt.show()
 #
 # ## How it was trained
 #
-# The log of the training run that made the bundled weights: the loss, and the exact-match accuracy on held-out
-# questions. Closed answers come early: "yes" and "no" are soon learnt. Open ones need words, and come late.
+# The log of the training run that made the bundled weights: the loss, which training makes small, and the *exact match*
+# on held-out questions: the share of answers that are the reference word for word, but for case and punctuation. Closed
+# answers come early: "yes" and "no" are soon learnt. Open ones need words, and come late.
 
 # %%
 log = pd.read_json(lab.models.WEIGHTS / model.name / "log.jsonl", lines=True)
@@ -158,8 +165,8 @@ plt.show()
 #
 # The first row quotes the paper, on the official test questions. The second is computed now, on training questions
 # that were *held out* from the bundled model, when VQA-RAD is on this machine (`medvlm-lab data fetch vqa_rad`). The
-# two rows are **not the same questions**, so compare them in size only. Beside each score: its 95 % bootstrap
-# interval.
+# two rows are **not the same questions**, so compare them in size only. BLEU-1 gives part of the credit for an answer
+# that shares words with the reference. Beside each score: its 95 % bootstrap interval.
 
 # %%
 table = [("paper (2023), official test", "84.99", "72.97", "71.03")]
@@ -178,8 +185,8 @@ pd.DataFrame(table, columns=["source", "closed %", "open %", "BLEU-1 %"]).set_in
 # ## A new question, or a new patient?
 #
 # **Predict.** In the split above, as in the official test, other questions about the *same image* were in training, and
-# for six in ten even the same question in a template's words. How much of the open score is left
-# when whole images are held out?
+# for six in ten even the same question in a template's words. How much of the open score is left when whole images are
+# held out?
 
 # %%
 drop = ipywidgets.ToggleButtons(options=["nearly all", "about half", "a fifth"], description="My guess:")
@@ -231,5 +238,28 @@ lab.check("12.2", None)
 lab.check("12.3", None)
 
 # %% [markdown]
-# **You can now** name the four parts of a vision-language model, follow the shapes through them, and read a VQA score
-# with its interval, its split and its protocol. Back to [the start](00_start_here.ipynb).
+# ## Quiz
+#
+# <details><summary>Why does concatenation suffice for a word of the answer to look at a region of the
+# picture?</summary>
+# The decoder's attention weighs every token of its memory, and does not ask where a token came from. In one sequence, a
+# cell can be reached as easily as a word.</details>
+#
+# <details><summary>A test set has new questions about images that were in training. What does its score tell about your
+# next patient?</summary>
+# Little: the model may remember the image. Ask for a split that holds out whole images, better whole patients, and
+# expect a lower score.</details>
+#
+# <details><summary>An answer means the same as its reference and is counted as wrong. Is exact match useless?</summary>
+# No, but it is strict: it is a lower bound, by one rule for all models. Read the mistakes, and report a softer score
+# beside it.</details>
+#
+# **Summary.** A picture and a question become one sequence of tokens, and a decoder writes from it. Closed questions
+# are learned early and can often be guessed from the words alone; open ones need the picture. How the test was split
+# matters as much as the architecture.
+#
+# **Further reading.** Bazi et al., *Bioengineering* 10(3):380, 2023. Lau et al., *Sci Data* 5:180251, 2018 (VQA-RAD).
+# He et al., *PathVQA*, arXiv:2003.10286, 2020. Dosovitskiy et al., ICLR 2021 (ViT). Devlin et al., *BERT*, NAACL 2019.
+# Wang et al., *MiniLM*, NeurIPS 2020. Nguyen et al., MICCAI 2019 (MEVF, a small model on the same data).
+#
+# Back to [11](11_echo_clip.ipynb), on to [13](13_interpretability_lab.ipynb).

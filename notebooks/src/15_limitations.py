@@ -17,6 +17,9 @@
 #
 # **Five ways in which a good score can mislead: how do you find them before a patient does?**
 #
+# *Learning goals.* You will draw a learning curve; count a model's cost without owning it; and test for new hospitals,
+# invented findings and shortcuts.
+#
 # Time: 35 minutes to read, about a minute to run. *Not for clinical use.*
 
 # %%
@@ -48,8 +51,9 @@ lab.style.show({"another hospital": other, "a black picture": black, "a real one
 #
 # ## 1. Data hunger
 #
-# A small network learns to see pleural effusion from 50, 200, 800 or 3,200 simulated radiographs: the same network, the
-# same number of steps, tested on the same 500 other patients.
+# A small network learns to see pleural effusion, fluid around a lung, from 50, 200, 800 or 3,200 simulated radiographs:
+# the same network, the same number of steps, tested on the same 500 other patients. AUC is the chance that a sick
+# patient is ranked above a healthy one.
 #
 # **Predict.** How many radiographs does it need for an AUC of 0.9?
 
@@ -126,9 +130,9 @@ costs = {
 pd.DataFrame.from_dict(costs, orient="index", columns=["million parameters", "GB", "GFLOP"])
 
 # %% [markdown]
-# **Explain.** A word costs about two operations per parameter, whatever the architecture. The large language model
-# needs sixteen gigabytes before it has read anything, which is why a hospital rents it, and why the picture then leaves
-# the hospital.
+# **Explain.** A word costs about two operations per parameter, whatever the architecture. At two bytes a number
+# (*bfloat16*) the large language model needs sixteen gigabytes before it has read anything, which is why a hospital
+# rents it, and why the picture then leaves the hospital.
 #
 # ## 3. Generalisation
 #
@@ -241,5 +245,27 @@ lab.check("15.2", None)
 lab.check("15.3", None)
 
 # %% [markdown]
-# **You can now** draw a learning curve, count a model's cost without owning it, and test for new hospitals, invented
-# findings and shortcuts. Back to [06](06_families_of_vlms.ipynb), on to [00](00_start_here.ipynb).
+# ## Quiz
+#
+# <details><summary>A model is tested at three other hospitals and loses nothing. Does it generalise?</summary>
+# To what differs between these hospitals. If training had already varied that, the test was an easy one. Ask what was
+# never varied: wording, population, a device that nobody had then.</details>
+#
+# <details><summary>A report model invents few findings. Is it safe?</summary>
+# Not yet: it may write little at all. Count what it misses as well, and see what it writes about a black
+# picture.</details>
+#
+# <details><summary>You suspect a shortcut through the hospital. Which test shows it?</summary>
+# Break the link between hospital and disease: test on sick patients from the healthy ones' hospital and the other way
+# round. A model that sees the disease does not care; one that reads the detector falls below a coin.</details>
+#
+# **Summary.** A good score holds for the patients, words and machines it was measured on. Data hunger, cost, a new
+# hospital or wording, invention and shortcuts each have a test of their own, and most of them need only a changed test
+# set. The black picture and the blinded twin are the cheapest: what they also get right is no merit of the image.
+#
+# **Further reading.** Zech et al., PLoS Med 15:e1002683, 2018 (other hospitals). DeGrave, Janizek and Lee, *AI for
+# radiographic COVID-19 detection selects shortcuts over signal*, Nat Mach Intell 3:610, 2021. Geirhos et al., *Shortcut
+# learning in deep neural networks*, Nat Mach Intell 2:665, 2020. Rohrbach et al., *Object hallucination in image
+# captioning*, EMNLP 2018. Goyal et al., *Making the V in VQA matter*, CVPR 2017 (blind answers).
+#
+# Back to [14](14_embedding_atlas.ipynb), on to [16](16_your_own_data_and_models.ipynb).
