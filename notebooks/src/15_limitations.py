@@ -141,12 +141,12 @@ pd.DataFrame.from_dict(costs, orient="index", columns=["million parameters", "GB
 # %%
 areas = {}
 for hospital in range(4):
-    data = lab.dataset("phantom:chest-xray", "test", n=240, size=side, hospital=hospital)
+    data = lab.dataset("phantom:chest-xray", "test", n=160, size=side, hospital=hospital)
     areas[f"hospital {hospital}"] = lab.evaluate("zero-shot", zero, data, progress=False).scores["auc"]
 wording = {}
 for kind in ("usual", "held-out"):
-    data = lab.dataset("phantom:chest-xray", "test", n=100, size=128, wording=kind)
-    wording[f"{kind} wording"] = lab.evaluate("vqa", blip, data, n=300, progress=False).scores["closed"]
+    data = lab.dataset("phantom:chest-xray", "test", n=60, size=128, wording=kind)
+    wording[f"{kind} wording"] = lab.evaluate("vqa", blip, data, n=200, progress=False).scores["closed"]
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), width_ratios=[2, 1])
 for axis, scores, title in ((axes[0], areas, "CheXzero: mean AUC"), (axes[1], wording, "ClinicalBLIP: closed, %")):
     value, low, high = (np.array([getattr(s, k) for s in scores.values()]) for k in ("value", "low", "high"))
