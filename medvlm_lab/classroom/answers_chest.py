@@ -55,11 +55,12 @@ CHEST: dict[str, Exercise] = {
                   -46.2: "In size; the sign can be turned around by the layer itself."},
     ),
     "10.3": Exercise(
-        question="Of 100 cases half of the panel or more prefers the model's report or finds it equal in 56. In how "
-        "many does more than half of the panel prefer the clinician's?",
-        answer=44,
-        why="In all others: 100 - 56 = 44. 'Equal or preferred by at least half' counts every tie for the model.",
-        hint="What is left where not even half of the panel found the model's report as good?",
-        mistakes={56: "Those are the cases that count for the model.", 22: "No tie is left among the others."},
+        question="Of a study's cases 24.8 % have significant errors in the clinician's report and in the model's, 22.8 % "
+        "in the model's only, 14.0 % in the clinician's only. In how many per cent does the model's report have some?",
+        answer=47.6,
+        why="24.8 + 22.8 = 47.6 %, against 24.8 + 14.0 = 38.8 % of the clinicians' reports.",
+        hint="Which of the three groups of cases hold a model's report with errors?",
+        mistakes={22.8: "Those where it is alone; the cases with errors in both come on top.",
+                  38.8: "That is for the clinician's report.", 61.6: "That is where either of the two has errors."},
     ),
 }

@@ -36,7 +36,7 @@ import torch
 from IPython.display import Markdown
 
 import medvlm_lab as lab
-from medvlm_lab.models.clinical_blip import TAGGED, ClinicalBLIPNet
+from medvlm_lab.models.clinical_blip import ClinicalBLIPNet
 from medvlm_lab.nn.qformer import visibility
 from medvlm_lab.published import Scoreboard
 from medvlm_lab.tasks.report import compare, score_rows
@@ -46,14 +46,13 @@ from medvlm_lab.train.lessons import Lessons
 from medvlm_lab.train.loop import keep_freed_memory, optimizers
 
 lab.style.apply()
-blip, chest = lab.load("clinical-blip"), lab.phantom("chest-xray")
+blip, teller, chest = lab.load("clinical-blip"), lab.load("clinical-blip"), lab.phantom("chest-xray")
 patient = next(s for s in chest.sample(11, 300, part="test") if s.find("pleural effusion") and s.find("pacemaker"))
 image, real = chest.image(patient, 256), lab.sample("chest-xray-nodules")
 pictures = {"simulated": image, "real": real}
 lab.style.show(pictures, side=3.4)
-tags = {title: [name for name, p in blip.tags([i])[0].items() if p >= TAGGED] for title, i in pictures.items()}
-rows = {title: [", ".join(tags[title]), str(blip.report(i))] for title, i in pictures.items()}
-table = pd.DataFrame.from_dict(rows, orient="index", columns=["the model's own tags", "its report"])
+rows = {title: [*blip.prompts([i], ["report:"]), str(blip.report(i))] for title, i in pictures.items()}
+table = pd.DataFrame.from_dict(rows, orient="index", columns=["the prompt, with the model's own tags", "its report"])
 table.style.set_properties(**{"text-align": "left", "white-space": "normal"})
 
 # %% [markdown]
@@ -94,13 +93,13 @@ guess
 
 # %%
 net, (prompt,) = blip.module, blip.prompts([image], ["report:"])
-former, maps, steps = net.qformer, [], []
+former, maps = net.qformer, []
 with torch.inference_mode():
     patches, ids = net.patches(blip.pixels([image])), torch.tensor([blip.ids(prompt)])
     queries, text = former.norm(former.queries), former.norm(former.embed(ids))
     sees = visibility(queries.shape[1], ids > 0, "itm")  # all see all, but only the queries look at the patches
-    steps += [("patches of the ViT", patches), ("logits of the tags", net.tag_logits(patches)), (prompt, ids)]
-    steps.append(("learned queries", queries))
+    steps = [("patches of the ViT", patches), ("logits of the tags", net.tag_logits(patches)), (prompt, ids),
+             ("learned queries", queries)]  # fmt: skip
     for i, layer in enumerate(former.layers):
         queries, text = layer(queries, text, patches, sees, maps=maps)
         steps.append((f"layer {i}: read the prompt{', look at the patches' * layer.looks}", queries))
@@ -117,20 +116,13 @@ pd.DataFrame([(name, str(tuple(t.shape))) for name, t in steps], columns=["step"
 # they look at four different places?
 
 # %%
-side = net.vision.grid
-looks = {f"query {k}": maps[-1][0].mean(0)[k].unflatten(0, (side, side)).numpy() for k in (0, 5, 10, 15)}
+looks = {f"query {k}": maps[-1][0].mean(0)[k].unflatten(0, (-1, net.vision.grid)).numpy() for k in (0, 5, 10, 15)}
 lab.style.show({"the picture": blip.pixels([image])[0].numpy()} | looks, side=2.2)
 
-
 # %%
-def alike(tensor):
-    """Mean cosine between any two rows."""
-    units = torch.nn.functional.normalize(tensor[0], dim=-1)
-    return (units @ units.T)[~torch.eye(len(units), dtype=torch.bool)].mean().item()
-
-
-pd.DataFrame([(name, f"{alike(t):.4f}") for name, t in steps if t.shape == queries.shape],
-             columns=["step", "how alike the queries are (1: equal)"])  # fmt: skip
+alike = lambda t: torch.cosine_similarity(t[0], t[0].roll(1, 0), dim=-1).mean().item()  # noqa: E731
+rows = [(name, f"{alike(t):.4f}") for name, t in steps if t.shape == queries.shape]
+pd.DataFrame(rows, columns=["step", "mean cosine of neighbouring queries"])
 
 # %% [markdown]
 # **Explain.** Bright: more weight; each map is scaled to its own maximum. All four maps are one. The queries start
@@ -145,14 +137,12 @@ pd.DataFrame([(name, f"{alike(t):.4f}") for name, t in steps if t.shape == queri
 # table is read from the training log and the recipe of the bundled weights.
 
 # %%
-path = lab.models.WEIGHTS.parent / "train/recipes/clinical-blip.toml"
-recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-log = pd.read_json(lab.models.WEIGHTS / blip.name / "log.jsonl", lines=True).groupby("stage", sort=False).last()
-scores = ["tag_f1", "mcmrr_percent", "validation_loss"]
-stages = {name: [stage["learns"], ", ".join(stage["trains"]), ", ".join(stage.get("lora", ["–"])), log.step[name],
-                 *log.loc[name, scores].map(lambda s: "" if np.isnan(s) else f"{s:.3g}")]
-          for name, stage in recipe["stages"].items()}  # fmt: skip
-pd.DataFrame.from_dict(stages, orient="index", columns=["learns", "trains", "adapters in", "steps", *scores])
+recipe = tomllib.loads((lab.models.WEIGHTS.parent / "train/recipes/clinical-blip.toml").read_text("utf-8"))
+log = pd.read_json(lab.models.WEIGHTS / blip.name / "log.jsonl", lines=True).groupby("stage").last()
+table = pd.DataFrame(recipe["stages"]).T[["learns", "trains", "lora"]].rename(columns={"lora": "adapters in"})
+table = table.join(log[["step", "tag_f1", "mcmrr_percent", "validation_loss"]])
+shown = lambda names: ", ".join(names) if isinstance(names, list) else "–"  # noqa: E731
+table.assign(**{c: table[c].map(shown) for c in ("trains", "adapters in")}).style.format(precision=3, na_rep="–")
 
 # %% [markdown]
 # - **vision**, **language**: what a pretrained image encoder and language model would bring.
@@ -170,8 +160,7 @@ pd.DataFrame.from_dict(stages, orient="index", columns=["learns", "trains", "ada
 # - **ITG**, generation: the text sees the queries and the words before; which word comes next?
 
 # %%
-one_text = torch.ones(1, 6, dtype=torch.bool)
-masks = {mode.upper(): 0.2 + 0.6 * visibility(4, one_text, mode)[0].numpy() for mode in ("itc", "itm", "itg")}
+masks = {mode.upper(): 0.2 + 0.6 * visibility(4, torch.ones(1, 6) > 0, mode)[0] for mode in ("itc", "itm", "itg")}
 lab.style.show(masks, side=2.2, vmax=1)
 
 # %% [markdown]
@@ -187,13 +176,9 @@ keep_freed_memory()
 torch.manual_seed(0)
 fresh, rng = ClinicalBLIPNet(net.config), np.random.default_rng(0)
 fresh.vision.load_state_dict(net.vision.state_dict())
-fresh.requires_grad_(False)
-for part in recipe["stages"]["align"]["trains"]:
-    getattr(fresh, part).requires_grad_(True)
 studies, held = Studies(chest, "train", 400, 1, 128, seed=7), Studies(chest, "validation", 60, 1, 128, seed=7)
-settings = recipe | recipe["stages"]["align"] | {"batch_size": 24}
-task = AlignmentTask(fresh, Lessons(blip.tokenizer), studies, held, settings)
-before, both, losses = task.validate(fresh), optimizers(fresh, settings), []
+task = AlignmentTask(fresh, Lessons(blip.tokenizer), studies, held, {"seed": 0, "batch_size": 24})
+before, both, losses = task.validate(fresh), optimizers(fresh, recipe | recipe["stages"]["align"]), []
 for batch in task.batches(0) + task.batches(1)[:4]:
     with torch.autocast("cpu", torch.bfloat16):
         three = task.losses(batch, rng)
@@ -203,18 +188,16 @@ for batch in task.batches(0) + task.batches(1)[:4]:
         optimizer.step()
     losses.append({name.upper(): value.item() for name, value in three.items()})
 after = task.validate(fresh.eval())
-axis = pd.DataFrame(losses).plot(figsize=(6, 3), style=["-", "--", ":"], xlabel="step", ylabel="loss, nats")
-axis.set(ylim=(0, None))
+pd.DataFrame(losses).plot(figsize=(6, 3), style=["-", "--", ":"], xlabel="step", ylabel="loss, nats", ylim=(0, 7))
 plt.show()
-print(f"held-out patients, mean rank of the right text in percent of all (chance 50): {before['mcmrr_percent']:.0f} before, "
-      f"{after['mcmrr_percent']:.0f} now, {log.mcmrr_percent['align']:.0f} after the recipe's {log.step['align']:.0f} steps")
-print(f"how alike its queries are: {alike(fresh.qformer(patches.clone()).queries):.2f}")  # fmt: skip
+ranks = [before["mcmrr_percent"], after["mcmrr_percent"], log.mcmrr_percent["align"]]
+print("mean rank of held-out texts, in percent of all: {:.0f} before, {:.0f} now, {:.0f} by the recipe".format(*ranks))
+print(f"mean cosine of neighbouring queries: {alike(fresh.qformer(patches.clone()).queries):.2f}")
 
 # %% [markdown]
 # **Explain.** Generation falls first: common words are quickly learned. Matching soon knows that one of three pairs
 # belongs together, and stays there for long, since its wrong pairs are chosen to be hard. Contrast hardly moves either,
-# but the right texts already rise. And the queries are still apart: the collapse came later, with the words' loss,
-# which does not ask them to differ.
+# but the right texts already rise (chance: 50). And after these few steps the queries are still apart.
 #
 # ## 4. With tags, without tags
 #
@@ -230,9 +213,8 @@ told = lab.evaluate("report", blip, data, progress=False)
 blip.tagged = False
 alone = lab.evaluate("report", blip, data, progress=False)
 blip.tagged = True
-chosen = ("f1", "f1_macro", "meteor", "rouge_l")
-columns = {"with its tags": told.scores, "without": alone.scores, "difference": compare(told, alone)}
-pd.DataFrame({name: {told.titles[s]: str(scores[s]) for s in chosen} for name, scores in columns.items()})
+table = pd.DataFrame({"with its tags": told.scores, "without": alone.scores, "difference": compare(told, alone)})
+table.loc[["f1", "f1_macro", "meteor", "rouge_l"]].rename(told.titles).map(str)
 
 # %% [markdown]
 # **Explain.** Much. The information was there all the time, in the patches, but it did not reach the words. Where is it
@@ -241,25 +223,24 @@ pd.DataFrame({name: {told.titles[s]: str(scores[s]) for s in chosen} for name, s
 
 # %%
 images = [data.study(i).image() for i in range(100)]
+asked = torch.tensor([blip.ids("report:")] * 100)
 with torch.inference_mode():
     seen = net.patches(blip.pixels(images))
-    asked = torch.tensor([blip.ids("report:")] * 100)
-    passed = net.ask(seen, asked, torch.ones_like(asked, dtype=torch.bool))
-    says = {"patches": net.tag_logits(seen) > 0, "queries": net.tag_logits(passed) > 0}
-sideless = [tag.removeprefix("left ").removeprefix("right ") for tag in net.config.tags]
-kinds = lambda row: {kind for kind, there in zip(sideless, row, strict=True) if there}  # noqa: E731
-places = {place: score_rows([replace(r, labels=kinds(s)) for r, s in zip(told.rows, there, strict=True)])["f1"]
+    says = {"patches": net.tag_logits(seen) > 0, "queries": net.tag_logits(net.ask(seen, asked, asked > 0)) > 0}
+kind = lambda tag: tag.removeprefix("left ").removeprefix("right ")  # noqa: E731
+named = lambda row: {kind(tag) for tag, there in zip(net.config.tags, row, strict=True) if there}  # noqa: E731
+places = {place: score_rows([replace(r, labels=named(t)) for r, t in zip(told.rows, there, strict=True)])["f1"]
           for place, there in says.items()}  # fmt: skip
 places |= {"report without tags": alone.scores["f1"], "report with tags": told.scores["f1"]}
-centre = np.array([[score.value, score.value - score.low, score.high - score.value] for score in places.values()])
-plt.figure(figsize=(6.5, 2.4))
-plt.errorbar(centre[:, 0], list(places), xerr=centre[:, 1:].T, fmt="o", linewidth=3)
-plt.gca().set(xlim=(0, 1), ylim=(3.5, -0.5), xlabel="F1 of the findings (95 % interval)")
+spread = np.array([[f1.value, f1.value - f1.low, f1.high - f1.value] for f1 in places.values()]).T
+plt.errorbar(spread[0], list(places), xerr=spread[1:], fmt="o", linewidth=3)
+plt.axis((0, 1, 3.5, -0.5))
+plt.xlabel("F1 of the findings (95 % interval)")
 plt.show()
 
 # %% [markdown]
 # **Explain.** Read it from top to bottom. The patches know nearly everything; the queries, sixteen times the same,
-# carry about half of it, and a report that has only them cannot say more. The tags are a bypass: they carry findings
+# hand on far less, and a report that has only them cannot say more. The tags are a bypass: they carry findings
 # around the Q-Former, as text. The report with tags scores below the tags themselves, so some findings are lost once
 # more between prompt and report.
 #
@@ -267,18 +248,16 @@ plt.show()
 #
 # A bypass has a price. Choose any tags, true or not; the picture stays the same.
 
+
 # %%
-teller = lab.load("clinical-blip")
-
-
 def report_of(picture=image, told=()):
     teller.tags = lambda images: [dict.fromkeys(told, 1.0) for _ in images]
     print(teller.report(picture))
 
 
+# %%
 report_of(told=["right pneumothorax"])
-ipywidgets.interact(report_of, picture=pictures,
-                    told=ipywidgets.SelectMultiple(options=net.config.tags, value=["right pneumothorax"], rows=8))  # fmt: skip
+widget = ipywidgets.interact(report_of, picture=pictures, told=ipywidgets.SelectMultiple(options=net.config.tags))
 
 # %% [markdown]
 # How often does it believe? The same hundred patients, each with the model's own tags and a false one.
@@ -286,10 +265,10 @@ ipywidgets.interact(report_of, picture=pictures,
 # %%
 teller.tags = lambda images: [own | {"right pneumothorax": 1.0} for own in blip.tags(images)]
 lied = lab.evaluate("report", teller, data, progress=False)
-pairs = [(a.labels, b.labels) for a, b in zip(told.rows, lied.rows, strict=True) if "pneumothorax" not in a.findings]
-counts = [sum("pneumothorax" in labels for labels in said) for said in zip(*pairs, strict=True)]
-print(f"Of {len(pairs)} patients without pneumothorax the report states one in {counts[0]} cases with the model's own "
-      f"tags, and in {counts[1]} with the false one.")  # fmt: skip
+healthy = [i for i, row in enumerate(told.rows) if "pneumothorax" not in row.findings]
+counts = [sum("pneumothorax" in result.rows[i].labels for i in healthy) for result in (told, lied)]
+print("Of {} patients without pneumothorax, {} are given one with the model's own tags, {} with the false tag."
+      .format(len(healthy), *counts))  # fmt: skip
 
 # %% [markdown]
 # **Explain.** Nothing in the picture changed. A model that follows its prior knowledge reports it back: with true tags
