@@ -55,8 +55,8 @@ CHEST: dict[str, Exercise] = {
                   -46.2: "In size; the sign can be turned around by the layer itself."},
     ),
     "10.3": Exercise(
-        question="Of a study's cases 24.8 % have significant errors in the clinician's report and in the model's, 22.8 % "
-        "in the model's only, 14.0 % in the clinician's only. In how many per cent does the model's report have some?",
+        question="Of a study's cases 24.8 % have errors in both reports, the clinician's and the model's, 22.8 % in "
+        "the model's only, 14.0 % in the clinician's only. In how many per cent does the model's report have some?",
         answer=47.6,
         why="24.8 + 22.8 = 47.6 %, against 24.8 + 14.0 = 38.8 % of the clinicians' reports.",
         hint="Which of the three groups of cases hold a model's report with errors?",
