@@ -168,14 +168,14 @@ lab.style.show(masks, side=2.2, vmax=1)
 # **Predict.** If ITC used the mask of ITM, its loss would fall to nearly nothing at once, and nothing would be learned.
 # Why? (The answer is in the quiz.)
 #
-# Now live, from a fresh Q-Former over the trained image encoder: a few steps on 400 simulated patients.
+# Now live, from a fresh Q-Former over the trained image encoder: a few steps on 480 simulated patients.
 
 # %%
 keep_freed_memory()
 torch.manual_seed(0)
 fresh, rng = ClinicalBLIPNet(net.config), np.random.default_rng(0)
 fresh.vision.load_state_dict(net.vision.state_dict())
-studies, held = Studies(chest, "train", 400, 1, 128, seed=7), Studies(chest, "validation", 60, 1, 128, seed=7)
+studies, held = Studies(chest, "train", 480, 1, 128, seed=7), Studies(chest, "validation", 60, 1, 128, seed=7)
 task = AlignmentTask(fresh, Lessons(blip.tokenizer), studies, held, {"seed": 0, "batch_size": 24})
 before, both, losses = task.validate(fresh), optimizers(fresh, recipe | recipe["stages"]["align"]), []
 for batch in task.batches(0):

@@ -35,10 +35,11 @@ import pandas as pd
 import torch
 
 import medvlm_lab as lab
+from medvlm_lab.metrics import paired
 from medvlm_lab.models.flamingo_cxr import few_shot
 from medvlm_lab.models.generative import lesson
 from medvlm_lab.published import Scoreboard
-from medvlm_lab.tasks.report import report_rows, score_rows
+from medvlm_lab.tasks.report import report_rows
 from medvlm_lab.train.contrastive import Studies
 from medvlm_lab.train.documents import DocumentTask
 from medvlm_lab.train.lessons import Lessons
@@ -58,8 +59,9 @@ pd.Series(texts, name="report").map(str).to_frame().style.set_properties(**{"tex
 
 # %% [markdown]
 # Compare the second row with the third: no weight has changed between them, the examples stand in the prompt. This
-# author measures the heart and looks for hyperinflation; the patient was chosen because the habit is easy to see. The
-# model has never seen a real radiograph, so believe nothing that it says about one.
+# author measures the heart; the patient was chosen because the habit is easy to see. Whether findings get better or
+# worse, one patient cannot tell: section 5 counts. The model has never seen a real radiograph, so believe nothing that
+# it says about one.
 #
 # ## 1. The paper
 #
@@ -106,13 +108,12 @@ pd.Series({name: str(tuple(t.shape)) for name, t in steps.items()}, name="shape"
 # %%
 axis = plt.figure(figsize=(8, 2.6)).add_subplot(xlabel="token of the prompt", ylabel="latent", title="dark: is seen")
 axis.imshow(seen.sees[0].T, cmap="Blues", vmin=-0.3, vmax=1.3, aspect="auto")
-axis.axhline(net.config.latents - 0.5, color=lab.style.VERMILION, linewidth=1)
 plt.show()
 
 # %% [markdown]
-# **Explain.** Above the line the example's latents, below it the patient's. A word sees the *latest* picture only; the
-# words before the first mark see none. What an example's picture showed reaches the patient's report through the
-# example's words, or not at all. Keep this in mind for section 5.
+# **Explain.** The upper half are the example's latents, the lower half the patient's. A word sees the *latest*
+# picture only; the words before the first mark see none. What an example's picture showed reaches the patient's
+# report through the example's words, or not at all. Keep this in mind for section 5.
 #
 # ## 3. Gates, closed
 #
@@ -207,16 +208,15 @@ keep_freed_memory()
 studies = Studies(lab.phantom("chest-xray"), "train", 160, 1, net.config.image_size, seed=7)
 figure, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
 for axis, sees in zip(axes, ("image", "black"), strict=True):
-    axis.plot(opening(sees), label=[f"before layer {i}" for i in range(4)])
-    axis.set(title=f"every picture: {sees}", xlabel="step")
-axes[1].legend()
+    course = pd.DataFrame(opening(sees)).add_prefix("before layer ")
+    course.plot(ax=axis, title=f"every picture: {sees}", xlabel="step", ylabel="attention gate, tanh(g)")
 plt.show()
 pd.DataFrame([[torch.tanh(block.attention_gate).item() for block in net.gated]], index=["bundled weights"]).round(2)
 
 # %% [markdown]
 # **Explain.** The curves are tanh(g) of the attention gates, the table those of the bundled weights. With pictures,
-# gates open, in the direction of their long training; with black squares they have nothing to gain and stay near
-# zero. The sign says nothing: the layer that a gate belongs to can turn it around. The gate before layer 0 stays
+# gates open, in the direction of their long training; with black squares there is little to gain, and they hardly
+# move. The sign says nothing: the layer that a gate belongs to can turn it around. The gate before layer 0 stays
 # shut, in the bundled weights too: there, a word has not yet read the words before it.
 #
 # | stage of the recipe | learns from | trains |
@@ -245,24 +245,29 @@ ipywidgets.ToggleButtons(options=["another author", "wrong pictures", "both alik
 turned = [[(own[k - 1][0], text) for k, (_, text) in enumerate(own)] for own in shots]
 variants = {"no example": [()] * 24, "1 example": [own[:1] for own in shots], "4 examples": shots,
             "4, wrong pictures": turned, "4, another author": [*shots[1:], shots[0]]}  # fmt: skip
-scores = {}
+scored = {}
 for name, some in variants.items():
     reports = flamingo.report_after(images, some)
-    scores[name] = score_rows(report_rows(cases, [f"{r.findings} {r.impression}" for r in reports]))
+    scored[name] = report_rows(cases, [f"{r.findings} {r.impression}" for r in reports])
+
+# %%
+measures = {"METEOR": lambda r: r.meteor, "findings wrong": lambda r: len({*r.findings} ^ {*r.labels})}
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.6), sharey=True)
-for axis, key, title in zip(axes, ("meteor", "f1"), ("METEOR: the words", "F1: the findings"), strict=True):
-    spread = np.array([[s[key].value, s[key].low, s[key].high] for s in scores.values()]).T
-    axis.errorbar(spread[0], list(scores), xerr=abs(spread[1:] - spread[0]), fmt="o", linewidth=3)
-    axis.set(xlim=(0, 1), title=title)
+for axis, (title, of) in zip(axes, measures.items(), strict=True):
+    values = [np.array([of(row) for row in rows]) for rows in scored.values()]
+    gain = np.array([paired(own, values[0]) for own in values]).T
+    axis.errorbar(gain[0], list(scored), xerr=abs(gain[1:] - gain[0]), fmt="o", linewidth=3)
+    axis.set(title=f"change of {title}, a patient")
 axes[0].invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# **Explain.** The words come nearer to the author's, most of it by the first example; the findings stay what they were.
-# Wrong pictures beside the
-# examples hardly matter: the mask of section 2 told why. Another author's examples take the gain away. So what is
-# learned in context here is *manners*: how this author writes. It is not medicine; a new finding cannot be taught by
-# four examples. (Min et al. 2022 found much the same of labels in the prompts of large language models.)
+# **Explain.** Each dot is the mean change against no example, patient by patient, with its 95 % interval. The words
+# come nearer to the author's, most of it by the first example; the findings stay as right or wrong as they were.
+# Wrong pictures beside the examples hardly matter: the mask of section 2 told why. Another author's examples give
+# away most of the gain. So what is learned in context here is *manners*: how this author writes. It is not medicine;
+# a new finding cannot be taught by four examples. (Min et al. 2022 found of labels, in the prompts of large language
+# models, what is found here of pictures.)
 #
 # ## 6. The paper's table, and what was measured here
 
