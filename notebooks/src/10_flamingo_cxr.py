@@ -131,9 +131,8 @@ def open_gates(share):
 
 
 # %%
-one = torch.tensor([flamingo.ids("<image> report: findings: the heart is")])
+one, rows = torch.tensor([flamingo.ids("<image> report: findings: the heart is")]), {}
 open_gates(0)
-rows = {}
 with torch.inference_mode():
     for name, n in {"gates closed": half.module, "as trained": net}.items():
         views = [n.see(flamingo.pixels([picture]), one, one > 0) for picture in (image, real)]
@@ -209,7 +208,7 @@ studies = Studies(lab.phantom("chest-xray"), "train", 160, 1, net.config.image_s
 figure, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
 for axis, sees in zip(axes, ("image", "black"), strict=True):
     course = pd.DataFrame(opening(sees)).add_prefix("before layer ")
-    course.plot(ax=axis, title=f"every picture: {sees}", xlabel="step", ylabel="attention gate, tanh(g)")
+    course.plot(ax=axis, title=f"every picture: {sees}", xlabel="step", ylabel="tanh(g)", legend=sees == "black")
 plt.show()
 pd.DataFrame([[torch.tanh(block.attention_gate).item() for block in net.gated]], index=["bundled weights"]).round(2)
 
@@ -257,7 +256,7 @@ for axis, (title, of) in zip(axes, measures.items(), strict=True):
     values = [np.array([of(row) for row in rows]) for rows in scored.values()]
     gain = np.array([paired(own, values[0]) for own in values]).T
     axis.errorbar(gain[0], list(scored), xerr=abs(gain[1:] - gain[0]), fmt="o", linewidth=3)
-    axis.set(title=f"change of {title}, a patient")
+    axis.set(title=f"mean change: {title}")
 axes[0].invert_yaxis()
 plt.show()
 
