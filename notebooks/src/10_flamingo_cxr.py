@@ -48,8 +48,8 @@ from medvlm_lab.train.loop import keep_freed_memory
 lab.style.apply()
 flamingo, half = lab.load("flamingo-cxr"), lab.load("flamingo-cxr")
 data = lab.dataset("phantom:chest-xray", "test", n=250, size=128, wording="usual", authors=50)
-cases = [data.study(i) for i in range(24)]
-images, shots = [case.image() for case in cases], [data.examples(i, 4) for i in range(24)]
+cases = [data.study(i) for i in range(20)]
+images, shots = [case.image() for case in cases], [data.examples(i, 4) for i in range(20)]
 image, examples, real = images[3], shots[3], lab.sample("chest-xray-nodules")
 lab.style.show({"the patient": image, "example 1": examples[0][0], "example 2": examples[1][0], "real": real})
 texts = {"example 1, by the same author": examples[0][1], "without examples": flamingo.report(image),
@@ -144,7 +144,7 @@ pd.DataFrame(rows, index=["one picture or the other", "picture or none"]).T.styl
 # **Explain.** Not nearly nothing: exactly 0. So training begins with a language model that still writes well, and
 # learns to look from there.
 #
-# Now open all gates step by step, up to a little more than training did. The curve is the loss of 24 true reports, with
+# Now open all gates step by step, up to a little more than training did. The curve is the loss of 20 true reports, with
 # each patient's own picture and with that of the next patient.
 #
 # **Predict.** What will the wrong picture do, as the gates open?
@@ -152,7 +152,7 @@ pd.DataFrame(rows, index=["one picture or the other", "picture or none"]).T.styl
 # %%
 authored = [own[0] for own in shots]
 asked, written = flamingo.ids("<image> report:"), [[*flamingo.tokenizer.words(text)] for _, text in authored]
-batch = lesson([asked] * 24, written, flamingo.tokenizer.pad, net.config.context)
+batch = lesson([asked] * len(written), written, flamingo.tokenizer.pad, net.config.context)
 own, shares = flamingo.pixels([picture for picture, _ in authored]), np.linspace(0, 1.25, 6)
 curves = {"own picture": [], "another patient's": []}
 for share in shares:
@@ -204,7 +204,7 @@ def opening(sees):
 
 # %%
 keep_freed_memory()
-studies = Studies(lab.phantom("chest-xray"), "train", 160, 1, net.config.image_size, seed=7)
+studies = Studies(lab.phantom("chest-xray"), "train", 128, 1, net.config.image_size, seed=7)
 figure, axes = plt.subplots(1, 2, figsize=(8, 3), sharey=True)
 for axis, sees in zip(axes, ("image", "black"), strict=True):
     course = pd.DataFrame(opening(sees)).add_prefix("before layer ")
@@ -232,7 +232,7 @@ log[["step", "loss", "tag_f1", "validation_loss"]].style.format(precision=3, na_
 # %% [markdown]
 # ## 5. Examples taken apart
 #
-# 24 patients, each with other reports by its author. The examples are then spoilt, one property at a time: reports by
+# 20 patients, each with other reports by its author. The examples are then spoilt, one property at a time: reports by
 # *another* author; the right reports with the *wrong pictures*.
 #
 # **Predict.** Which of the two spoils more?
@@ -242,7 +242,7 @@ ipywidgets.ToggleButtons(options=["another author", "wrong pictures", "both alik
 
 # %%
 turned = [[(own[k - 1][0], text) for k, (_, text) in enumerate(own)] for own in shots]
-variants = {"no example": [()] * 24, "1 example": [own[:1] for own in shots], "4 examples": shots,
+variants = {"no example": [()] * 20, "1 example": [own[:1] for own in shots], "4 examples": shots,
             "4, wrong pictures": turned, "4, another author": [*shots[1:], shots[0]]}  # fmt: skip
 scored = {}
 for name, some in variants.items():
