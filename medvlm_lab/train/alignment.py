@@ -98,6 +98,10 @@ class AlignmentTask:
         return shuffled(len(self.train), self.recipe, epoch)
 
     def loss(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+        return sum(self.losses(rows, rng).values())
+
+    def losses(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Float[Tensor, ""]]:
+        """The three of one batch; see `three_losses`."""
         model, device = self.model, self.model.logit_scale.device
         pixels = varied(self.train.pixels[torch.from_numpy(rows)].to(device).float() / 255, rng)[:, 0]
         with torch.no_grad():
@@ -106,7 +110,7 @@ class AlignmentTask:
         texts = [self.lessons.excerpt(self.train, int(row), own) for row in rows]
         ids, keep = (x.to(device) for x in self.lessons.padded(texts, model.config.instruction))
         same = self.group[rows].to(device)
-        return sum(three_losses(model, patches, ids, keep, same[:, None] == same).values())
+        return three_losses(model, patches, ids, keep, same[:, None] == same)
 
     @torch.inference_mode()
     def validate(self, model: ClinicalBLIPNet) -> dict[str, float]:
