@@ -45,7 +45,7 @@ from medvlm_lab.train import recipe
 from medvlm_lab.train.live_contrast import Cines, fit_texts
 
 lab.style.apply()
-model, heart, n = lab.load("echo-clip"), lab.phantom("echocardiogram"), 80
+model, heart, n = lab.load("echo-clip"), lab.phantom("echocardiogram"), 64
 data = lab.dataset("phantom:echocardiogram", "test", n=n, size=96)
 test, real = Cines.of(model, data, range(n)), lab.sample("echo-cine")
 truth = np.array([study.values["ejection_fraction_percent"] for study in test.studies])
@@ -98,7 +98,7 @@ pd.DataFrame([(part, name, str(tuple(t.shape))) for part, name, t in steps], col
 
 # %% [markdown]
 # Nothing crosses between the towers before the cosine. So every picture and every sentence is encoded once, and any
-# question afterwards is a product of two tables. Try sentences: the bars say among how many of 80 simulated
+# question afterwards is a product of two tables. Try sentences: the bars say among how many of 64 simulated
 # patients a film agrees more.
 
 # %%
@@ -113,7 +113,7 @@ def ask(prompt="The left ventricular ejection fraction is severely reduced."):
     plt.show()
 
 
-ipywidgets.interact(ask, prompt=ipywidgets.Text(ask.__defaults__[0], continuous_update=False))
+_ = ipywidgets.interact(ask, prompt=ipywidgets.Text(ask.__defaults__[0], continuous_update=False))
 
 # %% [markdown]
 # ## 2. The training, and a part of it now
@@ -126,7 +126,7 @@ stages = pd.DataFrame(recipe("echo-clip")["stages"]).T
 stages[["learns", "frozen", "epochs", "batch_size", "frames_per_step"]].fillna("–")
 
 # %% [markdown]
-# Live: the image tower stays as it is, and a *new* text tower learns from 80 patients' reports which belongs to which
+# Live: the image tower stays as it is, and a *new* text tower learns from 64 patients' reports which belongs to which
 # film. The paper shows it one random frame of a film in each step. **Predict.** Will that be worse than showing the
 # mean of all frames?
 
@@ -140,7 +140,7 @@ plt.show()
 # %% [markdown]
 # **Explain.** The score is the *mean cross-modal retrieval rank* (MCMRR): at which place the right report comes for a
 # film, and the right film for a report, here in percent of all. Random frames do not harm: each step shows the same
-# patient a little differently, which keeps the tower from learning 80 films by heart. To *measure*, all frames are
+# patient a little differently, which keeps the tower from learning 64 films by heart. To *measure*, all frames are
 # averaged either way. The whole recipe, with 6,000 patients, takes about an hour on one core.
 #
 # ## 3. A number from sentences
@@ -224,19 +224,19 @@ plt.show()
 
 # %% [markdown]
 # **Explain.** Each device has its own range of cosines. The score orders *patients* for one device; it never says which
-# device a patient has, nor, without a threshold found on other patients, whether. With few devices among 80 patients
+# device a patient has, nor, without a threshold found on other patients, whether. With few devices among 64 patients
 # the areas are rough; the card has them on 2,000 with intervals.
 #
 # ## 6. The same person again
 #
-# **Predict.** Forty patients come back: function has drifted, the probe is held anew. How often does the nearest of
-# their forty earlier films belong to the same person?
+# **Predict.** Thirty patients come back: function has drifted, the probe is held anew. How often does the nearest of
+# their thirty earlier films belong to the same person?
 
 # %%
 ipywidgets.IntSlider(value=10, min=0, max=100, description="Percent:")
 
 # %%
-lab.evaluate("identification", model, data, n=40, progress=False)
+lab.evaluate("identification", model, data, n=30, progress=False)
 
 # %% [markdown]
 # **Explain.** Nobody trained it to know people. Anatomy and devices stay, so films of one person stay near each other.
@@ -252,7 +252,7 @@ lab.evaluate("identification", model, data, n=40, progress=False)
 scene = data.scene(int(has["pacemaker lead"].argmax()))
 film = heart.image(scene, 256)
 look = lambda film, name: lab.explain.explain("prompt-cam", model, film, DEVICES[name][0]).overlay()  # noqa: E731
-pictures = {"true place of the lead": heart.masks([scene], 256)["pacemaker lead"][0, film.frames // 2]}
+pictures = {"true place of the lead": heart.masks([scene], 256)["pacemaker lead"][0, film.frames // 2].float()}
 pictures |= {name: look(film, name) for name in DEVICES} | {"real: pacemaker lead": look(real, "pacemaker lead")}
 lab.style.show(pictures, columns=5, side=2.3)
 
