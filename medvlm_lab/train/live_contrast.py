@@ -24,7 +24,7 @@ from medvlm_lab.models.dual_encoder import ImageTextModel, contrastive_loss
 from medvlm_lab.nn.clip_text import CLIPText
 from medvlm_lab.nn.layers import init_weights
 
-BATCH, EVERY, RATE = 32, 15, 1e-3  # studies a step; steps between two measurements; AdamW
+BATCH, EVERY, RATE = 32, 10, 1e-3  # studies a step; steps between two measurements; AdamW
 TOKENS = 48  # of a report, its beginning
 
 
@@ -51,7 +51,7 @@ class Cines:
 
 
 def fit_texts(
-    model: ImageTextModel, train: Cines, test: Cines, single: bool, steps: int = 45, seed: int = 0
+    model: ImageTextModel, train: Cines, test: Cines, single: bool, steps: int = 40, seed: int = 0
 ) -> dict[int, float]:
     """MCMRR on `test`, in percent of its studies (chance 50), after so many steps with one frame or with all.
 

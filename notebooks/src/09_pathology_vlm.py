@@ -135,6 +135,7 @@ for tile, color in ((224, lab.style.BLUE), (128, lab.style.ORANGE)):
         plt.plot(area, np.minimum(100, 1e-4 * np.array(kept) / area), line, color=color, label=label)
 plt.plot(area, np.minimum(100, 1e-4 * 224**2 / area), ":", color=lab.style.GREY, label="one view of 224")
 plt.gca().set(xlabel="size of the picture, million pixels", ylabel="pixels kept, %", yscale="log", ylim=(1, 110))
+plt.yticks([1, 2, 5, 10, 20, 50, 100], [1, 2, 5, 10, 20, 50, 100])
 plt.legend()
 plt.show()
 
@@ -187,7 +188,7 @@ for (name, curve), color in zip(curves.items(), (lab.style.PURPLE, lab.style.ORA
 for (name, prefix), line in zip(levels.items(), (":", "--", "-"), strict=True):
     plt.axhline(exam(model, patients, prefix), color=lab.style.GREY, linestyle=line, label=name)
 plt.gca().set(xlabel="steps", ylabel="loss on new patients, nats a token", ylim=(0, None))
-plt.legend()
+plt.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
