@@ -270,7 +270,7 @@ replace(board, figures=tuple(figure for figure in board.figures if figure.system
 # %% [markdown]
 # ## 7. Where text, code and talk disagree
 #
-# - **"Avoiding scaling"** (talk, paper's title of the part): section 2 shows how much is scaled all the same.
+# - **"Avoiding scaling"** (talk), "scaling-free" (paper): section 2 shows how much is scaled all the same.
 # - **The mask of padding**: the text masks it, the authors' public code lets one tile through (section 2).
 # - **"PLIP"** is the authors' own encoder, not the published model of that name (Huang et al. 2023, `vinid/plip`).
 # - **"Beats doctors"**: 92.51 % against 71.15 % on PathVQA's closed questions, after training on that data set, whose
@@ -342,4 +342,4 @@ lab.check("09.4", None)
 # 29:2307, 2023 (the other PLIP). Li et al., *LLaVA-Med*, NeurIPS 2023. Goyal et al., *Making the V in VQA matter*,
 # CVPR 2017 (why a twin is needed).
 #
-# Back to [07](07_applications.ipynb), on to [11](11_echo_clip.ipynb).
+# Back to [08](08_clinical_blip.ipynb), on to [10](10_flamingo_cxr.ipynb).

@@ -144,7 +144,8 @@ plt.show()
 # **Explain.** The score is the *mean cross-modal retrieval rank* (MCMRR): at which place the right report comes for a
 # film, and the right film for a report, here in percent of all. Random frames do not harm: each step shows the same
 # patient a little differently, which keeps the tower from learning 56 films by heart. To *measure*, all frames are
-# averaged either way. The whole recipe, with 6,000 patients, takes about an hour on one core.
+# averaged either way, and reports are worded as in training: a tower this young reads no new words.
+# The whole recipe, with thousands of patients, takes about an hour on one core.
 #
 # ## 3. A number from sentences
 #
@@ -258,7 +259,8 @@ lab.style.show(pictures, columns=5, side=2.3, vmax=255)
 # %% [markdown]
 # **Explain.** This patient has a pacemaker. Does its map lie on the lead? A high score does not make a map right. And
 # every sentence gets a map with a largest place, also one whose device is not there, and also on the real film, of
-# which nobody here knows the truth. A map says where, never whether.
+# which nobody here knows the truth: is its orange on the heart, or on the letters that the machine wrote beside it? A
+# map says where, never whether.
 #
 # ## 8. The space as a map
 
@@ -343,4 +345,4 @@ lab.check("11.4", None)
 # 2020. Radford et al., *CLIP*, ICML 2021. Liu et al., *ConvNeXt*, CVPR 2022. Lang et al., *Chamber quantification*, J
 # Am Soc Echocardiogr 28:1, 2015.
 #
-# Back to [09](09_pathology_vlm.ipynb), on to [12](12_vit_bert_vqa.ipynb).
+# Back to [10](10_flamingo_cxr.ipynb), on to [12](12_vit_bert_vqa.ipynb).
