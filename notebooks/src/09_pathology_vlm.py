@@ -13,8 +13,6 @@
 # ---
 
 # %% [markdown]
-
-# %% [markdown]
 # # 09 · PathologyVLM: looking at a slide without shrinking it
 #
 # **A micrograph has more pixels than any encoder takes. What is lost when it is shrunk, and what do tiles save?**

@@ -13,8 +13,6 @@
 # ---
 
 # %% [markdown]
-
-# %% [markdown]
 # # 11 · EchoCLIP: reading a heart by asking for every answer
 #
 # **A model that only compares pictures with sentences was never taught to measure. How can it tell an ejection
