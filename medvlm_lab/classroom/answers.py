@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medvlm_lab.classroom.answers_chest import CHEST
 from medvlm_lab.classroom.answers_later import LATER
+from medvlm_lab.classroom.answers_tissue import TISSUE
 from medvlm_lab.classroom.exercises import Exercise
 
 
@@ -184,4 +185,4 @@ EXERCISES: dict[str, Exercise] = {
         hint="A linear layer has in · out weights and out biases.",
         mistakes={73728: "The biases are learned, too.", 37056: "That is one of the two layers."},
     ),
-} | CHEST | LATER
+} | CHEST | TISSUE | LATER
