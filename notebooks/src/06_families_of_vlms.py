@@ -170,7 +170,7 @@ pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 # %% [markdown]
 # **Explain.** The model that learned elsewhere guesses, whatever its family. Contrastive, Q-Former and gated model, all
-# trained on the same 20,000 patients, are hard to tell apart: on forty patients their intervals overlap. The projector,
+# trained on the same 20,000 patients, are hard to tell apart on thirty patients. The projector,
 # half a minute old, is on its way, because others had trained both parts that it joins. What the families differ in is
 # price. The Q-Former's join has more than thirty times the projector's numbers, but it hands the language model a
 # quarter of the tokens, and every word that is written has to read them again.
@@ -198,9 +198,9 @@ for axis, look, title in zip(axes, looks, asked, strict=True):
 plt.show()
 
 # %% [markdown]
-# **Explain.** They hardly differ. These queries gather all that there is to see, whatever is asked, and leave it to the
-# language model to choose: in training they were also asked for every tag. That a model *can* listen to the question
-# does not mean that it does; look before you believe a drawing. (Bright: more attention, each map scaled to itself.)
+# **Explain.** They hardly differ. That a model *can* listen to the question does not mean that it does; look before you
+# believe a drawing. Chapter [08](08_clinical_blip.ipynb) finds out why: in these weights all queries have become alike.
+# (Bright: more attention, each map scaled to itself.)
 #
 # ## What only gates do: leave the language model as it was
 #

@@ -340,4 +340,4 @@ lab.check("10.3", None)
 # *Flamingo*, NeurIPS 2022. Jaegle et al., *Perceiver*, ICML 2021. Laurençon et al., *OBELICS* (IDEFICS), NeurIPS 2023.
 # Min et al., *Rethinking the role of demonstrations*, EMNLP 2022.
 #
-# Back to [09](09_pathology_vlm.ipynb), on to [12](12_vit_bert_vqa.ipynb).
+# Back to [09](09_pathology_vlm.ipynb), on to [11](11_echo_clip.ipynb).
