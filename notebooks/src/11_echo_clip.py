@@ -120,7 +120,9 @@ _ = ipywidgets.interact(ask, prompt=ipywidgets.Text(ask.__defaults__[0], continu
 # ## 2. The training, and a part of it now
 #
 # The bundled weights went through the stages of their recipe. The first stands in for the ImageNet weights that the
-# paper starts from; the contrast of videos and reports is the paper's own.
+# paper starts from; the contrast of videos and reports is the paper's own. The third is this workbook's: short
+# sentences told from their denials, and each ejection fraction from every other. So this small model *was* taught what
+# section 3 asks of it; the paper's learned it from a million videos and their reports alone.
 
 # %%
 columns = ["learns", "frozen", "epochs", "batch_size", "frames_per_step"]
@@ -336,8 +338,8 @@ lab.check("11.4", None)
 # <details><summary>A hospital shares embeddings instead of films. Is that anonymous?</summary>
 # No: the same person's films lie near each other, so whoever holds one film can find the others.</details>
 #
-# **Summary.** Two towers and a cosine read numbers, find devices and recognise people, without being taught any of it.
-# A number read by prompts is a vote; how the votes are counted is part of the method; and a still cannot show motion.
+# **Summary.** Two towers and a cosine read numbers, find devices and recognise people; the paper's were taught none of
+# it, this chapter's small ones the first two. A number read by prompts is a vote; how the votes are counted is part of the method; and a still cannot show motion.
 #
 # **Further reading.** Christensen et al., *Nat Med* 30:1481, 2024. Ouyang et al., *EchoNet-Dynamic*, Nature 580:252,
 # 2020. Radford et al., *CLIP*, ICML 2021. Liu et al., *ConvNeXt*, CVPR 2022. Lang et al., *Chamber quantification*, J
