@@ -339,7 +339,8 @@ lab.check("11.4", None)
 # No: the same person's films lie near each other, so whoever holds one film can find the others.</details>
 #
 # **Summary.** Two towers and a cosine read numbers, find devices and recognise people; the paper's were taught none of
-# it, this chapter's small ones the first two. A number read by prompts is a vote; how the votes are counted is part of the method; and a still cannot show motion.
+# it, this chapter's small ones the first two. A number read by prompts is a vote; how the votes are counted is part of
+# the method; and a still cannot show motion.
 #
 # **Further reading.** Christensen et al., *Nat Med* 30:1481, 2024. Ouyang et al., *EchoNet-Dynamic*, Nature 580:252,
 # 2020. Radford et al., *CLIP*, ICML 2021. Liu et al., *ConvNeXt*, CVPR 2022. Lang et al., *Chamber quantification*, J
