@@ -11,7 +11,7 @@ lab: install  ## open JupyterLab on the first chapter (ARGS=--no-browser on a se
 	$(BIN)/medvlm-lab open $(ARGS)
 
 test: install  ## the whole test suite, two processes with a core each (ARGS are pytest's)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
 
 chapters: install  ## execute every chapter without changing it
 	$(BIN)/medvlm-lab chapters run $(ARGS)

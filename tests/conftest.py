@@ -1,11 +1,13 @@
 """How the tests are shared between processes (`make test` has two)."""
 
-import pytest
 
-
-def pytest_collection_modifyitems(items):
+def pytest_xdist_make_scheduler(config, log):
     """A file's tests stay together, for they share what is slow to make; all browser tests share one JupyterLab."""
-    for item in items:
-        group = "browser" if item.get_closest_marker("browser") else item.path.name
-        group = item.nodeid if item.get_closest_marker("chapter") else group
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Sharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file, test = nodeid.split("::", 1)
+            return nodeid if "chapter_runs" in test else file.rpartition("/")[0] if "/browser/" in file else file
+
+    return Sharing(config, log)

@@ -155,7 +155,7 @@ def cohort(simulator, seed, n):
 
 
 # %%
-plan = {"image": (xray, 800, 8), "sound": (sounds, 480, 10), "film": (echo, 180, 13)}
+plan = {"image": (xray, 800, 8), "sound": (sounds, 480, 10), "film": (echo, 240, 14)}
 towers, tests = {}, {}
 for kind, (simulator, n, epochs) in plan.items():
     seen, texts = cohort(simulator, 1, n)
