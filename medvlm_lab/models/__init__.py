@@ -52,7 +52,7 @@ CATALOGUE = {
         "medvlm_lab.models.pathology_vlm",
         "PathologyVLM",
         "Questions about H&E micrographs (PathologyVLM, Dai et al. 2025), trained on simulated patients and PathVQA",
-        ("Answerer", "ImageTextEncoder"),
+        ("Answerer", "ImageTextEncoder", "Explainable"),
     ),
 }
 

@@ -25,6 +25,8 @@ from torch.nn import functional as F
 from medvlm_lab.errors import QuestionError, UnknownNameError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.generative import SeeingLanguageModel, Seen, padded
+from medvlm_lab.models.trace import Trace
+from medvlm_lab.models.vqa_answerer import checked
 from medvlm_lab.models.writer import BATCH, Writer
 from medvlm_lab.nn.clip_text import CLIPText
 from medvlm_lab.nn.connector import ScalingFreeConnector, cut_tiles
@@ -150,14 +152,13 @@ class PathologyNet(SeeingLanguageModel):
 
 
 class PathologyVLM(Writer):
-    """Capabilities `Answerer` and `ImageTextEncoder` for H&E micrographs; it never learned to write reports."""
+    """Capabilities `Answerer`, `ImageTextEncoder`, `Explainable` for H&E micrographs; it never learned to report."""
 
     name: ClassVar[str] = "pathology-vlm"
     modality: ClassVar[str] = "histology"
     network: ClassVar[type[PathologyNet]] = PathologyNet
     config: ClassVar[type[Config]] = Config
     report = report_batch = None  # the capability `Reporter` is not this model's
-    trace = None  # nor `Explainable`: whole view and tiles show the same places twice, on two grids
 
     @torch.inference_mode()
     def look(self, images: Sequence[MedicalImage]) -> Looked:
@@ -175,6 +176,16 @@ class PathologyVLM(Writer):
         seen = self.module.connect(self.look(list(different.values())))
         ids, keep = padded([self.ids(prompt) for prompt in prompts], self.tokenizer.pad, left=True)
         return seen.rows(torch.tensor(place, device=self.device)), ids.to(self.device), keep.to(self.device)
+
+    def trace(self, image: MedicalImage, text: str) -> Trace:
+        """A question and its answer: score log p(answer), A the patches of all tiles as one grid. Raises as `answer`.
+
+        The whole view shows the same places once more, and stays as it is when A changes.
+        """
+        from medvlm_lab.models.pathology_trace import trace
+
+        self.refuse_unseen([image])
+        return trace(self, image, checked(text))
 
     @torch.inference_mode()
     def encode_images(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n e"]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import medvlm_lab as lab
-from medvlm_lab.errors import MedVLMError, ModalityError, QuestionError, UnknownNameError
+from medvlm_lab.errors import ModalityError, QuestionError, UnknownNameError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answerer, Explainable, ImageTextEncoder, Reporter
 from medvlm_lab.models.pathology_vlm import COLUMN, Config, PathologyNet, Views, columns, cut
@@ -37,10 +37,43 @@ def micrograph(height, width, seed=0, modality="histology"):
     return MedicalImage.from_array(pixels, modality)
 
 
-def test_what_it_cannot_show_is_a_sentence(model):
-    assert not isinstance(model, Explainable)
-    with pytest.raises(MedVLMError, match="'pathology-vlm' does not show its inside"):
-        lab.explain.explain("grad-cam", model, micrograph(64, 64), "Is there necrosis?")
+@pytest.mark.parametrize("size", [(128, 128), (128, 256), (96, 300), (400, 260)])
+def test_its_inside_lies_over_the_picture(model, size):
+    assert isinstance(model, Explainable)
+    image = micrograph(*size)
+    trace = model.trace(image, "Is there necrosis?")
+    weights, (rows, columns) = trace.attentions[-1], trace.grid
+    assert weights.sum(-1).allclose(torch.ones(()), atol=1e-5) and len(trace.tokens.unique()) == rows * columns
+    assert weights[..., trace.tokens].sum(-1).allclose(torch.ones(()), atol=1e-5)  # no weight outside the grid
+    seen = trace.view.cell(0, 0, trace.grid)
+    assert seen[2] - seen[0] == pytest.approx(seen[3] - seen[1], rel=0.02)  # square cells: proportions are kept
+    assert trace.gradients().abs().sum() > 0 and trace.looks.shape == (len(trace.words), rows * columns)
+    again = trace.rescore(trace.pixels)  # the whole view is then made of the tiles, which may be smaller than the image
+    assert again.shape == (1,) and (again - trace.score).abs() < (1e-4 if size[0] == 128 else 0.1)
+
+
+def test_tiles_lie_where_they_were_cut(model):
+    pixels = np.zeros((128, 256, 3), np.uint8)
+    pixels[64:, 128:] = 200  # the lower right quarter
+    image = MedicalImage.from_array(pixels, "histology", window=(127.5, 255))
+    shown = model.trace(image, "Is there necrosis?").pixels[0]
+    assert shown.shape[0] == 3 and shown[:, 80:, 140:].min() > 0.7 and shown[:, :60, :120].max() < 0.01
+
+
+def test_what_is_explained_is_its_answer():
+    model, tissue = lab.load("pathology-vlm", device="cpu"), lab.phantom("histology")
+    for scene in tissue.sample(2, 3):
+        image = tissue.image(scene, 256)
+        trace, answer = (ask(image, "Is there necrosis?") for ask in (model.trace, model.answer))
+        assert trace.answer.lower() == answer.text
+        assert 0 <= sum(answer.token_logprobs) - trace.score.item() < 0.01  # that the text ends counts, too
+
+
+def test_every_method_for_answers_explains_it(model):
+    image = micrograph(128, 128)
+    assert set(lab.explain.methods(model)) >= {"grad-cam", "chefer", "legrad", "cross-attention"}
+    for name in ("grad-cam", "chefer", "legrad", "cross-attention"):
+        assert lab.explain.explain(name, model, image, "Is there necrosis?").values.shape == (128, 128)
 
 
 @pytest.mark.parametrize("size", [(64, 900), (300, 300), (2000, 1500), (8, 8)])
