@@ -10,10 +10,10 @@ STAMP := .venv/.installed
 lab: install  ## open JupyterLab on the first chapter (ARGS=--no-browser on a server)
 	$(BIN)/medvlm-lab open $(ARGS)
 
-test: install  ## the whole test suite, two processes with a core each (ARGS are pytest's)
+test: install  ## the tests, two processes with a core each (ARGS are pytest's)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
 
-chapters: install  ## execute every chapter without changing it
+chapters: install  ## execute every chapter without changing it (ARGS='--jobs 2 --report report')
 	$(BIN)/medvlm-lab chapters run $(ARGS)
 
 build: install  ## rebuild notebooks/*.ipynb from notebooks/src/*.py

@@ -7,7 +7,7 @@ def pytest_xdist_make_scheduler(config, log):
 
     class Sharing(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            file, test = nodeid.split("::", 1)
-            return nodeid if "chapter_runs" in test else file.rpartition("/")[0] if "/browser/" in file else file
+            file = nodeid.split("::")[0]
+            return file.rpartition("/")[0] if "/browser/" in file else file
 
     return Sharing(config, log)
