@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -145,7 +146,9 @@ def test_an_interrupted_grading_is_continued(submit, tmp_path, monkeypatch):
 def test_an_interruption_ends_what_is_running(submit, tmp_path):
     submit("loop.ipynb", "check('05.1', 1)", f"open({str(tmp_path / 'begun')!r}, 'w')\nwhile True: pass")
     command = ["grade", str(tmp_path / "submitted"), "--out", str(tmp_path / "out")]
-    with subprocess.Popen([sys.executable, "-m", "medvlm_lab.cli", "chapters", *command]) as process:
+    listen = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
+    start = [sys.executable, "-m", "medvlm_lab.cli", "chapters", *command]
+    with subprocess.Popen(start, preexec_fn=listen) as process:
         deadline = time.monotonic() + 40
         while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
