@@ -51,7 +51,7 @@ def test_solution_of_a_chapter_is_right_throughout(chapter):
 
 
 def test_a_chapter_runs_in_its_time_and_passes_nbval():
-    """The first one; `make chapters` executes them all, as .ci/run does."""
+    """The first one; `make chapters` executes them all."""
     (result,) = run(["00"])
     assert result.ok, result.error
     checked = nbval(["00"], quiet=True)
