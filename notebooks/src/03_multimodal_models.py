@@ -126,7 +126,8 @@ def train(seen, texts, epochs, batch=64):
     ids = numbers(texts)
     for _ in tqdm(range(epochs), desc="training", unit="epoch"):
         for rows in torch.randperm(len(seen)).split(batch):
-            score = scale.exp() * see(seen[rows]) @ read(ids[rows]).T  # (n, n): the pairs lie on the diagonal
+            frames = torch.randperm(seen.shape[1])[:3]  # of a film a few, others in each step, as EchoCLIP does
+            score = scale.exp() * see(seen[rows][:, frames]) @ read(ids[rows]).T  # (n, n): pairs lie on the diagonal
             right = torch.arange(len(rows))
             loss = (F.cross_entropy(score, right) + F.cross_entropy(score.T, right)) / 2
             optimizer.zero_grad()

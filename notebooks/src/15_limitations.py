@@ -141,7 +141,7 @@ pd.DataFrame.from_dict(costs, orient="index", columns=["million parameters", "GB
 # %%
 areas = {}
 for hospital in range(4):
-    data = lab.dataset("phantom:chest-xray", "test", n=160, size=side, hospital=hospital)
+    data = lab.dataset("phantom:chest-xray", "test", n=120, size=side, hospital=hospital)
     areas[f"hospital {hospital}"] = lab.evaluate("zero-shot", zero, data, progress=False).scores["auc"]
 wording = {}
 for kind in ("usual", "held-out"):
