@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from html import escape
 from typing import Any
 
@@ -13,6 +12,7 @@ from medvlm_lab.tasks.result import model_name
 from medvlm_lab.widgets import counterfactual_state as logic
 from medvlm_lab.widgets import studio_state as studio
 from medvlm_lab.widgets.explain_state import SLOW, ExplainState, able, first_methods, first_text, kind, look
+from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.readout import READOUT_CSS, render_values, render_words
 from medvlm_lab.widgets.studio_controls import PANEL_CSS, SceneControls
 
@@ -33,7 +33,7 @@ CSS = PANEL_CSS + READOUT_CSS + """
 """
 
 
-class CounterfactualWidget(w.VBox):
+class CounterfactualWidget(Pictured, w.VBox):
     """Change a simulated patient and see what a model says; `.before` and `.now` hold both readings."""
 
     def __init__(self, model: Any, phantom: str, text: str | None, seed: int, patients: int):
@@ -131,10 +131,6 @@ class CounterfactualWidget(w.VBox):
         self.words.value, self.values.value = render_words(now.says, before.says), render_values(now.says, before.says)
         self.places.value = logic.places_svg(self.atlas, before, now) if self.atlas else ""
 
-    def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and a picture of it for pages on which no kernel runs."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None:
-            png = logic.card_png(model_name(self._model), self.before, self.now, self.method.value)
-            bundle["image/png"] = base64.b64encode(png).decode("ascii")
-        return bundle
+    def png(self) -> bytes:
+        """Both readings."""
+        return logic.card_png(model_name(self._model), self.before, self.now, self.method.value)

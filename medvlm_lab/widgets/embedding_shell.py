@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from medvlm_lab.widgets import embedding_colours as paint
 from medvlm_lab.widgets import embedding_state as logic
 from medvlm_lab.widgets.browser import HERE, module
 from medvlm_lab.widgets.embedding_card import card_png
+from medvlm_lab.widgets.pictured import Pictured
 
 
-class EmbeddingMapWidget(anywidget.AnyWidget):
+class EmbeddingMapWidget(Pictured, anywidget.AnyWidget):
     """A map of images and texts.
 
     `selection`, the numbers of the rows that are clicked or encircled, and `color_by` follow the reader's hand, and may
@@ -89,14 +89,6 @@ class EmbeddingMapWidget(anywidget.AnyWidget):
                 self.search(image or str(message.get("text", "")))
             except MedVLMError as error:
                 self.send({"reply": "found", "problem": str(error)})
-
-    def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and a picture of it for pages on which no kernel runs."""
-        found = super()._repr_mimebundle_(**kwargs)
-        bundle = found[0] if isinstance(found, tuple) else found
-        if bundle is not None:
-            bundle["image/png"] = base64.b64encode(self.png()).decode("ascii")
-        return found
 
     def png(self) -> bytes:
         """A picture of the map as it is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +13,11 @@ from medvlm_lab.tasks.studies import needs
 from medvlm_lab.widgets import explain_state as logic
 from medvlm_lab.widgets.browser import HERE, module
 from medvlm_lab.widgets.explain_card import card_png
+from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.vqa_state import resolve_image
 
 
-class ExplainWidget(anywidget.AnyWidget):
+class ExplainWidget(Pictured, anywidget.AnyWidget):
     """See which part of an image gave a text its score, by two methods side by side.
 
     `text`, `methods`, `layer` ("" for the model's own), `word` (-1 for all), `outline` and `opacity` follow the
@@ -80,14 +80,6 @@ class ExplainWidget(anywidget.AnyWidget):
         self.state = logic.look(self.state, self._model, self.methods)
         about, buffers = logic.view(self.state, self.methods, self.word, self.outline)
         self.send({"reply": "look", **about}, buffers)
-
-    def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and a picture of it for pages on which no kernel runs."""
-        found = super()._repr_mimebundle_(**kwargs)
-        bundle = found[0] if isinstance(found, tuple) else found
-        if bundle is not None:
-            bundle["image/png"] = base64.b64encode(self.png()).decode("ascii")
-        return found
 
     def png(self) -> bytes:
         """A picture of both maps as they are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import anywidget
@@ -11,13 +10,14 @@ import traitlets
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.reader.study import Study
 from medvlm_lab.widgets import reader_state as logic
+from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.reader_card import card_png
 from medvlm_lab.widgets.reader_results import results_html
 
 _HERE = Path(__file__).parent
 
 
-class ReaderStudyWidget(anywidget.AnyWidget):
+class ReaderStudyWidget(Pictured, anywidget.AnyWidget):
     """Take part in a reader study; `.study` holds the answers, `.study.readings()` names the sources."""
 
     _esm = _HERE / "reader.js"
@@ -53,10 +53,6 @@ class ReaderStudyWidget(anywidget.AnyWidget):
         except MedVLMError as error:
             self.view = {**self.view, "error": str(error)}
 
-    def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and a picture of it for pages on which no kernel runs."""
-        found = super()._repr_mimebundle_(**kwargs)
-        bundle = found[0] if isinstance(found, tuple) else found
-        if bundle is not None:
-            bundle["image/png"] = base64.b64encode(card_png(self.state)).decode("ascii")
-        return found
+    def png(self) -> bytes:
+        """The case in view, or the results."""
+        return card_png(self.state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from medvlm_lab import phantoms
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.phantoms.base import HOSPITALS
 from medvlm_lab.widgets import studio_state as logic
+from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.studio_controls import PANEL_CSS, SceneControls
 
 CSS = PANEL_CSS + """
@@ -29,7 +29,7 @@ CSS = PANEL_CSS + """
 """
 
 
-class StudioWidget(w.VBox):
+class StudioWidget(Pictured, w.VBox):
     """Build a simulated patient; `.state.scene` is what the sliders say."""
 
     def __init__(self, name: str = "chest-xray", seed: int = 0):
@@ -133,11 +133,8 @@ class StudioWidget(w.VBox):
         except MedVLMError as error:
             self.exported.value = f'<div class="mv-error" role="alert">{error}</div>'
 
-    def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and its picture for pages on which no kernel runs."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None:
-            buffer = io.BytesIO()
-            logic.picture(self.state).save(buffer, "PNG")
-            bundle["image/png"] = base64.b64encode(buffer.getvalue()).decode("ascii")
-        return bundle
+    def png(self) -> bytes:
+        """The patient as drawn."""
+        buffer = io.BytesIO()
+        logic.picture(self.state).save(buffer, "PNG")
+        return buffer.getvalue()

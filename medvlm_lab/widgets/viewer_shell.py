@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-
 import anywidget
 import traitlets
 
 from medvlm_lab.widgets import viewer_state as logic
 from medvlm_lab.widgets.browser import HERE, module
+from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.vqa_state import resolve_image
 
 
-class ViewerWidget(anywidget.AnyWidget):
+class ViewerWidget(Pictured, anywidget.AnyWidget):
     """Look at an image: window by drag or preset, slices, cine, histogram, value under the pointer, tags.
 
     `frame` and `window` (center, width) follow the reader's hand, and may be set or observed from Python.
@@ -45,11 +44,6 @@ class ViewerWidget(anywidget.AnyWidget):
             about, data = logic.frame_buffer(self.image, wanted)
             self.send(about, [data])
 
-    def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and a picture of it for pages on which no kernel runs."""
-        found = super()._repr_mimebundle_(**kwargs)
-        bundle = found[0] if isinstance(found, tuple) else found
-        if bundle is not None:
-            window = tuple(self.window) or None
-            bundle["image/png"] = base64.b64encode(logic.card_png(self.image, self.frame, window)).decode("ascii")
-        return found
+    def png(self) -> bytes:
+        """The frame in view, in its window."""
+        return logic.card_png(self.image, self.frame, tuple(self.window) or None)

@@ -5,7 +5,6 @@ The module is not called `vqa`, since importing it would then hide the function 
 
 from __future__ import annotations
 
-import base64
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import ipywidgets as w
 
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.widgets import vqa_state as logic
+from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.vqa_card import card_png
 from medvlm_lab.widgets.vqa_css import CSS
 
@@ -24,7 +24,7 @@ def _device_words(model) -> str:
     return kind.upper() if kind in ("cpu", "mps") else kind.replace("cuda", "CUDA ").strip()
 
 
-class VQAWidget(w.VBox):
+class VQAWidget(Pictured, w.VBox):
     """Ask a model questions about an image; `.state` holds everything that is shown."""
 
     def __init__(self, model, image, question: str | None = None):
@@ -217,12 +217,9 @@ class VQAWidget(w.VBox):
             self.upload.value = ()  # so that the same file can be uploaded again
             self._busy = False
 
-    def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and a picture of it for pages on which no kernel runs."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None:
-            bundle["image/png"] = base64.b64encode(card_png(self.state)).decode("ascii")
-        return bundle
+    def png(self) -> bytes:
+        """The image, the question and what the model answered."""
+        return card_png(self.state)
 
 
 def read_upload(name: str, content: bytes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from html import escape
 from typing import Any
@@ -14,6 +13,7 @@ from medvlm_lab.errors import MedVLMError
 from medvlm_lab.tasks.result import model_name
 from medvlm_lab.widgets.embedding_shell import EmbeddingMapWidget
 from medvlm_lab.widgets.explain_shell import ExplainWidget
+from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.readout import READOUT_CSS, readout, render_values
 from medvlm_lab.widgets.vqa_shell import VQAWidget
 from medvlm_lab.widgets.vqa_state import DISCLAIMER
@@ -48,7 +48,7 @@ class ScoresWidget(w.VBox):
         self.view.value = f'<div class="mv-error" role="alert">{escape(message)}</div>'
 
 
-class WorkbenchWidget(w.VBox):
+class WorkbenchWidget(Pictured, w.VBox):
     """`map`, and what is clicked there in `explain` and in `ask`: the VQA widget, or scores of a model without answers.
 
     On a map with texts, a click on a text puts it in the place of the prompt.
@@ -89,12 +89,9 @@ class WorkbenchWidget(w.VBox):
             for widget in (self.explain, self.ask):
                 widget.fail(str(error))
 
-    def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and a picture of the map over the two explanations for pages on which no kernel runs."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None:
-            bundle["image/png"] = base64.b64encode(stacked([self.map.png(), self.explain.png()])).decode("ascii")
-        return bundle
+    def png(self) -> bytes:
+        """The map over the two explanations."""
+        return stacked([self.map.png(), self.explain.png()])
 
 
 def stacked(pictures: list[bytes]) -> bytes:
