@@ -17,13 +17,17 @@ from typing import Any
 from medvlm_lab.classroom.watch import watch
 
 # jsonschema's check of internationalised addresses costs each start a second, and no notebook's schema asks for it.
+# What is shown inside an Output widget (ipywidgets' interact) stays in the cell: sending it back to the kernel on the
+# socket that it listens on, nbclient now and then misses the kernel's reply and waits for ever (its issue 312).
 PAPERMILL = """import json, sys
 sys.modules["rfc3987_syntax"] = None
 order, file_mb = json.loads(sys.argv[1])
 if file_mb and sys.platform != "win32":
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_mb << 20, file_mb << 20))
+from nbclient import NotebookClient
 from papermill import execute_notebook
+NotebookClient.on_comm_open_jupyter_widget = lambda client, message: None
 execute_notebook(**order)"""
 STOPPED = {
     "time": "took longer than its {seconds:.0f} s; shorten a cell or raise the limit",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvlm_lab.classroom.build import chapters, from_source
-from medvlm_lab.classroom.execute import Result, left_behind
+from medvlm_lab.classroom.execute import Result, environment, execute, left_behind
 from medvlm_lab.classroom.report import write_report
 from medvlm_lab.classroom.run import run
 from medvlm_lab.errors import MedVLMError, UnknownNameError
@@ -85,3 +85,12 @@ def test_what_a_program_leaves_is_read_only_from_a_plain_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert left_behind(tmp_path / "file") == "abc\ufffd" and left_behind(tmp_path / "file", most=2) == "c\ufffd"
     assert left_behind(tmp_path / "link") == left_behind(tmp_path / "pipe") == left_behind(tmp_path / "none") == ""
+
+
+def test_what_interact_shows_stays_in_its_cell(tmp_path):
+    source = "import ipywidgets\nipywidgets.interact(lambda x=2: print(f'x is {x}'), x=(0, 5))"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source), nbformat.v4.new_code_cell("1 + 1")])
+    assert execute("shown", notebook, tmp_path / "out.ipynb", tmp_path, environment(), 60).ok
+    cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+    assert "x is 2" in "".join(output.get("text", "") for output in cells[0].outputs)
+    assert cells[1].outputs[0].data["text/plain"] == "2"
