@@ -1,4 +1,8 @@
-"""The first stage of PA-LLaVA: "PLIP", a CLIP of the domain's own by image–text contrast and matching."""
+"""The first stage of PA-LLaVA: "PLIP", a CLIP of the domain's own by image–text contrast and matching.
+
+Simulated patients come with masks, so that patches learn what they show, too: contrast alone leaves what is as small as
+a mitosis at chance.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlm_lab.metrics.ranking import mcmrr
@@ -35,7 +39,8 @@ class PlipTask:
     """Stage "plip": image–text contrast (ITC), matching (ITM), and sentences told from their denial; see `loop.Task`.
 
     Patients with the same findings are no negatives of each other. Each image is also compared with a true and a false
-    sentence about one finding.
+    sentence about one finding. `cell_loss` is the weight at which patches tell what they show, by a head that no
+    checkpoint keeps.
     """
 
     def __init__(self, model: PathologyNet, lessons: Lessons, train: Slides, validation: Slides, recipe: dict):
@@ -44,6 +49,9 @@ class PlipTask:
         groups = {key: i for i, key in enumerate(dict.fromkeys(map(AlignmentTask.findings, scenes)))}
         self.group = torch.tensor([groups[AlignmentTask.findings(scene)] for scene in scenes])
         self.statements = Statements(train.studies.simulator, scenes, OWN)
+        if recipe["cell_loss"]:
+            torch.manual_seed(recipe["seed"])
+            model.cell_head = nn.Linear(model.config.width, train.pictures.cells.shape[-1])
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         return shuffled(len(self.train.studies), self.recipe, epoch)
@@ -55,13 +63,18 @@ class PlipTask:
 
     def loss(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
         model, device = self.model, self.model.logit_scale.device
-        looked = model.look(*(part.to(device) for part in self.train.pictures.draw(rows, rng)))
+        patches, keep, cells = (part.to(device) for part in self.train.pictures.outlined(rows, rng))
+        looked = model.look(patches, keep)
         own = rng_of(int(rng.integers(2**40)))
         ids = self.ids([self.lessons.excerpt(self.train.studies, int(row), own) for row in rows], rng)
         same = self.group[rows].to(device)
         pairs = [self.statements.pair(self.train.studies.scenes[row], own) for row in rows]
         true, false = (self.ids([pair[k] for pair in pairs], rng) for k in (0, 1))
-        return plip_loss(model, looked, ids, same[:, None] == same, true, false)
+        loss = plip_loss(model, looked, ids, same[:, None] == same, true, false)
+        if not self.recipe["cell_loss"]:
+            return loss
+        shown = model.cell_head(looked.tokens[:, :, 1:][keep]).float()
+        return loss + self.recipe["cell_loss"] * F.binary_cross_entropy_with_logits(shown, cells[keep].float())
 
     @torch.inference_mode()
     def validate(self, model: PathologyNet) -> dict[str, float]:

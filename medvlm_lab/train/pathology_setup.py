@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from medvlm_lab import datasets
 from medvlm_lab.io.whole import write_whole
-from medvlm_lab.models.pathology_vlm import Config, PathologyNet, picture
+from medvlm_lab.models.pathology_vlm import FINDINGS, Config, PathologyNet, picture
 from medvlm_lab.models.writer import VOCABULARY
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.text.tokenizer import Tokenizer
@@ -51,12 +54,17 @@ def prepare(recipe: dict, folder: Path) -> Data:
     load_stem(net.vision.stem)
 
     def features(name: str, read, count: int, copies: int):
-        return pictures(net, read, count, copies, folder / "features" / f"{name}-{count}-{copies}.safetensors")
+        return pictures(net, read, count, copies, folder / "features" / f"{name}-{count}-{copies}-cells.safetensors")
 
     def slides(part: str, count: int, copies: int = 1) -> Slides:
         size, seed = recipe["size"], recipe["seed"]
         studies = Studies(phantom(recipe["phantom"]), part, count, 3, size, seed, folder / "studies")
-        return Slides(studies, features(part, lambda i: studies.pixels[i].float() / 255, count, copies))
+
+        def read(i: int) -> Float[Tensor, "3+m h w"]:
+            masks = studies.simulator.masks(studies.scenes[i : i + 1], size)
+            return torch.cat([studies.pixels[i].float() / 255, *(masks[name].float() for name in FINDINGS)])
+
+        return Slides(studies, features(part, read, count, copies))
 
     train = slides("train", recipe["studies"], recipe["copies"])
     validation = slides("validation", recipe["validation_studies"])

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 import medvlm_lab as lab
+from medvlm_lab.models.pathology_vlm import FINDINGS
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.train import recipe, train
 from medvlm_lab.train.lessons import reworded
@@ -64,6 +66,36 @@ def test_it_learns_to_tell_them_apart(tmp_path):
     loop.run()
     after = np.mean([float(made.loss(rows, np.random.default_rng(0)).detach()) for rows in made.batches(0)])
     assert after < before - 0.1
+
+
+def test_patches_are_labelled_by_the_masks_that_reach_into_them(tmp_path):
+    _, made = started(tmp_path, "plip", copies=2)
+    studies, cells = made.train.studies, made.train.pictures.cells
+    size, kept = made.model.config.tile, made.train.pictures.keep
+    for i, scene in enumerate(studies.scenes[:4]):
+        masks = studies.simulator.masks([scene], SMALL["size"])
+        for k, name in enumerate(FINDINGS):
+            mask = masks[name][0]
+            tiles = [mask[a : a + size, b : b + size] for a in (0, size) for b in (0, size)]
+            for tile, found in zip(tiles, cells[0, i, 1:], strict=False):
+                assert bool(found[:, k].any()) == bool(tile.any()), (i, name)
+    assert not cells[~kept].any()
+    assert cells[1].any(), "the varied copies have their masks, too"
+
+
+def test_patches_learn_what_they_show(tmp_path):
+    numbers, made = started(tmp_path, "plip", epochs=8, learning_rate=3e-3, word_dropout=0.0)
+    rows = np.arange(len(made.train.studies))
+
+    def missed():
+        patches, keep, cells = made.train.pictures.outlined(rows, None)
+        with torch.no_grad():
+            shown = made.model.cell_head(made.model.look(patches, keep).tokens[:, :, 1:][keep])
+        return float(F.binary_cross_entropy_with_logits(shown, cells[keep].float()))
+
+    before = missed()
+    Loop(made, numbers, tmp_path).run()
+    assert missed() < 0.7 * before
 
 
 def test_no_image_is_in_two_parts(tmp_path, real):
