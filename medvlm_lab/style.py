@@ -6,6 +6,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 # Okabe & Ito (2008), "Color Universal Design": told apart with every common kind of colour blindness.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F"
@@ -57,10 +62,30 @@ def rc() -> dict:
 
 
 def apply() -> None:
-    """Makes this style matplotlib's default for the rest of the session."""
+    """Makes this style matplotlib's default for the rest of the session; in a notebook figures say what they show."""
     import matplotlib
+    from IPython import get_ipython
+    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     matplotlib.rcParams.update(rc())
+    if shell := get_ipython():
+        plt.switch_backend(matplotlib.get_backend())  # which, as it loads, takes away all formatters of figures
+        plain = shell.display_formatter.formatters["text/plain"]
+        plain.for_type(Figure, lambda figure, printer, cycle: printer.text(words(figure)))
+
+
+def words(figure: Figure) -> str:
+    """What a figure shows, for who does not see it: titles, axes and legends."""
+    pictures, plots = [], []
+    for axis in figure.axes:
+        title, legend = axis.get_title(), axis.get_legend()
+        against = " against ".join(filter(None, (axis.get_ylabel(), axis.get_xlabel())))
+        series = ", ".join(text.get_text() for text in legend.get_texts()) if legend else ""
+        if said := ": ".join(filter(None, (title, against, series))):
+            (pictures if axis.images and not against else plots).append(said)
+    told = [f"Pictures: {', '.join(pictures)}"] * bool(pictures) + [f"Plot of {plot}" for plot in plots]
+    return ". ".join(told) or "Figure"
 
 
 def show(pictures: dict, columns: int = 6, side: float = 2.6, vmax: float | None = None) -> None:

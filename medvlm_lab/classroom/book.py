@@ -117,7 +117,7 @@ def _alternative(output: Any, heading: str) -> str:
     """The text for who does not see a picture: its own, or what it stands under."""
     own = output.get("metadata", {}).get(PICTURE, {}).get("alt")
     words = output["data"].get("text/plain", "")
-    spoken = words.startswith("MedicalImage(")
+    spoken = words.startswith(("MedicalImage(", "Pictures: ", "Plot of "))
     return " ".join((own or (words if spoken else f"Figure: {heading}")).split())
 
 

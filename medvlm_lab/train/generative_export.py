@@ -49,10 +49,10 @@ report was used.
 {held:,} other simulated patients (test part, seed {seed}); questions, and reports unless it is said, in wordings that
 training never saw; 95 % bootstrap intervals. Training puts questions into other forms, which was added after answers to
 validation patients' questions in such wordings had been seen to fail. Findings are read out of the reports by the rule
-labeller of `medvlm_lab.text.labeller`. The blinded twin is the same network, trained alike with a black square for every image, for
-{blind_share:.0%} of the steps. "Whole truth" is another report of the same patient by the simulator: a model that saw
-everything would be about as close to the reference. **Simulated: not to be compared with a paper's figures on real
-patients.**
+labeller of `medvlm_lab.text.labeller`. The blinded twin is the same network, trained alike with a black square for
+every image, for {blind_share:.0%} of the steps. "Whole truth" is another report of the same patient by the simulator: a
+model that saw everything would be about as close to the reference. **Simulated: not to be compared with a paper's
+figures on real patients.**
 
 | | {columns} |
 |{rules}|

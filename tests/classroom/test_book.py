@@ -36,6 +36,8 @@ def small(book):
     cells += [new.new_markdown_cell("## More\n\n[the model](../medvlm_lab/weights/chexzero/README.md)")]
     cells += [new.new_code_cell("show", outputs=[new.new_output("display_data", data={"image/png": DOT})])]
     cells[-1].outputs[0].metadata = {"image/png": {"alt": "a dot"}}
+    plot = {"image/png": DOT, "text/plain": "Plot of loss against step"}
+    cells += [new.new_code_cell("plot", outputs=[new.new_output("display_data", data=plot)])]
     nbformat.write(new.new_notebook(cells=cells), root / "00_small.ipynb")
     return root
 
@@ -43,8 +45,8 @@ def small(book):
 def test_widgets_become_pictures_or_a_note(small):
     (chapter,) = chapters(root=small)
     cells = books.still(chapter).cells
-    assert [cell.metadata["mystnb"]["image"]["alt"] for cell in (cells[1], cells[2], cells[6])] == [
-        "MedicalImage('hand', X-ray)", "Figure: 00 · Small", "a dot",
+    assert [cell.metadata["mystnb"]["image"]["alt"] for cell in (cells[1], cells[2], cells[6], cells[7])] == [
+        "MedicalImage('hand', X-ray)", "Figure: 00 · Small", "a dot", "Plot of loss against step",
     ]  # fmt: skip
     assert cells[3].outputs[0].data == {"text/markdown": books.LIVE} and cells[4].outputs == []
 
@@ -55,7 +57,7 @@ def test_the_site_loads_nothing_from_elsewhere(small, tmp_path):
     page = (tmp_path / "site" / "00_small.html").read_text()
     assert "00_small.html" in index.read_text() and page.count("<math") == 2 and 'href="cards/chexzero.html"' in page
     assert re.findall(r'alt="([^"]+)"\s+src="_images', page.replace("\n", " ")) == [
-        "MedicalImage('hand', X-ray)", "Figure: 00 · Small", "a dot",
+        "MedicalImage('hand', X-ray)", "Figure: 00 · Small", "a dot", "Plot of loss against step",
     ]  # fmt: skip
     for html in (tmp_path / "site").rglob("*.html"):
         assert not re.findall(r'<(?:script|img|link|iframe)[^>]*(?:src|href)="(?:https?:)?//', html.read_text()), html
