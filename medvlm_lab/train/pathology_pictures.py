@@ -14,10 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Float16
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
-from medvlm_lab.models.pathology_vlm import PathologyNet, Views, cut
+from medvlm_lab.models.pathology_vlm import COLUMN, PathologyNet, Views, cut
 from medvlm_lab.nn.efficientnet import STRIDE
 from medvlm_lab.train.cache import cached
 
@@ -52,26 +51,30 @@ def pictures(
 
     def make() -> dict[str, Tensor]:
         net.vision.stem.eval().to(memory_format=torch.channels_last)
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
-        with tqdm(total=copies * count, desc="image features", unit="image") as bar:
+        views, rows = 1 + net.config.tiles, copies * count
+        # all at once: small tensors that stay, between large ones that go, would leave ever more memory in pieces
+        patches = torch.zeros(rows, views, net.vision.grid**2, COLUMN, dtype=torch.half)
+        keep, cells = torch.zeros(patches.shape[:3], dtype=torch.bool), None
+        most = 0
+        with tqdm(total=rows, desc="image features", unit="image") as bar:
             for copy in range(copies):
                 rng = np.random.default_rng(copy)
                 for i in range(0, count, TOGETHER):
                     part = [read(row) for row in range(i, min(count, i + TOGETHER))]
                     part = [varied(picture, rng) for picture in part] if copy else part
-                    pixels, keep = map(torch.stack, zip(*(cut(p, net.config) for p in part), strict=True))
-                    most = int(keep.any(-1).sum(1).max())
-                    pixels, keep = pixels[:, :most], keep[:, :most]
+                    pixels, real = map(torch.stack, zip(*(cut(p, net.config) for p in part), strict=True))
+                    here = slice(copy * count + i, copy * count + i + len(part))
                     with torch.autocast("cpu", torch.bfloat16):  # less than half the time
-                        patches = net.patches(Views(pixels[:, :, :3], keep))
+                        patches[here] = net.patches(Views(pixels[:, :, :3], real))
                     masks = pixels[:, :, 3:]  # (n, k, m, s, s)
-                    cells = F.max_pool2d(masks.flatten(0, 2)[:, None], STRIDE) > SHOWN
-                    cells = cells.view(*masks.shape[:3], keep.shape[2]).transpose(2, 3)
-                    found += zip(patches.half(), keep, cells, strict=True)
+                    shown = F.max_pool2d(masks.flatten(0, 2)[:, None], STRIDE) > SHOWN
+                    if cells is None:
+                        cells = torch.zeros(*keep.shape, masks.shape[2], dtype=torch.bool)
+                    keep[here], cells[here] = real, shown.view(*masks.shape[:3], keep.shape[2]).transpose(2, 3)
+                    most = max(most, int(real.any(-1).sum(1).max()))
                     bar.update(len(part))
-        parts = (pad_sequence(part, batch_first=True) for part in zip(*found, strict=True))
-        parts = (part.unflatten(0, (copies, count)) for part in parts)
-        return dict(zip(("patches", "keep", "cells"), parts, strict=True))
+        made = {"patches": patches, "keep": keep, "cells": cells}
+        return {name: x[:, :most].clone().unflatten(0, (copies, count)) for name, x in made.items()}
 
     return Pictures(**cached(cache, make))
 
