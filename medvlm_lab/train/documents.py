@@ -21,14 +21,13 @@ class DocumentTask:
     """Each report of a document is predicted from its image and from the reports before it; see `loop.Task`.
 
     Entries of the recipe's stage: `images` of a document; `sees`, "image", "black" or "nothing" (the language model
-    alone); `questions`, the share of batches that hold questions instead of reports; `reworded` and `word_dropout`,
-    see `Lessons.disguised`; `tag_loss`, the weight at which the latents have to tell the image's tags too: words alone
-    are slow to tell a resampler what to look for.
+    alone); `questions`, the share of batches that hold questions instead of reports; `tag_loss`, the weight at which
+    the latents have to tell the image's tags too: words alone are slow to tell a resampler what to look for.
     """
 
     def __init__(self, model: FlamingoNet, lessons: Lessons, train: Studies, validation: Studies, recipe: dict):
         self.model, self.lessons, self.recipe, self.train, self.validation = model, lessons, recipe, train, validation
-        self.truth, self.strays = tag_truth(train, model.config.tags), lessons.strays(model.config.tags)
+        self.truth = tag_truth(train, model.config.tags)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Rows of studies, one document each."""
@@ -48,8 +47,7 @@ class DocumentTask:
         """Loss of one batch of documents, (n, k) studies."""
         device, own = model.language.embedding.weight.device, rng_of(int(rng.integers(2**40)))
         asks = own.random() < self.recipe["questions"]
-        recipe = self.recipe if asks and vary else None
-        texts, targets = zip(*(self.document(studies, row, own, asks, recipe) for row in rows), strict=True)
+        texts, targets = zip(*(self.document(studies, row, own, asks) for row in rows), strict=True)
         most = model.config.context
         ids, keep = (x.to(device) for x in padded([t[:most] for t in texts], self.lessons.tokenizer.pad))
         target = padded([t[:most] for t in targets], 0)[0].bool().to(device)
@@ -66,15 +64,13 @@ class DocumentTask:
         return model.loss(seen, ids, keep, target) + extra
 
     def document(
-        self, studies: Studies, rows: np.ndarray, rng: np.random.Generator, asks: bool, recipe: dict | None = None
+        self, studies: Studies, rows: np.ndarray, rng: np.random.Generator, asks: bool
     ) -> tuple[list[int], list[bool]]:
-        """Tokens of a document, and which of them the model has to write; questions disguised as the recipe says."""
+        """Tokens of a document, and which of them the model has to write."""
         tokenizer, author = self.lessons.tokenizer, int(rng.integers(TRAINING_AUTHORS))
         ids, target = [tokenizer.start], [False]
         for row in rows:
             prompt, text = self.lessons.pair(studies, int(row), rng, asks, author)
-            if recipe:
-                prompt = self.lessons.disguised(prompt, self.strays, rng, recipe)
             request = marked(f"{IMAGE} {prompt}", tokenizer, self.model.config.image_token)
             answer = self.lessons.target(text)
             ids += [*request, *answer]
