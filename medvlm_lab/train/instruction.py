@@ -28,7 +28,7 @@ class InstructionTask:
     def __init__(self, model: ClinicalBLIPNet, lessons: Lessons, train: Studies, validation: Studies, recipe: dict):
         self.model, self.lessons, self.recipe, self.train, self.validation = model, lessons, recipe, train, validation
         self.truth = tag_truth(train, model.config.tags)
-        self.strays = lessons.strays(model.config.tags, train.simulator.name)
+        self.strays = lessons.strays(model.config.tags)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         return shuffled(len(self.train), self.recipe, epoch)

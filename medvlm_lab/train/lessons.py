@@ -19,7 +19,6 @@ from medvlm_lab.text.tokenizer import Tokenizer
 from medvlm_lab.train.contrastive import Studies
 
 STRAYS = 5  # words that may come into a question in another form
-WORDS = re.compile(r"\w+|[^\w\s]")
 SENTENCES_END = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 
 
@@ -57,13 +56,13 @@ class Lessons:
         words = question.split()
         return " ".join("☐" if 0 < i < len(words) - 1 and rng.random() < share else w for i, w in enumerate(words))
 
-    def strays(self, names: Iterable[str], phantom: str) -> list[str]:
-        """All words of the vocabulary that are in none of these names, and in no usual question about a phantom."""
-        told = {word for text in [*names, *question_forms(phantom)] for word in WORDS.findall(text.lower())}
-        return [word for word in self.tokenizer.vocabulary if word.isalpha() and word not in told]
+    def strays(self, names: Iterable[str]) -> list[str]:
+        """All words of the vocabulary that are in none of these names."""
+        named = {word for name in names for word in name.split()}
+        return [word for word in self.tokenizer.vocabulary if word.isalpha() and word not in named]
 
     def disguised(self, question: str, strays: Sequence[str], rng: np.random.Generator, recipe: dict) -> str:
-        """A question as other people might ask it: their words must not matter where they name nothing.
+        """A question as other people might ask it: their words must not matter where they name no finding.
 
         A share `reworded` is put in another form, with some of `strays` in between; `word_dropout` of the words are
         made unknown.
@@ -85,19 +84,14 @@ class Lessons:
 
 def instruction_vocabulary(name: str, extra: str) -> list[str]:
     """A phantom's report vocabulary, with the words of its questions and answers and of `extra`."""
-    simulator, texts = phantom(name), question_forms(name)
+    simulator, grammar = phantom(name), Grammar.of(name)
+    texts = [form for p in grammar.all_patterns("usual", "ask") for form in forms(re.sub(r"<[^>]+>", " ", p))]
     for scene in simulator.sample(0, 400):
         texts += [f"{q.question} {q.answer}" for q in simulator.questions(scene)]
     texts += [QUESTION, REPORT, extra]
     known = report_vocabulary(name)
-    words = {w for text in texts for w in WORDS.findall(text.lower()) if not w.isdigit()}
+    words = {w for text in texts for w in re.findall(r"\w+|[^\w\s]", text.lower()) if not w.isdigit()}
     return [*known, *sorted(words - set(known))]
-
-
-def question_forms(name: str) -> list[str]:
-    """Every usual form of a question about a phantom, without what is filled in."""
-    patterns = Grammar.of(name).all_patterns("usual", "ask")
-    return [form for pattern in patterns for form in forms(re.sub(r"<[^>]+>", " ", pattern))]
 
 
 def reworded(request: str, others: Sequence[str], rng: np.random.Generator) -> str:

@@ -149,9 +149,9 @@ def test_lessons_are_true_to_their_seed(blip_data):
 
 def test_a_disguised_question_takes_in_any_words_but_those_of_findings(blip_data):
     lessons, names = Lessons(blip_data.tokenizer), setup.tag_names(blip_data.train.simulator)
-    strays, question = lessons.strays(names, "chest-xray"), "question: is there a nodule? answer:"
-    told = {word for name in names for word in name.split()} | {"is", "where", "projection", "x"}
-    assert {"report", "sign"} <= set(strays) and not told & set(strays)
+    strays, question = lessons.strays(names), "question: is there a nodule? answer:"
+    named = {word for name in names for word in name.split()}
+    assert {"report", "have"} <= set(strays) and not named & set(strays)
     as_it_is, changed = ({"reworded": share, "word_dropout": 0.0} for share in (0.0, 1.0))
     assert lessons.disguised(question, strays, rng_of(0), as_it_is) == question
     made = [lessons.disguised(question, strays, rng_of(i), changed).split() for i in range(300)]
