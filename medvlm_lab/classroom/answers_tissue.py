@@ -46,10 +46,11 @@ TISSUE: dict[str, Exercise] = {
     ),
     "09.3": Exercise(
         question="By how many points is the model better than its blinded twin in closed questions about real "
-        "micrographs, in the card's table above?",
+        "micrographs, in the card's table above? (Negative where the twin is better.)",
         answer=_points,
-        why="So much, and no more, is what seeing the picture adds to having read the question.",
-        hint="The first two rows, column 'closed', without the intervals.",
+        why="So much is what seeing the picture adds to having read the question: nothing that chance would not explain.",
+        hint="The first two rows, column 'closed', without the intervals: the model's less the twin's.",
+        mistakes=lambda: {-_points(): "The other way round: the model's less the twin's."},
         tolerance=0.02,
     ),
     "09.4": Exercise(

@@ -79,7 +79,7 @@ PATHVQA = """
 `{data}`: {test:,} questions about images of which training saw none ({fraction:.0%} of all, by image, seed
 {seed}); exact match in percent with 95 % bootstrap intervals. The last two rows are the part of them on which
 vit-bert-vqa was scored, and what its card says. The model went through the real training questions {seen:.1f} times,
-its twin {blind:.1f} times: a twin that is trained longer may answer better.
+its twin {blind:.1f} times.
 
 | | closed | open |
 |---|---|---|
