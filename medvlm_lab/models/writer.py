@@ -175,8 +175,9 @@ class Writer:
             ranked[text] = ranked.get(text, 0.0) + math.exp(float(logs[k].sum()))
         best = until(ids[order[0]].tolist(), self.tokenizer.end)
         (text, confidence), *_ = ranked.items()
+        others = tuple(pair for pair in ranked.items() if pair[0] or not text)  # to say nothing is no alternative
         return Answer(
-            text, min(confidence, 1.0), tuple(ranked.items()), tuple(logs[order[0], : len(best)].tolist()),
+            text, min(confidence, 1.0), others, tuple(logs[order[0], : len(best)].tolist()),
             tuple(self.tokenizer.vocabulary[t] for t in best), seconds,
         )  # fmt: skip
 

@@ -191,10 +191,10 @@ plt.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
-# **Explain.** In seconds a connector learns most of what there is to learn, because others trained what it joins. With
-# tiles it ends lower; give `seed=1` and see how much of the distance is luck. Most of the way is made without them: the
-# questions hang on glands and sheets of tumour, hundreds of micrometres wide, and one view shows these. And a wrong
-# picture costs more than none: the model believes what it is shown.
+# **Explain.** In seconds a connector learns more than half of what there is to learn, because others trained what it
+# joins. Both curves end side by side; give `seed=1` and see how much of what still parts them is luck. The questions
+# hang on glands and sheets of tumour, hundreds of micrometres wide, and one view shows these. And a wrong picture costs
+# more than none: the model believes what it is shown.
 #
 # ## 4. What one view loses
 #
@@ -264,8 +264,9 @@ Markdown(card[card.index("## Answers on real") : card.index("## Zero-shot")].rep
 # **Explain.** None: all that is right about real micrographs can be had from the question alone. "Is the tumour
 # present?" is mostly answered with yes, by the way such questions are written, and a few thousand questions about six
 # hundred textbook figures teach that sooner than they teach to see. On simulated patients, where yes and no are
-# balanced, the picture is worth much (the card's first table). Stop the twin's training early, and it falls behind: then
-# the picture seems useful, and only the comparison is unfair. So a score needs its question-only twin, trained alike.
+# balanced, the picture is worth much (the card's first table). Stop the twin's training early, and it falls behind:
+# then the picture seems useful, and only the comparison is unfair. So a score needs its question-only twin, trained
+# alike.
 #
 # Ask the real picture. It is a colon, stained by antibodies (brown) and not with eosin: of a kind that the
 # simulator never makes. Whatever it answers, look at how sure it is.
