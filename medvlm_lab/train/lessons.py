@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,6 @@ from medvlm_lab.text.report_vocabulary import report_vocabulary
 from medvlm_lab.text.tokenizer import Tokenizer
 from medvlm_lab.train.contrastive import Studies
 
-STRAYS = 5  # words that may come into a question in another form
 SENTENCES_END = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 
 
@@ -55,21 +54,6 @@ class Lessons:
         """A question with a share of its words unknown, as those of other people are."""
         words = question.split()
         return " ".join("☐" if 0 < i < len(words) - 1 and rng.random() < share else w for i, w in enumerate(words))
-
-    def strays(self, names: Iterable[str]) -> list[str]:
-        """All words of the vocabulary that are in none of these names."""
-        named = {word for name in names for word in name.split()}
-        return [word for word in self.tokenizer.vocabulary if word.isalpha() and word not in named]
-
-    def disguised(self, question: str, strays: Sequence[str], rng: np.random.Generator, recipe: dict) -> str:
-        """A question as other people might ask it: their words must not matter where they name no finding.
-
-        A share `reworded` is put in another form, with some of `strays` in between; `word_dropout` of the words are
-        made unknown.
-        """
-        if rng.random() < recipe["reworded"]:
-            question = reworded(question, rng.choice(strays, STRAYS), rng)
-        return self.blurred(question, rng, recipe["word_dropout"])
 
     def prompt(self, text: str) -> list[int]:
         return [self.tokenizer.start, *self.tokenizer.words(text)]

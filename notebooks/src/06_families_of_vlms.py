@@ -199,7 +199,7 @@ plt.show()
 
 # %% [markdown]
 # **Explain.** They hardly differ. That a model *can* listen to the question does not mean that it does; look before you
-# believe a drawing. Chapter [08](08_clinical_blip.ipynb) follows the queries: layer by layer they become more alike.
+# believe a drawing. Chapter [08](08_clinical_blip.ipynb) finds out why: in these weights all queries have become alike.
 # (Bright: more attention, each map scaled to itself.)
 #
 # ## What only gates do: leave the language model as it was

@@ -124,11 +124,11 @@ rows = [(name, f"{alike(t):.4f}") for name, t in steps if t.shape == queries.sha
 pd.DataFrame(rows, columns=["step", "mean cosine of neighbouring queries"])
 
 # %% [markdown]
-# **Explain.** Bright: more weight; each map is scaled to its own maximum. The maps are much alike. The queries start
-# nearly at right angles, and each layer brings them nearer to each other: attention averages, and where its output
-# outweighs what it is added to, differences are averaged away. At the end of that way is *rank collapse* (Dong et al.
-# 2021), where sixteen rows say the same thing sixteen times. This network stops before it. Trained at twice the rate it
-# does not, as its recipe notes, and no loss tells so while it happens: look inside.
+# **Explain.** Bright: more weight; each map is scaled to its own maximum. All four maps are one. The queries start
+# nearly at right angles, and each layer makes them more alike, until sixteen rows say the same thing sixteen times.
+# This is *rank collapse* (Dong et al. 2021): attention averages, and where its output outweighs what it is added to,
+# the differences are averaged away. The drawing of a Q-Former says sixteen questions; this network asks one. No loss
+# told so while it was trained: look inside.
 #
 # ## 3. Training, stage by stage
 #
@@ -146,8 +146,7 @@ table.assign(**{c: table[c].map(shown) for c in ("trains", "adapters in")}).styl
 # %% [markdown]
 # - **vision**, **language**: what a pretrained image encoder and language model would bring.
 # - **align** (BLIP-2's first stage): the Q-Former learns what pictures and texts have in common.
-# - **instruct** is the paper's stage 1, **tags** its stage 2, and **reports** goes on with it. Half of all questions
-#   are put into other forms, with stray words in between, for a reader will not ask in the simulator's words.
+# - **instruct** is the paper's stage 1, **tags** its stage 2; **wording** asks the questions in other forms.
 # - **blind** is a control: the same network, trained with a black square for every picture.
 #
 # `validation_loss` is in nats a token. Stages whose requests differ (tags or none, more questions or fewer) are not to
@@ -217,10 +216,9 @@ table = pd.DataFrame({"with its tags": told.scores, "without": alone.scores, "di
 table.loc[["f1", "f1_macro", "meteor", "rouge_l"]].rename(told.titles).map(str)
 
 # %% [markdown]
-# **Explain.** Little, if anything: what the classifier reads in the patches came through the Q-Former anyway. In the
-# paper the gain is large; section 7 asks where its tags come from. And yet the reports leave findings out. Where are
-# they lost? The classifier can be asked at each place: of the patches, of the queries (in training it was asked of
-# them, too), and the labeller of the reports.
+# **Explain.** Much. The information was there all the time, in the patches, but it did not reach the words. Where is it
+# lost? The classifier can be asked at each place: of the patches, of the queries (in training it was asked of them,
+# too), and the labeller of the reports.
 
 # %%
 images = [data.study(i).image() for i in range(80)]
@@ -239,14 +237,14 @@ axis.errorbar(spread[0], list(places), xerr=abs(spread[1:] - spread[0]), fmt="o"
 plt.show()
 
 # %% [markdown]
-# **Explain.** Read it from top to bottom (bars: 95 % intervals). The patches know nearly everything, and the queries
-# hand on nearly all of it: sixteen rows are enough. It is lost afterwards. Even with the findings in the prompt, in
-# plain words, the report leaves some out: to know is not to say. A language model writes what is likely, and in most
-# sentences of most reports that is something normal.
+# **Explain.** Read it from top to bottom (bars: 95 % intervals). The patches know nearly everything; the queries,
+# sixteen times the same, hand on far less, and a report that has only them cannot say more. The tags are a bypass:
+# they carry findings around the Q-Former, as text. The report with tags scores below the tags themselves, so some
+# findings are lost once more between prompt and report.
 #
 # ## 5. Told the wrong thing
 #
-# Tags are a second way into the report, around the Q-Former. Choose any, true or not; the picture stays the same.
+# A bypass has a price. Choose any tags, true or not; the picture stays the same.
 
 
 # %%
