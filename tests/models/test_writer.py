@@ -80,6 +80,7 @@ def test_a_batch_answers_as_each_question_alone_does(models, images, name):
         ranked = [p for _, p in answer.alternatives]
         assert ranked == sorted(ranked, reverse=True) and sum(ranked) <= 1 + 1e-6
         assert answer.alternatives[0] == (answer.text, pytest.approx(answer.confidence))
+        assert all(text for text, _ in answer.alternatives[1:])
 
 
 @pytest.mark.parametrize("name", NAMES)
