@@ -161,8 +161,7 @@ pd.Series({name: f"{100 * (other - usual).norm() / usual.norm():.4f} %" for name
 # What the bundled weights went through, out of their recipe:
 
 # %%
-stages = recipe("pathology-vlm")["stages"]
-pd.DataFrame(stages).T[["learns", "sees", "trains", "lora", "epochs"]].fillna("–")
+pd.DataFrame(recipe("pathology-vlm")["stages"]).T[["learns", "sees", "trains", "lora", "epochs"]].fillna("–")
 
 # %% [markdown]
 # `plip`, `align` and `vqa` are the paper's three. `language` stands in for LLaMA's own training, `wording` asks in
