@@ -48,7 +48,7 @@ TISSUE: dict[str, Exercise] = {
         question="By how many points is the model better than its blinded twin in closed questions about real "
         "micrographs, in the card's table above? (Negative where the twin is better.)",
         answer=_points,
-        why="So much is what seeing the picture adds to having read the question: no more than chance would.",
+        why="So much is what seeing the picture adds to having read the question; chance can explain it.",
         hint="The first two rows, column 'closed', without the intervals: the model's less the twin's.",
         mistakes=lambda: {-_points(): "The other way round: the model's less the twin's."},
         tolerance=0.02,

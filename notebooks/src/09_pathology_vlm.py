@@ -258,7 +258,7 @@ card = (lab.models.WEIGHTS / model.name / "README.md").read_text(encoding="utf-8
 Markdown(card[card.index("## Answers on real") : card.index("## Zero-shot")].replace("## Answers", "#### Answers"))
 
 # %% [markdown]
-# **Explain.** None: all that is right about real micrographs can be had from the question alone. "Is the tumour
+# **Explain.** None: as many answers about real micrographs are right from the question alone. "Is the tumour
 # present?" is mostly answered with yes, by the way such questions are written, and a few thousand questions about six
 # hundred textbook figures teach that sooner than they teach to see. On simulated patients, where yes and no are
 # balanced, the picture is worth much (the card's first table). Stop the twin's training early, and it falls behind:
