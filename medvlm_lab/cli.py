@@ -144,11 +144,11 @@ def kernel_install(as_json: Json = False) -> None:
 @app.command("open", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def open_lab(context: typer.Context, as_json: Json = False) -> None:
     """Open JupyterLab on the first chapter; further options go to JupyterLab. `--json` only says what would start."""
-    from medvlm_lab.classroom.run import lab_command
+    from medvlm_lab.classroom.run import lab_command, lab_environment
 
     command = lab_command(context.args)
     if not as_json:
-        raise typer.Exit(subprocess.call(command))
+        raise typer.Exit(subprocess.call(command, env=lab_environment()))
     emit({"command": command}, "", True)
 
 

@@ -101,6 +101,16 @@ def lab_command(options: Sequence[str] = (), root: Path = NOTEBOOKS) -> list[str
     return [sys.executable, "-m", "jupyterlab", str(first.notebook), *extra, *options]
 
 
+def lab_environment() -> dict[str, str]:
+    """Environment variables for JupyterLab: its own, and the book's settings, which a reader can change.
+
+    Nothing is fetched from outside, and widgets are answered by the kernel's main thread: where JupyterLab sends them
+    to a thread of their own, they run beside the cells, pyplot is not safe, and the stop button does not reach them.
+    """
+    paths = [str(Path(__file__).parent), os.environ.get("JUPYTER_CONFIG_PATH", "")]  # this folder holds `labconfig`
+    return {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths))}
+
+
 def test(numbers: Sequence[str] = (), jobs: int = 1, root: Path = NOTEBOOKS, quiet: bool = False) -> Result:
     """Checks built chapters with `nbval --nbval-lax`, one worker per file.
 

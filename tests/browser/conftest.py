@@ -13,6 +13,8 @@ import urllib.request
 import nbformat
 import pytest
 
+from medvlm_lab.classroom.run import lab_environment
+
 TOKEN = "browser-test"
 FLAGS = (
     "--no-sandbox",
@@ -76,8 +78,7 @@ def jupyter(tmp_path):
     base = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
     command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}", "--ServerApp.port_retries=0"]
-    command += ["--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    env = {**os.environ, "JUPYTER_CONFIG_DIR": str(home), "JUPYTER_RUNTIME_DIR": str(home / "run")}
+    env = {**lab_environment(), "JUPYTER_CONFIG_DIR": str(home), "JUPYTER_RUNTIME_DIR": str(home / "run")}
     env |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "s"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "w")}
     with open(tmp_path / "server.log", "w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
@@ -105,6 +106,7 @@ def run_cell(page, jupyter):
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, root / "cell.ipynb")
         page.goto(url("cell.ipynb"), timeout=60_000)
+        page.get_by_role("button", name="| Idle").wait_for(timeout=60_000)  # without its kernel a page runs nothing
         page.locator(".jp-Notebook .jp-CodeCell").first.click(timeout=60_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()

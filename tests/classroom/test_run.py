@@ -1,6 +1,8 @@
 """Chapters run: what each took, where one failed, and that the others go on."""
 
+import json
 import os
+from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from medvlm_lab.classroom.build import chapters, from_source
 from medvlm_lab.classroom.execute import Result, environment, execute, left_behind
 from medvlm_lab.classroom.report import write_report
-from medvlm_lab.classroom.run import run
+from medvlm_lab.classroom.run import lab_environment, run
 from medvlm_lab.errors import MedVLMError, UnknownNameError
 
 
@@ -94,3 +96,21 @@ def test_what_interact_shows_stays_in_its_cell(tmp_path):
     cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
     assert "x is 2" in "".join(output.get("text", "") for output in cells[0].outputs)
     assert cells[1].outputs[0].data["text/plain"] == "2"
+
+
+def test_jupyterlab_knows_and_finds_the_books_settings(monkeypatch):
+    import jsonschema
+    import jupyterlab
+    from jupyter_server.services.config.manager import ConfigManager
+
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "elsewhere")
+    paths = lab_environment()["JUPYTER_CONFIG_PATH"]
+    assert paths.endswith(os.pathsep + "elsewhere")  # what was set before still counts
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", paths)
+    settings = ConfigManager(config_dir_name="labconfig").get("default_setting_overrides")
+    assert settings["@jupyterlab/apputils-extension:notification"] == {"checkForUpdates": False, "fetchNews": "false"}
+    for plugin, values in settings.items():
+        extension, name = plugin.split(":")
+        schema = json.loads((Path(jupyterlab.__file__).parent / "schemas" / extension / f"{name}.json").read_text())
+        assert values.keys() <= schema["properties"].keys()
+        jsonschema.validate(values, schema)
