@@ -23,6 +23,7 @@ from medvlm_lab.errors import MedVLMError, UnknownNameError
 
 WORDING = Path(__file__).parent / "wording"
 WORDINGS = ("usual", "held-out")  # no form belongs to both
+TAUGHT = "taught"  # the usual forms and more: only models in training are asked in these words
 
 Node = str | tuple["Node", ...]  # text, or alternatives; a pattern is a sequence of nodes
 
@@ -124,12 +125,14 @@ class Grammar:
 
     def patterns(self, place: Sequence[str], wording: str) -> list[str]:
         """The patterns at a place in the file; an empty list where it has none."""
-        if wording not in WORDINGS:
+        if wording not in (*WORDINGS, TAUGHT):
             raise UnknownNameError("wording", wording, WORDINGS)
         node: Any = self.data
         for key in place:
             node = node.get(key, {})
-        return node.get(wording, []) if isinstance(node, dict) else []
+        if not isinstance(node, dict):
+            return []
+        return node.get("usual", []) + node.get(TAUGHT, []) if wording == TAUGHT else node.get(wording, [])
 
     def say(
         self, place: Sequence[str], facts: Mapping[str, str], rng: np.random.Generator, wording: str
@@ -148,8 +151,7 @@ class Grammar:
         def walk(node: Any) -> Iterator[str]:
             if isinstance(node, dict):
                 yield from node.get(wording, ())
-                for key, child in node.items():
-                    if key not in WORDINGS:
-                        yield from walk(child)
+                for child in node.values():
+                    yield from walk(child)
 
         yield from walk(self.data[branch] if branch else self.data)

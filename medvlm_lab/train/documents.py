@@ -14,7 +14,7 @@ from medvlm_lab.models.generative import Seen, padded
 from medvlm_lab.phantoms.base import rng_of
 from medvlm_lab.train.alignment import tag_truth
 from medvlm_lab.train.contrastive import Studies, varied
-from medvlm_lab.train.lessons import Lessons
+from medvlm_lab.train.lessons import Lessons, reworded
 
 
 class DocumentTask:
@@ -47,7 +47,7 @@ class DocumentTask:
         """Loss of one batch of documents, (n, k) studies."""
         device, own = model.language.embedding.weight.device, rng_of(int(rng.integers(2**40)))
         asks = own.random() < self.recipe["questions"]
-        texts, targets = zip(*(self.document(studies, row, own, asks) for row in rows), strict=True)
+        texts, targets = zip(*(self.document(studies, row, own, asks, bool(vary)) for row in rows), strict=True)
         most = model.config.context
         ids, keep = (x.to(device) for x in padded([t[:most] for t in texts], self.lessons.tokenizer.pad))
         target = padded([t[:most] for t in targets], 0)[0].bool().to(device)
@@ -64,13 +64,16 @@ class DocumentTask:
         return model.loss(seen, ids, keep, target) + extra
 
     def document(
-        self, studies: Studies, rows: np.ndarray, rng: np.random.Generator, asks: bool
+        self, studies: Studies, rows: np.ndarray, rng: np.random.Generator, asks: bool, vary: bool = False
     ) -> tuple[list[int], list[bool]]:
-        """Tokens of a document, and which of them the model has to write."""
+        """Tokens of a document, and which of them the model has to write; with questions in other forms to `vary`."""
         tokenizer, author = self.lessons.tokenizer, int(rng.integers(TRAINING_AUTHORS))
         ids, target = [tokenizer.start], [False]
         for row in rows:
             prompt, text = self.lessons.pair(studies, int(row), rng, asks, author)
+            if asks and vary:
+                prompt = reworded(prompt, rng) if rng.random() < self.recipe["reworded"] else prompt
+                prompt = self.lessons.blurred(prompt, rng, self.recipe["word_dropout"])
             request = marked(f"{IMAGE} {prompt}", tokenizer, self.model.config.image_token)
             answer = self.lessons.target(text)
             ids += [*request, *answer]

@@ -51,10 +51,8 @@ class InstructionTask:
         pairs = [self.lessons.pair(studies, int(row), own, asks) for row in rows]
         prompts, seen, extra = [prompt for prompt, _ in pairs], Seen(), 0.0
         if asks and vary:
-            strays = [self.lessons.pair(studies, int(row), own, True)[0].split()[1:6] for row in own.permutation(rows)]
             some = own.random(len(rows)) < self.recipe["reworded"]
-            zipped = zip(prompts, strays, some, strict=True)
-            prompts = [reworded(prompt, others, own) if new else prompt for prompt, others, new in zipped]
+            prompts = [reworded(prompt, own) if new else prompt for prompt, new in zip(prompts, some, strict=True)]
             prompts = [self.lessons.blurred(prompt, own, self.recipe["word_dropout"]) for prompt in prompts]
         with_tags = own.random(len(rows)) < self.recipe["tagged"]
         if self.recipe["sees"] != "nothing" or with_tags.any():

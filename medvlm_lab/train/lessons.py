@@ -13,7 +13,7 @@ from torch import Tensor
 from medvlm_lab.models.generative import padded
 from medvlm_lab.models.writer import QUESTION, REPORT
 from medvlm_lab.phantoms import phantom
-from medvlm_lab.phantoms.language import Grammar, forms
+from medvlm_lab.phantoms.language import TAUGHT, Grammar, forms
 from medvlm_lab.text.report_vocabulary import report_vocabulary
 from medvlm_lab.text.tokenizer import Tokenizer
 from medvlm_lab.train.contrastive import Studies
@@ -46,7 +46,7 @@ class Lessons:
         """A request and what is to be written: a question and its answer if it `asks`, else a report."""
         if not asks:
             return REPORT, self.report(studies, row, rng, author)
-        asked = studies.simulator.questions(studies.scenes[row], rng)
+        asked = studies.simulator.questions(studies.scenes[row], rng, TAUGHT)
         one = asked[int(rng.integers(len(asked)))]
         return QUESTION.format(one.question), one.answer
 
@@ -67,7 +67,10 @@ class Lessons:
 
 
 def instruction_vocabulary(name: str, extra: str) -> list[str]:
-    """A phantom's report vocabulary, with the words of its questions and answers and of `extra`."""
+    """A phantom's report vocabulary, with the words of its questions and answers and of `extra`.
+
+    Words that only the wording "taught" has are left out: "state" and "tell me" are to be unknown words, as "name" is.
+    """
     simulator, grammar = phantom(name), Grammar.of(name)
     texts = [form for p in grammar.all_patterns("usual", "ask") for form in forms(re.sub(r"<[^>]+>", " ", p))]
     for scene in simulator.sample(0, 400):
@@ -78,15 +81,8 @@ def instruction_vocabulary(name: str, extra: str) -> list[str]:
     return [*known, *sorted(words - set(known))]
 
 
-def reworded(request: str, others: Sequence[str], rng: np.random.Generator) -> str:
-    """The question begun at another of its words, some left out, some of another one's put in between.
-
-    What it asks must hang neither on its form nor on words that do not matter.
-    """
+def reworded(request: str, rng: np.random.Generator) -> str:
+    """The question begun at another of its words, some left out: what it asks must not hang on its form."""
     first, *words, last = request.split()
     start = int(rng.integers(len(words)))
-    kept = [word for word in words[start:] + words[:start] if rng.random() < 0.85]
-    for word in others:
-        if rng.random() < 0.4:
-            kept.insert(int(rng.integers(len(kept) + 1)), word)
-    return " ".join([first, *kept, last])
+    return " ".join([first, *(word for word in words[start:] + words[:start] if rng.random() < 0.9), last])

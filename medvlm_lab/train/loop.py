@@ -203,19 +203,30 @@ def joined_log(loops: dict[str, Loop]) -> str:
 
 
 def optimizers(model: nn.Module, recipe: dict) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of linear layers, AdamW for all else; frozen parameters are left out."""
-    linear = [m.weight for m in model.modules() if isinstance(m, nn.Linear) and m.weight.requires_grad]
-    chosen = {id(p) for p in linear}
-    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
-    decay, plain = [p for p in rest if p.ndim > 1], [p for p in rest if p.ndim <= 1]
-    groups = [{"params": decay, "weight_decay": recipe["weight_decay"]}, {"params": plain, "weight_decay": 0.0}]
+    """Muon for the matrices of linear layers, AdamW for all else; frozen parameters are left out.
+
+    `gentle`, a table in the recipe, lowers both rates by a factor for the parts of the model that it names.
+    """
+    chosen = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
+    linear, rest, gentle = {}, {}, recipe.get("gentle", {})
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            factor = gentle.get(name.split(".")[0], 1.0)
+            if id(p) in chosen:
+                linear.setdefault(factor, []).append(p)
+            else:
+                rest.setdefault((factor, recipe["weight_decay"] if p.ndim > 1 else 0.0), []).append(p)
+    matrix, rate = recipe["matrix_learning_rate"], recipe["learning_rate"]
     return [
         # its updates scaled to AdamW's size, so that one range of learning rates serves both
         torch.optim.Muon(
-            linear, lr=recipe["matrix_learning_rate"], weight_decay=recipe["weight_decay"],
-            adjust_lr_fn="match_rms_adamw",
+            [{"params": found, "lr": matrix * factor} for factor, found in linear.items()],
+            lr=matrix, weight_decay=recipe["weight_decay"], adjust_lr_fn="match_rms_adamw",
         ),
-        torch.optim.AdamW(groups, lr=recipe["learning_rate"], betas=(0.9, 0.98)),
+        torch.optim.AdamW(
+            [{"params": found, "lr": rate * factor, "weight_decay": d} for (factor, d), found in rest.items()],
+            lr=rate, betas=(0.9, 0.98),
+        ),
     ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from medvlm_lab.models.generative import Seen, lesson
 from medvlm_lab.models.pathology_vlm import PathologyNet, Views
 from medvlm_lab.models.writer import QUESTION, REPORT
 from medvlm_lab.phantoms.base import rng_of
+from medvlm_lab.phantoms.language import TAUGHT
 from medvlm_lab.train.contrastive import Studies, shuffled
 from medvlm_lab.train.lessons import Lessons, reworded
 from medvlm_lab.train.pathology_pictures import Pictures
@@ -36,9 +37,9 @@ class AnswerTask:
 
     Entries of a stage: `sees`, "image", "black" (a black picture for every image: the blinded twin) or "nothing" (the
     language model alone); `captions` and `contrast`, the shares of simulated batches that hold captions instead of
-    questions, or go on with stage "plip" while adapters change the image encoder; `reworded`, the share of simulated
-    questions that are put into another form; `real`, the share of the real ones that an epoch holds;
-    `questions_per_image`, side by side in a batch.
+    questions, or go on with stage "plip" while adapters change the image encoder; `taught`, the share of simulated
+    patients who are asked about in that wording, and `reworded`, of questions begun at another of their words; `real`,
+    the share of the real ones that an epoch holds; `questions_per_image`, side by side in a batch.
     """
 
     def __init__(
@@ -87,17 +88,11 @@ class AnswerTask:
         if kind == "caption":
             pairs = [(REPORT, self.lessons.excerpt(studies, int(row), own)) for row in rows]
         else:
-            pairs = [pair for row in rows for pair in questions(studies, int(row), own, count)]
-            pairs = [(self.changed(request, own), text) for request, text in pairs]
+            asked = ((row, TAUGHT if own.random() < self.recipe["taught"] else "usual") for row in rows)
+            pairs = [pair for row, wording in asked for pair in questions(studies, int(row), own, count, wording)]
+            pairs = [(reworded(q, own) if own.random() < self.recipe["reworded"] else q, text) for q, text in pairs]
         place = np.arange(len(rows)).repeat(len(pairs) // len(rows))
         return self.lost(self.model, self.train.pictures, rows, place, pairs, rng)
-
-    def changed(self, request: str, rng: np.random.Generator) -> str:
-        """The request as it is, or in another form with a few words of a real question."""
-        if rng.random() >= self.recipe["reworded"]:
-            return request
-        rows = () if self.asked is None else self.asked.parts["train"]
-        return reworded(request, self.asked.questions[rng.choice(rows)].split()[:5] if len(rows) else (), rng)
 
     def lost(
         self, model: PathologyNet, pictures: Pictures, rows: np.ndarray, place: np.ndarray,
@@ -139,7 +134,9 @@ class AnswerTask:
         return found
 
 
-def questions(studies: Studies, row: int, rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
+def questions(
+    studies: Studies, row: int, rng: np.random.Generator, count: int, wording: str = "usual"
+) -> list[tuple[str, str]]:
     """Requests and answers about a simulated patient, `count` of those that a data set may hold."""
-    asked = studies.simulator.questions(studies.scenes[row], rng)[:count]
+    asked = studies.simulator.questions(studies.scenes[row], rng, wording)[:count]
     return [(QUESTION.format(one.question), one.answer) for one in asked]

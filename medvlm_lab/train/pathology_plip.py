@@ -1,11 +1,12 @@
 """The first stage of PA-LLaVA: "PLIP", a CLIP of the domain's own by image–text contrast and matching.
 
-Simulated patients come with masks, so that patches learn what they show, too: contrast alone leaves what is as small as
-a mitosis at chance.
+Simulated patients come with masks and numbers, so that patches learn what they show, and the whole how much of it there
+is: contrast alone leaves what is as small as a mitosis at chance.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from medvlm_lab.metrics.ranking import mcmrr
 from medvlm_lab.models.pathology_vlm import Looked, PathologyNet
 from medvlm_lab.phantoms.base import rng_of
+from medvlm_lab.phantoms.scene import Scene
 from medvlm_lab.text.tokenizer import UNKNOWN
 from medvlm_lab.train.alignment import SMOOTHING, AlignmentTask
 from medvlm_lab.train.contrastive import Studies, shuffled
@@ -39,8 +41,8 @@ class PlipTask:
     """Stage "plip": image–text contrast (ITC), matching (ITM), and sentences told from their denial; see `loop.Task`.
 
     Patients with the same findings are no negatives of each other. Each image is also compared with a true and a false
-    sentence about one finding. `cell_loss` is the weight at which patches tell what they show, by a head that no
-    checkpoint keeps.
+    sentence about one finding. `cell_loss` is the weight at which patches tell what they show, `number_loss` that at
+    which the whole tells the amount of every finding and the scene's `numbers`, by heads that no checkpoint keeps.
     """
 
     def __init__(self, model: PathologyNet, lessons: Lessons, train: Slides, validation: Slides, recipe: dict):
@@ -52,6 +54,8 @@ class PlipTask:
         if recipe["cell_loss"]:
             torch.manual_seed(recipe["seed"])
             model.cell_head = nn.Linear(model.config.width, train.pictures.cells.shape[-1])
+            self.truth = standard(amounts(scenes, recipe["numbers"]))
+            model.number_head = nn.Linear(2 * model.config.width, self.truth.shape[1])
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         return shuffled(len(self.train.studies), self.recipe, epoch)
@@ -74,7 +78,9 @@ class PlipTask:
         if not self.recipe["cell_loss"]:
             return loss
         shown = model.cell_head(looked.tokens[:, :, 1:][keep]).float()
-        return loss + self.recipe["cell_loss"] * F.binary_cross_entropy_with_logits(shown, cells[keep].float())
+        loss = loss + self.recipe["cell_loss"] * F.binary_cross_entropy_with_logits(shown, cells[keep].float())
+        told = model.number_head(whole(looked)).float()
+        return loss + self.recipe["number_loss"] * F.smooth_l1_loss(told, self.truth[rows].to(device))
 
     @torch.inference_mode()
     def validate(self, model: PathologyNet) -> dict[str, float]:
@@ -91,6 +97,28 @@ class PlipTask:
             true, false = (embed(list(part)) for part in zip(*pairs, strict=True))
             right.append(float(((images * (true - false)).sum(1) > 0).float().mean()))
         return {"mcmrr_percent": 100 * rank / len(studies), "sentences_right": 100 * float(np.mean(right))}
+
+
+def amounts(scenes: Sequence[Scene], names: Sequence[str]) -> Float[Tensor, "n m"]:
+    """How much of each kind of finding a scene has (0 for none, 1 for what has no amount), and fields of the scene."""
+    rows = []
+    for scene in scenes:
+        found = [scene.find(kind) for kind in scene.kinds]
+        much = [0.0 if f is None else f.amount or f.measurement or 1.0 for f in found]
+        rows.append([*much, *(float(getattr(scene, name)) for name in names)])
+    return torch.tensor(rows)
+
+
+def standard(values: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
+    """Each column with mean 0 and deviation 1; a constant one is 0."""
+    return (values - values.mean(0)) / values.std(0).clamp(min=1e-6)
+
+
+def whole(looked: Looked) -> Float[Tensor, "n 2d"]:
+    """Mean class token of the views, and mean token of all patches with image in them."""
+    real, keep = looked.keep.any(-1)[..., None].to(looked.tokens.dtype), looked.keep[..., None].to(looked.tokens.dtype)
+    views = (looked.tokens[:, :, 0] * real).sum(1) / real.sum(1)
+    return torch.cat([views, (looked.tokens[:, :, 1:] * keep).sum((1, 2)) / keep.sum((1, 2))], -1)
 
 
 def lost(ids: Int[Tensor, "n t"], lessons: Lessons, share: float, rng: np.random.Generator) -> Int[Tensor, "n t"]:

@@ -6,7 +6,7 @@ import pytest
 from rule_reader import Rules, check_changes, check_questions, check_report, sentences
 
 from medvlm_lab.phantoms import phantom
-from medvlm_lab.phantoms.language import WORDINGS
+from medvlm_lab.phantoms.language import TAUGHT, WORDINGS
 
 XRAY = phantom("chest-xray")
 SCENES = XRAY.sample(3, 2500)
@@ -54,6 +54,11 @@ def test_reports_and_answers_say_what_is_there_and_nothing_else(wording):
         check_report(XRAY, RULES, scene, wording)
     for scene in SCENES[:1200]:
         check_questions(XRAY, RULES, scene, wording)
+
+
+def test_answers_to_what_is_only_taught_are_true():
+    for scene in SCENES[:1200]:
+        check_questions(XRAY, RULES, scene, TAUGHT)
 
 
 @pytest.mark.parametrize("wording", WORDINGS)

@@ -141,7 +141,12 @@ def test_lessons_are_true_to_their_seed(blip_data):
     blurred = lessons.blurred("question: is there a nodule? answer:", rng_of(0), 0.99)
     assert blurred == "question: ☐ ☐ ☐ ☐ answer:" and lessons.prompt(blurred).count(1) == 4
     unknown = blip_data.tokenizer.vocabulary.index("[UNK]")
+    simulator = blip_data.train.simulator
     for row in range(16):
         for seed in range(3):
-            for text in lessons.pair(blip_data.train, row, rng_of(seed), bool(seed % 2)):
+            texts = [lessons.pair(blip_data.train, row, rng_of(seed), bool(seed % 2))[1]]
+            texts += [q.question for q in simulator.questions(blip_data.train.scenes[row], rng_of(seed))]
+            for text in texts:
                 assert unknown not in lessons.prompt(text), text
+    asked = " ".join(lessons.pair(blip_data.train, 0, rng_of(seed), True)[0] for seed in range(40))
+    assert unknown in lessons.prompt(asked), "words that only the wording `taught` has are to be unknown ones"

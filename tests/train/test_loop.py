@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from medvlm_lab.train.loop import CHECKPOINT, Loop
+from medvlm_lab.train.loop import CHECKPOINT, Loop, optimizers
 
 RECIPE = {
     "seed": 0, "bf16": False, "epochs": 6, "learning_rate": 1e-2, "matrix_learning_rate": 1e-2, "warmup_steps": 2,
@@ -106,3 +106,16 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
         assert torch.equal(value, found[name]), name
     epochs = [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()]
     assert sorted(set(epochs)) == list(range(1, RECIPE["epochs"] + 1))
+
+
+def test_gentle_parts_learn_at_their_share_of_the_rates():
+    net = nn.ModuleDict({name: nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)) for name in "ab"})
+    net["b"][1].requires_grad_(False)
+    recipe = {"learning_rate": 1e-3, "matrix_learning_rate": 1e-2, "weight_decay": 0.1}
+    for gentle in ({}, {"b": 0.4}):
+        muon, adamw = optimizers(net, recipe | {"gentle": gentle})
+        rates = {id(p): g["lr"] for o in (muon, adamw) for g in o.param_groups for p in g["params"]}
+        factor = gentle.get("b", 1.0)
+        assert [rates.pop(id(net[name][0].weight)) for name in "ab"] == pytest.approx([1e-2, factor * 1e-2])
+        assert rates.pop(id(net["b"][0].bias)) == pytest.approx(factor * 1e-3)
+        assert sorted(rates.values()) == [1e-3] * 3  # the frozen norm is left out
