@@ -41,6 +41,15 @@ def test_scores_in_the_readme_are_the_cards_own():
             assert re.search(rf"\b{re.escape(number)}\b", text), f"{number} is not in {card}"
 
 
+def test_times_in_the_readme_are_the_chapters_own():
+    row = r"^\| \[\d\d [^\]]+\]\(notebooks/(\w+)\.ipynb\) .*\| (\d+) \|$"
+    rows = re.findall(row, (ROOT / "README.md").read_text(), re.M)
+    sources = sorted((ROOT / "notebooks" / "src").glob("*.py"))
+    assert [name for name, _ in rows] == [source.stem for source in sources]
+    for (_, minutes), source in zip(rows, sources, strict=True):
+        assert f"# Time: {minutes} minutes to read" in source.read_text(), source.stem
+
+
 def _locked() -> dict[str, str]:
     """Each locked requirement with its hashes, continuation lines joined."""
     text = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")

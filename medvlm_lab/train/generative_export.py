@@ -50,8 +50,9 @@ report was used.
 training never saw; 95 % bootstrap intervals. Findings are read out of the reports by the rule labeller of
 `medvlm_lab.text.labeller`. The blinded twin is the same network, trained alike with a black square for every image, for
 {blind_share:.0%} of the steps. "Whole truth" is another report of the same patient by the simulator: a model that saw
-everything would be about as close to the reference. **Simulated: not to be compared with a paper's figures on real
-patients.**
+everything would be about as close to the reference. The forms in which training asks (wording "taught") became many
+after answers to validation patients' questions in held-out wordings had been seen to fail; no held-out form is among
+them. **Simulated: not to be compared with a paper's figures on real patients.**
 
 | | {columns} |
 |{rules}|

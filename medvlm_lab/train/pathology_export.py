@@ -51,8 +51,9 @@ No image is part of this checkpoint. Confidence is the model's own probability o
 {held:,} other simulated patients (test part, seed {seed}), asked in wordings that training never saw; exact match in
 percent with 95 % bootstrap intervals. The majority baseline says the most frequent closed or open answer. The blinded
 twin is the same network, trained on the same questions with a black picture for every image, for {blind:.0%} of the
-steps, and shown black pictures. Stage "wording" was added after the answers to validation patients' questions in these
-held-out wordings had been seen to fail. **Simulated: not to be compared with a paper's figures on real patients.**
+steps, and shown black pictures. Stage "wording", and the many forms in which it asks, were added after the answers to
+validation patients' questions in these held-out wordings had been seen to fail; no held-out form is among them.
+**Simulated: not to be compared with a paper's figures on real patients.**
 
 | | closed | open |
 |---|---|---|
