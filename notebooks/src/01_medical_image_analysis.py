@@ -136,14 +136,14 @@ for title, hospital, wanted in (("healthy", 0, False), ("other hospital", 1, Fal
         if scores[-1] == min(scores):
             worst = (image, found, lungs)
     cases[title] = (scores, worst)
-figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), width_ratios=[1, 1, 1, 1.2])
+figure, axes = plt.subplots(1, 4, figsize=(11, 3.2), width_ratios=[1, 1, 1, 1.2], layout="constrained")
 for axis, (title, (_, (image, found, lungs))) in zip(axes, cases.items(), strict=False):
     axis.imshow(image, vmin=0, vmax=1)
     axis.contour(found, [0.5], colors=lab.style.ORANGE)
     axis.contour(lungs, [0.5], colors=lab.style.SKY, linestyles="dashed")
     axis.set_title(f"worst: {title}")
     axis.axis("off")
-axes[3].boxplot([scores for scores, _ in cases.values()], tick_labels=cases)
+axes[3].boxplot([scores for scores, _ in cases.values()], tick_labels=[name.replace(" ", "\n") for name in cases])
 axes[3].set(ylabel="Dice", ylim=(0, 1), title=f"You: {hold.value}")
 plt.show()
 
