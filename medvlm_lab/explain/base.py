@@ -46,7 +46,10 @@ def method(signed: bool = False, mode: str = "bilinear", against: Sequence[str] 
                 raise MedVLMError(f"trace= already holds a layer's map; give trace= or layer={layer!r}, not both.")
             trace = suited(name, model, trace or traced(model, image, text, layer))
             trace = less(model, trace, against) if against else trace
-            return drawn(name, model, image, trace, function(trace, **options), signed, mode)
+            found = function(trace, **options).detach()
+            # the rest of the trace goes, and with it the graph, before a map of the picture's size comes
+            trace = Trace(trace.text, trace.score.detach(), found, trace.view, answer=trace.answer, words=trace.words)
+            return drawn(name, model, image, trace, found, signed, mode)
 
         return explained
 
