@@ -81,8 +81,15 @@ def instruction_vocabulary(name: str, extra: str) -> list[str]:
     return [*known, *sorted(words - set(known))]
 
 
-def reworded(request: str, rng: np.random.Generator) -> str:
-    """The question begun at another of its words, some left out: what it asks must not hang on its form."""
+def reworded(request: str, rng: np.random.Generator, others: Sequence[str] = (), strays: float = 0.0) -> str:
+    """The question begun at another of its words, some left out, a share `strays` of others put in between.
+
+    What it asks must hang neither on its form nor on words that do not matter.
+    """
     first, *words, last = request.split()
     start = int(rng.integers(len(words)))
-    return " ".join([first, *(word for word in words[start:] + words[:start] if rng.random() < 0.9), last])
+    kept = [word for word in words[start:] + words[:start] if rng.random() < 0.9]
+    for word in others:
+        if rng.random() < strays:
+            kept.insert(int(rng.integers(len(kept) + 1)), word)
+    return " ".join([first, *kept, last])

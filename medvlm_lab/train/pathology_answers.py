@@ -38,8 +38,9 @@ class AnswerTask:
     Entries of a stage: `sees`, "image", "black" (a black picture for every image: the blinded twin) or "nothing" (the
     language model alone); `captions` and `contrast`, the shares of simulated batches that hold captions instead of
     questions, or go on with stage "plip" while adapters change the image encoder; `taught`, the share of simulated
-    patients who are asked about in that wording, and `reworded`, of questions begun at another of their words; `real`,
-    the share of the real ones that an epoch holds; `questions_per_image`, side by side in a batch.
+    patients who are asked about in that wording, and `reworded`, of questions begun at another of their words, with
+    a share `strays` of five words of a real one; `real`, the share of the real ones that an epoch holds;
+    `questions_per_image`, side by side in a batch.
     """
 
     def __init__(
@@ -90,9 +91,18 @@ class AnswerTask:
         else:
             asked = ((row, TAUGHT if own.random() < self.recipe["taught"] else "usual") for row in rows)
             pairs = [pair for row, wording in asked for pair in questions(studies, int(row), own, count, wording)]
-            pairs = [(reworded(q, own) if own.random() < self.recipe["reworded"] else q, text) for q, text in pairs]
+            pairs = [(self.changed(request, own), text) for request, text in pairs]
         place = np.arange(len(rows)).repeat(len(pairs) // len(rows))
         return self.lost(self.model, self.train.pictures, rows, place, pairs, rng)
+
+    def changed(self, request: str, rng: np.random.Generator) -> str:
+        """The request as it is, or in another form, perhaps with a few words of a real question."""
+        if rng.random() >= self.recipe["reworded"]:
+            return request
+        if self.asked is None or not self.recipe["strays"]:
+            return reworded(request, rng)
+        words = self.asked.questions[rng.choice(self.asked.parts["train"])].split()[:5]
+        return reworded(request, rng, words, self.recipe["strays"])
 
     def lost(
         self, model: PathologyNet, pictures: Pictures, rows: np.ndarray, place: np.ndarray,

@@ -151,13 +151,15 @@ def test_what_a_slide_holds_in_numbers():
     assert torch.equal(standard(torch.ones(3, 1)), torch.zeros(3, 1))
 
 
-def test_a_question_in_another_form_holds_its_own_words():
-    asked = "question: Is it benign or malignant? answer:"
-    found = {reworded(asked, np.random.default_rng(seed)) for seed in range(20)}
-    assert len(found) > 5
-    for text in found:
-        assert text.startswith("question:") and text.endswith("answer:")
-        assert set(text.split()) <= set(asked.split())
+def test_a_question_in_another_form_holds_its_own_words_and_a_few_others():
+    asked, others = "question: Is it benign or malignant? answer:", ["what", "now"]
+    for strays in (0.0, 0.4):
+        found = {reworded(asked, np.random.default_rng(seed), others, strays) for seed in range(20)}
+        assert len(found) > 5
+        assert any(set(others) & set(text.split()) for text in found) == bool(strays)
+        for text in found:
+            assert text.startswith("question:") and text.endswith("answer:")
+            assert set(text.split()) <= {*asked.split(), *others}
 
 
 def test_from_a_recipe_to_a_checkpoint(tmp_path, real):
