@@ -87,18 +87,17 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
     else:
         columns += [Column(f"after {SHOTS} examples", stored, {"shots": SHOTS})]
     columns += [Column("blinded twin", untagged(earlier("blind")))]
-    config, blind, (scores, gains) = model.config, loops["blind"], score_lines(columns, recipe)
-    like = recipe["stages"][kept]["learns"]
-    seen_steps = sum(
-        loops[stage].step for stage, entry in recipe["stages"].items()
-        if entry["learns"] == like and entry["sees"] == "image"
-    )  # fmt: skip
+    config, (scores, gains) = model.config, score_lines(columns, recipe)
+    like, steps = recipe["stages"][kept]["learns"], Counter()
+    for stage, entry in recipe["stages"].items():
+        if entry["learns"] == like:
+            steps[entry["sees"]] += loops[stage].step
     card = CARD.format(
         name=name, about=CATALOGUE[name][2], parameters=count_parameters(model),
         megabytes=(out / WEIGHTS).stat().st_size / 1e6, vision=config.vision_depth, width=config.width,
         size=config.image_size, language=config.language_depth, vocabulary=config.vocabulary, seed=recipe["seed"],
         stages=", ".join(f"{stage} {loop.step:,} steps" for stage, loop in loops.items()), phantom=recipe["phantom"],
-        studies=recipe["studies"], held=recipe["test_studies"], blind_share=blind.step / seen_steps,
+        studies=recipe["studies"], held=recipe["test_studies"], blind_share=steps["black"] / steps["image"],
         columns=" | ".join([*(column.title for column in columns), "whole truth"]),
         rules="|".join(["---"] * (len(columns) + 2)), scores="\n".join(scores), gains="\n".join(gains),
         helped="tags" if "tags" in loops else "examples", gained=" | ".join(TITLES[key] for key in GAINED),

@@ -51,7 +51,8 @@ def task(recipe: dict, data: Data, stage: str) -> Task:
     kind = recipe["stages"][stage]["learns"]
     if kind not in LEARNS:
         raise UnknownNameError("stage", kind, LEARNS)
-    return LEARNS[kind](started(recipe, data, stage), Lessons(data.tokenizer), data.train, data.validation, recipe)
+    lessons = Lessons(data.tokenizer, recipe["balanced"])
+    return LEARNS[kind](started(recipe, data, stage), lessons, data.train, data.validation, recipe)
 
 
 def fresh(recipe: dict, data: Data) -> SeeingLanguageModel:

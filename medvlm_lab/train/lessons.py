@@ -23,9 +23,14 @@ SENTENCES_END = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 
 @dataclass(frozen=True)
 class Lessons:
-    """Writes requests and texts, and turns them into tokens."""
+    """Writes requests and texts, and turns them into tokens.
+
+    `balanced` asks a patient's questions with "yes" for an answer as often as those with "no", of which there are many
+    more: from these alone a model learns to say no.
+    """
 
     tokenizer: Tokenizer
+    balanced: bool = False
 
     def report(self, studies: Studies, row: int, rng: np.random.Generator, author: int | None = None) -> str:
         """A study's report under its two headings, in new words each time."""
@@ -47,7 +52,13 @@ class Lessons:
         if not asks:
             return REPORT, self.report(studies, row, rng, author)
         asked = studies.simulator.questions(studies.scenes[row], rng, TAUGHT)
-        one = asked[int(rng.integers(len(asked)))]
+        if self.balanced:
+            answers = [question.answer for question in asked]
+            share = max(1, answers.count("yes")) / max(1, answers.count("no"))
+            weights = np.array([share if answer == "no" else 1.0 for answer in answers])
+            one = asked[int(rng.choice(len(asked), p=weights / weights.sum()))]
+        else:
+            one = asked[int(rng.integers(len(asked)))]
         return QUESTION.format(one.question), one.answer
 
     def blurred(self, question: str, rng: np.random.Generator, share: float) -> str:

@@ -150,3 +150,12 @@ def test_lessons_are_true_to_their_seed(blip_data):
                 assert unknown not in lessons.prompt(text), text
     asked = " ".join(lessons.pair(blip_data.train, 0, rng_of(seed), True)[0] for seed in range(40))
     assert unknown in lessons.prompt(asked), "words that only the wording `taught` has are to be unknown ones"
+
+
+def test_balanced_lessons_are_as_often_answered_by_yes_as_by_no(blip_data):
+    def share(balanced):
+        lessons = Lessons(blip_data.tokenizer, balanced)
+        answers = [lessons.pair(blip_data.train, r, rng_of(seed), True)[1] for r in range(16) for seed in range(40)]
+        return answers.count("yes") / answers.count("no")
+
+    assert share(False) < 0.5 and 0.8 < share(True) < 1.25
