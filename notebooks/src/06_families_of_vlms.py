@@ -198,9 +198,10 @@ for axis, look, title in zip(axes, looks, asked, strict=True):
 plt.show()
 
 # %% [markdown]
-# **Explain.** They hardly differ. That a model *can* listen to the question does not mean that it does; look before you
-# believe a drawing. Chapter [08](08_clinical_blip.ipynb) finds out why: in these weights all queries have become alike.
-# (Bright: more attention, each map scaled to itself.)
+# **Explain.** They hardly differ (bright: more attention, all queries together, each map scaled to itself). That a
+# model *can* listen to the question before it looks does not mean that it does: this one reads the picture much the
+# same way whatever is asked, and the answers differ because the language model reads the question, too. Look before you
+# believe a drawing. Chapter [08](08_clinical_blip.ipynb) shows where single queries look.
 #
 # ## What only gates do: leave the language model as it was
 #

@@ -124,15 +124,13 @@ rows = [(name, f"{alike(t):.4f}") for name, t in steps if t.shape == queries.sha
 pd.DataFrame(rows, columns=["step", "mean cosine of neighbouring queries"])
 
 # %% [markdown]
-# **Explain.** Bright: more weight; each map is scaled to its own maximum. All four maps are one. The queries start
-# nearly at right angles, and each layer makes them more alike, until sixteen rows say the same thing sixteen times.
-# This is *rank collapse* (Dong et al. 2021): attention averages, and where its output outweighs what it is added to,
-# the differences are averaged away. The drawing of a Q-Former says sixteen questions; this network asks one. No loss
-# told so while it was trained: look inside.
+# **Explain.** Bright: more weight; each map is scaled to its own maximum. One query looks at the angle with the
+# effusion, others along the midline, one beside the pacemaker. The queries start nearly at right angles, and each layer
+# makes them more alike: attention averages, and where its output outweighs what it is added to, the differences are
+# averaged away (*rank collapse*, Dong et al. 2021).
 #
-# The end of the training is the likely cause. Most prompts of the last two stages held the tags, and the very last one
-# no longer asked the queries for them, so nobody missed the picture. Trained again at about half the rate, and asked to
-# the end, the queries stay apart and a report without tags loses little; but one with tags was less good, too.
+# In an earlier version of these weights, whose Q-Former learned at two and a half times the rate, that went all the
+# way: sixteen rows said the same thing sixteen times, these four maps were one, and no loss told. Look inside.
 #
 # ## 3. Training, stage by stage
 #
@@ -150,7 +148,7 @@ table.assign(**{c: table[c].map(shown) for c in ("trains", "adapters in")}).styl
 # %% [markdown]
 # - **vision**, **language**: what a pretrained image encoder and language model would bring.
 # - **align** (BLIP-2's first stage): the Q-Former learns what pictures and texts have in common.
-# - **instruct** is the paper's stage 1, **tags** its stage 2; **wording** asks the questions in other forms.
+# - **instruct** is the paper's stage 1, **tags** its stage 2.
 # - **blind** is a control: the same network, trained with a black square for every picture.
 #
 # `validation_loss` is in nats a token. Stages whose requests differ (tags or none, more questions or fewer) are not to
@@ -200,7 +198,7 @@ print(f"mean cosine of neighbouring queries: {alike(fresh.qformer(patches.clone(
 # %% [markdown]
 # **Explain.** Generation falls first: common words are quickly learned. Matching soon knows that one of three pairs
 # belongs together, and stays there for long, since its wrong pairs are chosen to be hard. Contrast hardly moves either,
-# but the right texts already rise (chance: 50). And after these few steps the queries are still apart.
+# but the right texts already rise (chance: 50).
 #
 # ## 4. With tags, without tags
 #
@@ -220,7 +218,7 @@ table = pd.DataFrame({"with its tags": told.scores, "without": alone.scores, "di
 table.loc[["f1", "f1_macro", "meteor", "rouge_l"]].rename(told.titles).map(str)
 
 # %% [markdown]
-# **Explain.** Much. The information was there all the time, in the patches, but it did not reach the words. Where is it
+# **Explain.** A little, although the tags tell the writer nothing that it could not have seen itself. So where was it
 # lost? The classifier can be asked at each place: of the patches, of the queries (in training it was asked of them,
 # too), and the labeller of the reports.
 
@@ -241,14 +239,14 @@ axis.errorbar(spread[0], list(places), xerr=abs(spread[1:] - spread[0]), fmt="o"
 plt.show()
 
 # %% [markdown]
-# **Explain.** Read it from top to bottom (bars: 95 % intervals). The patches know nearly everything; the queries,
-# sixteen times the same, hand on far less, and a report that has only them cannot say more. The tags are a bypass:
-# they carry findings around the Q-Former, as text. The report with tags scores below the tags themselves, so some
-# findings are lost once more between prompt and report.
+# **Explain.** Read it from top to bottom (bars: 95 % intervals). The patches know nearly everything, and the queries
+# hand on all of it. What is lost is lost last: the language model does not put into words all that its soft tokens
+# hold. The tags are a second way to the words, as text, and some of what fails on the first arrives by the second. The
+# report with tags still scores below the tags themselves.
 #
 # ## 5. Told the wrong thing
 #
-# A bypass has a price. Choose any tags, true or not; the picture stays the same.
+# A second way has a price. Choose any tags, true or not; the picture stays the same.
 
 
 # %%

@@ -166,8 +166,9 @@ pd.DataFrame(recipe("pathology-vlm")["stages"]).T[["learns", "sees", "trains", "
 # %% [markdown]
 # `plip`, `align` and `vqa` are the paper's three. `language` stands in for LLaMA's own training, `wording` asks in
 # other forms, and `blind` makes the twin of section 5. "lora" names the parts that are changed by small adapters.
-# In `plip` every patch learns from the simulator's masks which findings reach into it, besides contrast: of what is as
-# small as a mitosis, contrast alone told nothing. The whole recipe takes about forty minutes on one core.
+# In `plip` every patch learns from the simulator's masks which findings reach into it, and the whole how much of each
+# there is, besides contrast: of what is as small as a mitosis, contrast alone told nothing. The whole recipe takes
+# about an hour on one core.
 #
 # Now stage `align`, small enough to watch: encoder and language model stay frozen, and a *new* connector learns from
 # questions about 64 patients. Twice, for the ablation that it calls for: once it may look at the tiles, once it has to
@@ -248,7 +249,8 @@ print(f"area for mitoses: from knowing only who has a cancer {company:.2f}, from
 # ## 5. Real micrographs, and the twin that sees nothing
 #
 # PathVQA's questions stand with textbook figures. **Predict.** A twin of this model was trained on the same questions
-# with a black picture for each, and as often. How many points below the model will it be, on real micrographs?
+# with a black picture for each, and as often. How many points below the model will it be, on real micrographs, where
+# the answer is yes or no?
 
 # %%
 ipywidgets.ToggleButtons(options=["50", "25", "10", "none"], description="Points:")
@@ -258,12 +260,12 @@ card = (lab.models.WEIGHTS / model.name / "README.md").read_text(encoding="utf-8
 Markdown(card[card.index("## Answers on real") : card.index("## Zero-shot")].replace("## Answers", "#### Answers"))
 
 # %% [markdown]
-# **Explain.** None: as many answers about real micrographs are right from the question alone. "Is the tumour
-# present?" is mostly answered with yes, by the way such questions are written, and a few thousand questions about six
-# hundred textbook figures teach that sooner than they teach to see. On simulated patients, where yes and no are
-# balanced, the picture is worth much (the card's first table). Stop the twin's training early, and it falls behind:
-# then the picture seems useful, and only the comparison is unfair. So a score needs its question-only twin, trained
-# alike.
+# **Explain.** None: as many closed questions are answered right without the picture. "Is the tumour present?" is mostly
+# answered with yes, by the way such questions are written, and a few thousand questions about six hundred textbook
+# figures teach that sooner than they teach to see. Open questions cannot be guessed so well: there the model is right
+# twice as often as its twin, though still rarely. On simulated patients, where yes and no are balanced, the picture is
+# worth much (the card's first table). Stop the twin's training early, and it falls behind: then the picture seems
+# useful everywhere, and only the comparison is unfair. So a score needs its question-only twin, trained alike.
 #
 # Ask the real picture. It is a colon, stained by antibodies (brown) and not with eosin: of a kind that the
 # simulator never makes. Whatever it answers, look at how sure it is.

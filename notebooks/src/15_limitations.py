@@ -161,10 +161,10 @@ plt.show()
 print(blip.report(real))
 
 # %% [markdown]
-# **Explain.** The other hospitals hardly matter: these differ in exposure and noise, which training varied, too. What
-# was never varied is what hurts. Other words for the same question change answers: the picture is not all that has to
-# generalise. And the model has seen nothing but simulated patients. It writes about a real one as fluently as ever, and
-# nothing in the text says that it is guessing.
+# **Explain.** Neither matters much. The hospitals differ in exposure and noise, which training varied, too; and
+# training asked in hundreds of forms, so that those which it never used are understood. What is varied in training is
+# ignored later. What never was is what hurts: the model has seen nothing but simulated patients. It writes about a real
+# one as fluently as ever, and nothing in the text says that it is guessing.
 #
 # ## 4. Hallucination
 #
