@@ -144,8 +144,9 @@ present = [(row.reference, row.prediction) for row in asked.rows if row.question
 pd.crosstab(*pd.DataFrame(present, columns=["truth", "answer"]).T.to_numpy(), rownames=["truth"], colnames=["answer"])
 
 # %% [markdown]
-# **Explain.** It denies most of what is there, and is right eight times in ten: in training, too, "no" was mostly true.
-# Accuracy hides this; sensitivity, the share of the lower row that it affirms, does not.
+# **Explain.** It denies most of what is there, and is still right most of the time: in training, too, "no" was mostly
+# true. Accuracy hides this; sensitivity, the share of the lower row that it affirms, does not. Its *probability* of yes
+# tells sick from healthy well (chapter 06): the threshold is wrong, not the eye.
 #
 # And the same question in other words. A model that understood would not care.
 

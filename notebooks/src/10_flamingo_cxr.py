@@ -214,8 +214,8 @@ pd.DataFrame([[torch.tanh(block.attention_gate).item() for block in net.gated]],
 
 # %% [markdown]
 # **Explain.** The curves are tanh(g) of the attention gates, the table those of the bundled weights. With pictures,
-# gates open, in the direction of their long training; with black squares there is little to gain, and they hardly
-# move. The sign says nothing: the layer that a gate belongs to can turn it around. The gate before layer 0 stays
+# gates open, in the direction of their long training; with black squares there is little to gain, and they soon
+# stop. The sign says nothing: the layer that a gate belongs to can turn it around. The gate before layer 0 stays
 # shut, in the bundled weights too: there, a word has not yet read the words before it.
 #
 # | stage of the recipe | learns from | trains |
@@ -262,8 +262,8 @@ plt.show()
 
 # %% [markdown]
 # **Explain.** Each dot is the mean change against no example, patient by patient, with its 95 % interval. The words
-# come nearer to the author's, most of it by the first example; the findings stay as right or wrong as they were.
-# Wrong pictures beside the examples hardly matter: the mask of section 2 told why. Another author's examples give
+# come nearer to the author's, most of it by the first example; the findings stay as right or wrong as they were (on
+# the card's 300 patients a few more are missed). Wrong pictures beside the examples hardly matter: the mask of section 2 told why. Another author's examples give
 # away most of the gain. So what is learned in context here is *manners*: how this author writes. It is not medicine;
 # a new finding cannot be taught by four examples. (Min et al. 2022 found of labels, in the prompts of large language
 # models, what is found here of pictures.)
@@ -275,7 +275,7 @@ Scoreboard(tuple(f for f in lab.scoreboard().figures if f.system == "Flamingo-CX
 
 # %% [markdown]
 # The [card](../medvlm_lab/weights/flamingo-cxr/README.md) has every score on 300 patients beside the blinded twin. It
-# also shows what this model cannot do: its answers to questions are no better than the twin's.
+# also shows what this model cannot do: its answers to closed questions are no better than the twin's.
 #
 # ## 7. Where paper, preprint and talk differ
 #
