@@ -263,10 +263,10 @@ plt.show()
 # %% [markdown]
 # **Explain.** Each dot is the mean change against no example, patient by patient, with its 95 % interval. The words
 # come nearer to the author's, most of it by the first example; the findings stay as right or wrong as they were (on
-# the card's 300 patients a few more are missed). Wrong pictures beside the examples hardly matter: the mask of section 2 told why. Another author's examples give
-# away most of the gain. So what is learned in context here is *manners*: how this author writes. It is not medicine;
-# a new finding cannot be taught by four examples. (Min et al. 2022 found of labels, in the prompts of large language
-# models, what is found here of pictures.)
+# the card's 300 patients a few more are missed). Wrong pictures beside the examples hardly matter: the mask of section
+# 2 told why. Another author's examples give away most of the gain. So what is learned in context here is *manners*: how
+# this author writes. It is not medicine; a new finding cannot be taught by four examples. (Min et al. 2022 found of
+# labels, in the prompts of large language models, what is found here of pictures.)
 #
 # ## 6. The paper's table, and what was measured here
 
