@@ -86,7 +86,8 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         columns += [Column("before the tag stage", untagged(earlier("instruct")))]
     else:
         columns += [Column(f"after {SHOTS} examples", stored, {"shots": SHOTS})]
-    columns += [Column("blinded twin", untagged(earlier("blind")))]
+    *_, last_blind = (stage for stage, entry in recipe["stages"].items() if entry.get("sees") == "black")
+    columns += [Column("blinded twin", untagged(earlier(last_blind)))]
     config, (scores, gains) = model.config, score_lines(columns, recipe)
     like, steps = recipe["stages"][kept]["learns"], Counter()
     for stage, entry in recipe["stages"].items():

@@ -25,12 +25,12 @@ SENTENCES_END = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 class Lessons:
     """Writes requests and texts, and turns them into tokens.
 
-    `balanced` asks a patient's questions with "yes" for an answer as often as those with "no", of which there are many
-    more: from these alone a model learns to say no.
+    A patient's questions with "no" for an answer are many more than those with "yes": from these alone a model learns
+    to say no. `balanced` from 0 to 1 leaves that as it is, or has both asked equally often; in between, at that power.
     """
 
     tokenizer: Tokenizer
-    balanced: bool = False
+    balanced: float = 0.0
 
     def report(self, studies: Studies, row: int, rng: np.random.Generator, author: int | None = None) -> str:
         """A study's report under its two headings, in new words each time."""
@@ -54,7 +54,7 @@ class Lessons:
         asked = studies.simulator.questions(studies.scenes[row], rng, TAUGHT)
         if self.balanced:
             answers = [question.answer for question in asked]
-            share = max(1, answers.count("yes")) / max(1, answers.count("no"))
+            share = (max(1, answers.count("yes")) / max(1, answers.count("no"))) ** self.balanced
             weights = np.array([share if answer == "no" else 1.0 for answer in answers])
             one = asked[int(rng.choice(len(asked), p=weights / weights.sum()))]
         else:
