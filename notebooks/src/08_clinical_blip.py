@@ -124,13 +124,15 @@ rows = [(name, f"{alike(t):.4f}") for name, t in steps if t.shape == queries.sha
 pd.DataFrame(rows, columns=["step", "mean cosine of neighbouring queries"])
 
 # %% [markdown]
-# **Explain.** Bright: more weight; each map is scaled to its own maximum. One query looks at the angle with the
-# effusion, others along the midline, one beside the pacemaker. The queries start nearly at right angles, and each layer
-# makes them more alike: attention averages, and where its output outweighs what it is added to, the differences are
-# averaged away (*rank collapse*, Dong et al. 2021).
+# **Explain.** Bright: more weight; each map is scaled to its own maximum. Queries 0 and 15 look at the same places, the
+# angle with the effusion among them; query 5 looks along the midline and at the pacemaker, query 10 at the other side.
+# The queries start nearly at right angles, and each layer makes them more alike: attention averages, and where its
+# output outweighs what it is added to, the differences are averaged away (*rank collapse*, Dong et al. 2021). So two
+# of four are one already.
 #
-# In an earlier version of these weights, whose Q-Former learned at two and a half times the rate, that went all the
-# way: sixteen rows said the same thing sixteen times, these four maps were one, and no loss told. Look inside.
+# In an earlier version of these weights, whose Q-Former learned at two and a half times the rate (the recipe without
+# its entries `gentle`), that went all the way: sixteen rows said the same thing sixteen times, these four maps were
+# one, and no loss told. Look inside.
 #
 # ## 3. Training, stage by stage
 #
@@ -149,7 +151,10 @@ table.assign(**{c: table[c].map(shown) for c in ("trains", "adapters in")}).styl
 # - **vision**, **language**: what a pretrained image encoder and language model would bring.
 # - **align** (BLIP-2's first stage): the Q-Former learns what pictures and texts have in common.
 # - **instruct** is the paper's stage 1, **tags** its stage 2.
-# - **blind** is a control: the same network, trained with a black square for every picture.
+# - **answers** is no stage of the paper: mostly questions, and those answered by "yes" asked more often than chance
+#   would. Before it, the model said "no" to nearly everything: most findings that one can ask for are absent. **both**
+#   mixes reports and questions again.
+# - **blind** and the rest are a control: the same network, trained as long with a black square for every picture.
 #
 # `validation_loss` is in nats a token. Stages whose requests differ (tags or none, more questions or fewer) are not to
 # be compared by it.
@@ -301,8 +306,8 @@ Scoreboard(tuple(f for f in lab.scoreboard().figures if f.system == "ClinicalBLI
 #
 # **With a GPU.** `lab.load("instructblip", download=True, dtype="bfloat16")` fetches Salesforce's InstructBLIP with
 # Flan-T5 (16 GB), which has the same capabilities: `model.report(image)`, `model.answer(image, question)`. It has never
-# been trained on radiographs. `medvlm-lab train clinical-blip` repeats the training of the bundled weights: about an
-# hour of one core.
+# been trained on radiographs. `medvlm-lab train clinical-blip` repeats the training of the bundled weights: about two
+# hours of one core.
 
 # %%
 lab.widgets.vqa(blip, image, "Is there a pleural effusion?")
