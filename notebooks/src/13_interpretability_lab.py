@@ -175,7 +175,7 @@ one, two = (e.values.ravel() for e in looks.values())
 Markdown(f"Correlation of the two maps: **{np.corrcoef(one, two)[0, 1]:.2f}**")
 
 # %% [markdown]
-# **Explain.** Two questions, and nearly one map. (The first answer is wrong; chapter 07 counts how often.) Attention
+# **Explain.** Two questions, and nearly one map. (The second answer is wrong; chapter 07 counts how often.) Attention
 # says where a layer *took* values from, not what it did with them; the answer is decided later. A map that does not
 # change with the question cannot explain the answer (Jain and Wallace 2019 discuss the same for text).
 #
