@@ -42,6 +42,7 @@ def test_reports_and_answers_about_patients_that_training_never_had(name):
     model = lab.load(name)
     data = lab.dataset("phantom:chest-xray", "test", n=40, seed=9, size=model.module.config.image_size)
     assert lab.evaluate("report", model, data, progress=False).scores["f1"].value > 0.75
-    if name == "clinical-blip":  # asked as in training; its card says how little is left in other words
-        data = lab.dataset("phantom:chest-xray", "test", n=40, seed=9, size=128, wording="usual")
-        assert lab.evaluate("vqa", model, data, progress=False).scores["closed"].value > 75
+    if name == "clinical-blip":
+        answers = lab.evaluate("vqa", model, data, progress=False)
+        there = [row.correct for row in answers.rows if row.question_type == "PRES" and row.reference == "yes"]
+        assert answers.scores["closed"].value > 80 and sum(there) > 0.6 * len(there)  # it does not just say no
