@@ -56,6 +56,7 @@ def randomisation(
     """Rank correlation of maps before and after the model's layers are randomised cumulatively, the top ones first.
 
     A layer is randomised by shuffling each of its tensors, which keeps their scale. The model itself stays as it is.
+    Maps that are empty before are left out; a map that is empty afterwards is another one (correlation 0).
 
     Args:
         data: as for `grade`. n: studies. groups: of layers, each randomised at once. layer, options: as for `explain`.
@@ -69,9 +70,11 @@ def randomisation(
     cases = []
     for number in draw(with_masks(data).studies, n, seed):
         for name, (image, trace, _) in present(model, data, number, findings, layer).items():
-            cases.append((data.study(number).name, name, image, run(model, image, name, trace=trace, **options).values))
+            before = run(model, image, name, trace=trace, **options).values
+            if np.ptp(before):  # an empty map has no order that could change
+                cases.append((data.study(number).name, name, image, before))
     if not cases:
-        raise MedVLMError("None of the studies has a finding that can be seen; take more, or name others.")
+        raise MedVLMError("No finding in these studies has a map that shows anything; take more, or name others.")
     layers, rows = top_down(other.module), []
     chance = torch.Generator().manual_seed(seed)
     for group in np.array_split(np.arange(len(layers)), min(groups, len(layers))):
@@ -80,7 +83,7 @@ def randomisation(
         for study, name, image, before in cases:
             (trace,) = asked(other, image, [name], layer).values()
             after = run(other, image, name, trace=trace, **options).values
-            same = spearmanr(before, after, axis=None).statistic if np.ptp(before) and np.ptp(after) else 0.0
+            same = spearmanr(before, after, axis=None).statistic if np.ptp(after) else 0.0
             rows.append(RandomisedRow(study, name, layers[group[-1]][0], float(same)))
     scores = {}
     for lowest in dict.fromkeys(row.layer for row in rows):

@@ -137,6 +137,9 @@ def test_a_map_that_ignores_the_model_fails_and_one_that_is_the_model_passes(che
     monkeypatch.setattr(randomise, "function", lambda name: low)
     late = randomisation("low", chest, data, n=4, groups=3)  # goes in the last step only: the lowest layer is all it is
     assert not late.passes and abs(list(late.scores.values())[-1].value) < 0.5
+    monkeypatch.setattr(randomise, "function", lambda name: lambda *a, **k: seen(np.zeros((48, 48)), a[1]))
+    with pytest.raises(MedVLMError, match="has a map that shows anything"):  # an empty map must not pass
+        randomisation("nothing", chest, data, n=4, groups=3)
     assert all(torch.equal(value, state[name]) for name, value in chest.module.state_dict().items())
 
 
