@@ -52,7 +52,7 @@ class Config:
     """
 
     vocabulary: int
-    image_size: int = 96
+    image_size: int = 128
     widths: tuple[int, ...] = (8, 24, 48, 96, 160)
     depths: tuple[int, ...] = (0, 1, 2, 2, 3)
     width: int = 48
@@ -106,7 +106,7 @@ class PromptNet(nn.Module):
         self.text_tower.apply(init_weights)
         self.coarse = nn.ModuleList([
             Scale(0, c[4], d, w, ConvNeXtBlock(w, 0.1)), Scale(w, c[3], d, w, ConvNeXtBlock(w, 0.1)),  # s/16, s/8
-            Scale(w, c[2], d, w, ConvNeXtBlock(w, 0.1, 3)),  # s/4
+            Scale(w, c[2], d, w, nn.ReLU()),  # s/4
         ])  # fmt: skip
         self.place = nn.Conv2d(w, 1, 1)
         self.presence = nn.Sequential(nn.LayerNorm(3 * w + 1), nn.Linear(3 * w + 1, w), nn.GELU(), nn.Linear(w, 1))
@@ -115,9 +115,9 @@ class PromptNet(nn.Module):
 
     def encode_image(self, pixels: Float[Tensor, "n s s"]) -> list[Float[Tensor, "n _c _h _w"]]:
         """Grey values from 0 to 1 → features, finest first."""
-        if self.config.blind:
-            pixels = torch.zeros_like(pixels)
-        return self.image_tower(((pixels - MEAN) / STD)[:, None])
+        seen = torch.zeros_like(pixels[:1]) if self.config.blind else pixels  # one black square serves for all
+        features = self.image_tower(((seen - MEAN) / STD)[:, None])
+        return [x.expand(len(pixels), -1, -1, -1) for x in features]
 
     def encode_text(self, ids: Int[Tensor, "m t"]) -> Float[Tensor, "m d"]:
         return self.text_tower(ids)

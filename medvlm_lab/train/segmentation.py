@@ -45,18 +45,12 @@ class SegmentationTask:
         self.words = np.array([w for w in tokenizer.vocabulary if w.isalpha()])
         named = {i for s in train for name in s.names for i in tokenizer.encode(name, 99)}
         self.named = torch.tensor(sorted(named))  # words that must not be lost
-        # a finding that one patient in twenty has is chosen about as often as an organ that all have
-        self.weights = [1 / np.sqrt(scans.visible.mean(0) + 0.01) for scans in train]
+        self.weights = rarity(train)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """Pictures as (phantom, row) pairs, of all phantoms mixed; the blinded twin gets the first few batches."""
-        rng, size = np.random.default_rng((self.recipe["seed"], epoch)), self.recipe["batch_size"]
-        pairs = np.array([(k, row) for k, scans in enumerate(self.train) for row in range(len(scans))])
-        pairs = pairs[rng.permutation(len(pairs))]
-        count = len(pairs) // size
-        if self.model.config.blind:
-            count = max(1, int(count * self.recipe["blind_share"]))
-        return [pairs[i * size : (i + 1) * size] for i in range(count)]
+        """The blinded twin gets the first few."""
+        every = shuffled(self.train, self.recipe, epoch)
+        return every[: max(1, int(len(every) * self.recipe["blind_share"]))] if self.model.config.blind else every
 
     def loss(self, pairs: np.ndarray, rng: np.random.Generator) -> Tensor:
         device, model = self.model.head.weight.device, self.model
@@ -144,6 +138,19 @@ class SegmentationTask:
                         absent.append(p)
             each += [np.nanmean(v) if np.isfinite(v).any() else np.nan for v in values.T]
         return np.array(each), np.array(absent)
+
+
+def shuffled(train: list[Scans], recipe: dict, epoch: int) -> list[np.ndarray]:
+    """An epoch's batches of pictures as (phantom, row) pairs, all phantoms mixed."""
+    rng, size = np.random.default_rng((recipe["seed"], epoch)), recipe["batch_size"]
+    pairs = np.array([(k, row) for k, scans in enumerate(train) for row in range(len(scans))])
+    pairs = pairs[rng.permutation(len(pairs))]
+    return [pairs[i * size : (i + 1) * size] for i in range(len(pairs) // size)]
+
+
+def rarity(train: list[Scans]) -> list[Float[np.ndarray, " k"]]:
+    """Weights by which a finding that one patient in twenty has is chosen about as often as an organ that all have."""
+    return [1 / np.sqrt(scans.visible.mean(0) + 0.01) for scans in train]
 
 
 def pair(names: tuple[str, ...], number: int) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from medvlm_lab.nn.layers import count_parameters
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.tasks import evaluate
 from medvlm_lab.tasks.segmentation import TITLES, SegmentationRow, score_rows
-from medvlm_lab.train.loop import Loop
+from medvlm_lab.train.loop import Loop, joined_log
 
 CARD = """# {name}
 
@@ -31,7 +30,7 @@ CARD = """# {name}
 | image tower | ConvNeXt U-Net, {depths} blocks of {widths} channels, {size} pixels |
 | text tower | causal transformer, {layers} layers of width {width}, vocabulary of {vocabulary:,} words |
 | presence | mask empty below a probability of {threshold:.3f}, that {empty_share:.0%} of absent structures stay below |
-| recipe | `medvlm_lab/train/recipes/{name}.toml`, seed {seed}, {epochs} of {planned} epochs |
+| recipe | `medvlm_lab/train/recipes/{name}.toml`, seed {seed}; stages: {stages} |
 
 ## Data
 
@@ -45,7 +44,8 @@ Phrases hold the masks' names and a few synonyms; other words for a structure ar
 structure that they have or lack; 95 % bootstrap intervals over patients. What is there but not found counts as Dice 0;
 what covers less than 0.05 % of the picture is not asked for. The blinded twin is the same network, trained on the same
 phrases with a black square for every image, for {blind_share:.0%} of the steps. Thresholds of presence were set on
-validation patients.
+validation patients. The image tower had a stage of its own before, without phrases: every structure outlined by a row
+that knows its name, which is dropped (`medvlm_lab/train/tower.py`).
 **Simulated: not to be compared with figures on real patients.**
 
 | | wording never trained on | usual wording | blinded twin |
@@ -64,13 +64,13 @@ In wording never trained on. "Covers" is the median share of the picture where t
 
 def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
     """Writes the checkpoint and its card into `out`; the scores are those of the stored weights."""
-    loop, name = loops["patients"], recipe["name"]
+    loop, blind, name = loops["phrases"], loops["blind"], recipe["name"]
     model = loop.averaged().cpu()
     config, threshold = model.config, loop.task.validate(model)["threshold"]
     settings = {"architecture": name, "model": asdict(config), "threshold": threshold}
     save_weights(out, model.state_dict(), settings | {"recipe": recipe})
-    shutil.copyfile(loop.out / "log.jsonl", out / "log.jsonl")
-    stored, blind = load(name, checkpoint=out), loops["blind"]
+    write_whole(out / "log.jsonl", joined_log(loops))
+    stored = load(name, checkpoint=out)
     twin = blind.averaged().cpu()
     twin = PromptSegmenter(twin, blind.task.tokenizer, blind.task.validate(twin)["threshold"])
     held, usual = measured(stored, recipe), measured(stored, recipe, "usual")
@@ -80,10 +80,11 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         name=name, about=CATALOGUE[name][2], parameters=count_parameters(model),
         megabytes=(out / WEIGHTS).stat().st_size / 1e6, depths=list(config.depths), widths=list(config.widths),
         size=config.image_size, layers=config.text_depth, width=config.text_width, vocabulary=config.vocabulary,
-        threshold=threshold, empty_share=recipe["empty_share"], seed=recipe["seed"], epochs=loop.epoch,
-        planned=recipe["epochs"], leave_out=", ".join(recipe["leave_out"]) or "nothing else",
+        threshold=threshold, empty_share=recipe["empty_share"], seed=recipe["seed"],
+        stages=", ".join(f"{stage} {own.step:,} steps" for stage, own in loops.items()),
+        leave_out=", ".join(recipe["leave_out"]) or "nothing else",
         patients=", ".join(f"{entry['patients']:,} of `phantom:{entry['phantom']}`" for entry in recipe["data"]),
-        held=recipe["test_patients"], test_size=recipe["test_size"], blind_share=recipe["blind_share"],
+        held=recipe["test_patients"], test_size=recipe["test_size"], blind_share=blind.step / loop.step,
         scores="\n".join(f"| {title} | {' | '.join(str(c[k]) for c in columns)} |" for k, title in TITLES.items()),
         structures="\n".join(structure_lines(held, blinded)),
     )  # fmt: skip

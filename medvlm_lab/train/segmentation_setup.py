@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
+from medvlm_lab.errors import MissingDataError
 from medvlm_lab.io.whole import write_whole
 from medvlm_lab.models.dual_encoder import VOCABULARY
 from medvlm_lab.models.prompt_segmenter import Config, PromptNet
@@ -15,10 +18,12 @@ from medvlm_lab.phantoms import phantom
 from medvlm_lab.phantoms.language import forms
 from medvlm_lab.text.phrases import PATTERNS, all_names
 from medvlm_lab.text.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
+from medvlm_lab.train.loop import CHECKPOINT
 from medvlm_lab.train.scans import Scans
 from medvlm_lab.train.segmentation import SegmentationTask
+from medvlm_lab.train.tower import TowerTask
 
-Data = tuple[Tokenizer, list[Scans], list[Scans]]
+Data = tuple[Tokenizer, list[Scans], list[Scans], Path]
 
 
 def prepare(recipe: dict, folder: Path) -> Data:
@@ -33,7 +38,7 @@ def prepare(recipe: dict, folder: Path) -> Data:
     path = folder / VOCABULARY
     if not path.is_file():
         write_whole(path, "\n".join(phrase_vocabulary([scans.names for scans in train])))
-    return Tokenizer.from_file(path), train, validation
+    return Tokenizer.from_file(path), train, validation, folder
 
 
 def phrase_vocabulary(names: Sequence[Sequence[str]]) -> list[str]:
@@ -44,10 +49,23 @@ def phrase_vocabulary(names: Sequence[Sequence[str]]) -> list[str]:
     return [PAD, UNKNOWN, START, END, *sorted(words)]
 
 
-def task(recipe: dict, data: Data, split: str) -> SegmentationTask:
-    """A fresh model over the scans; with `split` "blind", one that sees a black square for every picture."""
-    tokenizer, train, validation = data
+def task(recipe: dict, data: Data, stage: str) -> TowerTask | SegmentationTask:
+    """The task of one stage, its image tower as the stage before left it; "blind" sees black squares."""
+    tokenizer, train, validation, folder = data
     torch.manual_seed(recipe["seed"])
-    model = PromptNet(Config(len(tokenizer), **recipe["model"], blind=split == "blind"), tokenizer.end)
+    model = PromptNet(Config(len(tokenizer), **recipe["model"], blind=stage == "blind"), tokenizer.end)
     model = model.to(memory_format=torch.channels_last)  # a third faster on a CPU
+    entry = recipe["stages"][stage]
+    if entry["learns"] == "tower":
+        return TowerTask(model, train, validation, recipe)
+    if "after" in entry:
+        model.image_tower.load_state_dict(tower_left_by(folder / entry["after"]))
     return SegmentationTask(model, tokenizer, train, validation, recipe)
+
+
+def tower_left_by(folder: Path) -> dict[str, Tensor]:
+    """The averaged weights of the image tower after a stage."""
+    if not (path := folder / CHECKPOINT).is_file():
+        raise MissingDataError(f"Stage {folder.name!r} has left no checkpoint in {folder}; train it first.")
+    mark = "average.net.image_tower."
+    return {name.removeprefix(mark): value for name, value in load_file(path).items() if name.startswith(mark)}

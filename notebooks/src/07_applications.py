@@ -144,9 +144,10 @@ present = [(row.reference, row.prediction) for row in asked.rows if row.question
 pd.crosstab(*pd.DataFrame(present, columns=["truth", "answer"]).T.to_numpy(), rownames=["truth"], colnames=["answer"])
 
 # %% [markdown]
-# **Explain.** It denies most of what is there, and is still right most of the time: in training, too, "no" was mostly
-# true. Accuracy hides this; sensitivity, the share of the lower row that it affirms, does not. Its *probability* of yes
-# tells sick from healthy well (chapter 06): the threshold is wrong, not the eye.
+# **Explain.** Three questions in four have "no" for an answer, so that always saying no scores well, and a model that
+# is trained on such questions alone learns just that. This one was asked more often for what is there (chapter 08). The
+# share of the lower row that it affirms is its *sensitivity*, the share of the upper row that it denies its
+# *specificity*; one accuracy for both hides which of the two is wanting.
 #
 # And the same question in other words. A model that understood would not care.
 

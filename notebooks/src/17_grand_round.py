@@ -149,8 +149,9 @@ for f, p in np.argwhere(missed)[:4]:
 print(f"that happened to {missed.sum()} of {truth.sum()} findings")
 
 # %% [markdown]
-# **Explain.** A vote mends errors that are not shared, and no others. "Any of them" finds more and raises more false
-# alarms: which of the two errors is worse is a question about the patient, not about the model.
+# **Explain.** A vote mends errors that are not shared, and no others; where one of them is better than the rest, the
+# rest outvote it. "Any of them" finds more and raises more false alarms: which of the two errors is worse is a question
+# about the patient, not about the model.
 #
 # ## 4. Your own report
 #

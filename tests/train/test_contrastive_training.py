@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import medvlm_lab as lab
-from medvlm_lab.errors import MissingDataError, UnknownNameError
+from medvlm_lab.errors import MedVLMError, MissingDataError, UnknownNameError
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.text.labeller import positive
-from medvlm_lab.train import recipe, train
+from medvlm_lab.train import RECIPES, recipe, train
 from medvlm_lab.train.contrastive import Studies, embedded, rendered, spread, varied
 from medvlm_lab.train.contrastive_setup import prepare, task
 from medvlm_lab.train.loop import Loop
@@ -148,6 +148,18 @@ def test_unknown_task_suggests_the_nearest(tmp_path):
     path.write_text('task = "contrastiv"\nsplits = ["patients"]\n')
     with pytest.raises(UnknownNameError, match="did you mean 'contrastive'"):
         train("chexzero", recipe_file=path, out=tmp_path / "run")
+
+
+def test_a_quick_run_takes_the_numbers_of_its_recipe_s_table(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('task = "contrastive"\nsplits = ["patients"]\nquick = { task = "contrastiv" }\n')
+    with pytest.raises(UnknownNameError, match="did you mean 'contrastive'"):
+        train("chexzero", recipe_file=path, quick=True, out=tmp_path / "run")
+    path.write_text('task = "contrastive"\nsplits = ["patients"]\n')
+    with pytest.raises(MedVLMError, match=r"no table \[quick\]; those with one: .*chexzero"):
+        train("chexzero", recipe_file=path, quick=True, out=tmp_path / "run")
+    tables = {path.stem: recipe(path.stem) for path in RECIPES.glob("*.toml")}
+    assert all({*table.get("quick", {})} <= {*table} for table in tables.values())
 
 
 def test_a_true_and_a_false_sentence_speak_of_one_finding():

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import medvlm_lab as lab
+from medvlm_lab.errors import MissingDataError
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.text.tokenizer import UNKNOWN
 from medvlm_lab.train import recipe, train
@@ -16,19 +18,24 @@ from medvlm_lab.train.segmentation import drawn, outline_loss, pair, varied
 from medvlm_lab.train.segmentation_setup import prepare, task
 
 SMALL = {
-    "epochs": 2, "batch_size": 8, "test_patients": 3, "test_size": 32, "validation_patients": 4, "warmup_steps": 2,
+    "batch_size": 8, "test_patients": 3, "test_size": 32, "validation_patients": 4, "warmup_steps": 2,
     "bf16": False, "ema_decay": 0.8,
     "data": [{"phantom": "chest-xray", "patients": 24, "drawn": 48, "frames": 1},
              {"phantom": "echocardiogram", "patients": 2, "drawn": 2, "frames": 4}],
     "model": {"image_size": 32, "widths": [4, 8, 8, 16, 16], "depths": [0, 1, 1, 1, 1], "width": 16, "text_width": 16,
               "text_depth": 1, "text_heads": 2},
 }  # fmt: skip
-SETTINGS = recipe("prompt-segmenter") | SMALL
+SETTINGS = recipe("prompt-segmenter") | SMALL | {"epochs": 2}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return prepare(SETTINGS, tmp_path_factory.mktemp("scans"))
+    """Scans, and what the tower's stage leaves beside them."""
+    folder = tmp_path_factory.mktemp("scans")
+    data = prepare(SETTINGS, folder)
+    (folder / "tower").mkdir()
+    Loop(task(SETTINGS, data, "tower"), SETTINGS, folder / "tower").run()
+    return data
 
 
 def test_scans_are_what_a_reader_sees_and_their_masks_the_phantom_s(tmp_path):
@@ -57,18 +64,18 @@ def test_rare_findings_become_less_rare_and_no_patient_comes_twice():
 
 
 def test_phrases_between_other_words_keep_the_name_whole(data):
-    made = task(SETTINGS | {"surrounded": 1.0}, data, "patients")
+    made = task(SETTINGS | {"surrounded": 1.0}, data, "phrases")
     rng = np.random.default_rng(0)
     texts = [made.surrounded("left lung", rng) for _ in range(60)]
     assert all("left lung" in text for text in texts) and len({*texts}) > 40
     assert {text.startswith("left") for text in texts} == {True, False} and any("☐" in text for text in texts)
     assert max(len(text.split()) for text in texts) <= 2 + 5 + 2
-    plain = task(SETTINGS | {"surrounded": 0.0}, data, "patients")
+    plain = task(SETTINGS | {"surrounded": 0.0}, data, "phrases")
     assert plain.surrounded("left lung", rng) == "left lung"
 
 
 def test_phrases_say_what_is_there_and_what_is_not(data):
-    made = task(SETTINGS, data, "patients")
+    made = task(SETTINGS, data, "phrases")
     pairs = made.batches(0)[0]
     asked = made.ask(pairs, np.random.default_rng(0))
     assert len(asked.phrases) == len(asked.rows) == len(asked.there) and asked.there.sum() == len(asked.masks)
@@ -79,10 +86,61 @@ def test_phrases_say_what_is_there_and_what_is_not(data):
     assert not (made.tokenizer.batch(asked.phrases, 99) == unknown).any()
 
 
+def test_the_tower_learns_every_structure_and_is_handed_on(data, tmp_path):
+    made = task(SETTINGS, data, "tower")
+    names = [name for scans, own in zip(data[1], made.columns, strict=True) for name in own]
+    assert sorted(names) == list(range(len(names))) and made.model.places.out_features == len(names)
+    learning = {n for n, p in made.model.named_parameters() if p.requires_grad and n.startswith("net.")}
+    assert learning == {f"net.image_tower.{n}" for n, _ in made.model.net.image_tower.named_parameters()}
+    first, last = [json.loads(line) for line in (data[3] / "tower" / "log.jsonl").read_text().splitlines()]
+    assert last["loss"] < first["loss"] and 0 <= last["presence_auc"] <= 1
+    left = load_file(data[3] / "tower" / "checkpoint.safetensors")
+    for name, value in task(SETTINGS, data, "phrases").model.image_tower.state_dict().items():
+        assert torch.equal(value, left[f"average.net.image_tower.{name}"]), name
+    with pytest.raises(MissingDataError, match="Stage 'tower' has left no checkpoint"):
+        task(SETTINGS, (*data[:3], tmp_path), "phrases")
+
+
+def test_the_tower_s_loss_knows_the_truth(data):
+    """Logits that tell what the masks tell cost little (cells that an edge crosses); those that deny it cost much."""
+    made = task(SETTINGS, data, "tower")
+    pairs, (_, scans) = np.array([[0, 0], [0, 1]]), (None, data[1][0])
+
+    class Told(torch.nn.Module):
+        places = made.model.places
+
+        def __init__(self, sign):
+            super().__init__()
+            self.sign = sign
+
+        def forward(self, pixels, rows, names):
+            place = {name: k for k, name in enumerate(made.columns[0])}
+            whole = torch.zeros(2, made.model.places.out_features, 32, 32)
+            for i in range(2):
+                for name, k in place.items():
+                    whole[i, name] = torch.from_numpy(scans.mask(i, k)).float()
+            logits = self.sign * 20 * (2 * whole - 1)
+            half, quarter = (torch.nn.functional.avg_pool2d(logits, size) for size in (2, 4))
+            there = self.sign * 20 * (2 * whole.flatten(2).amax(2) - 1)
+            return half[rows, names], quarter, there
+
+    class Still:  # chance that moves nothing
+        def uniform(self, low, high, size):
+            return np.full(size, (low + high) / 2)
+
+        def random(self, size):
+            return np.linspace(0.2, 0.8, size)
+
+    made.model = Told(1.0)
+    right = made.loss(pairs, Still()).item()
+    made.model = Told(-1.0)
+    assert right < 1 < 30 < made.loss(pairs, Still()).item()
+
+
 def test_a_stopped_run_resumes_to_the_same_weights(data, tmp_path):
     def fresh(folder):
         folder.mkdir(exist_ok=True)
-        return Loop(task(SETTINGS, data, "patients"), SETTINGS, folder)
+        return Loop(task(SETTINGS, data, "phrases"), SETTINGS, folder)
 
     whole = fresh(tmp_path / "whole")
     first = float(np.mean([whole.task.loss(b, np.random.default_rng(0)).item() for b in whole.task.batches(0)]))
