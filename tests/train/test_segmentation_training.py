@@ -104,7 +104,7 @@ def test_the_tower_learns_every_structure_and_is_handed_on(data, tmp_path):
 def test_the_tower_s_loss_knows_the_truth(data):
     """Logits that tell what the masks tell cost little (cells that an edge crosses); those that deny it cost much."""
     made = task(SETTINGS, data, "tower")
-    pairs, (_, scans) = np.array([[0, 0], [0, 1]]), (None, data[1][0])
+    pairs, scans = np.array([[0, 0], [0, 1]]), data[1][0]
 
     class Told(torch.nn.Module):
         places = made.model.places
