@@ -17,6 +17,7 @@ def explain(
     method: Annotated[str, typer.Option(help=", ".join(METHODS))],
     out: Annotated[Path, typer.Option(help="The picture to write, PNG.")],
     layer: Annotated[str | None, typer.Option(help="Another layer's map; a wrong name lists those there are.")] = None,
+    shifts: Annotated[int, typer.Option(help="Mean of so many by so many moved pictures: a finer map.")] = 1,
     checkpoint: Annotated[str | None, typer.Option(help="A folder, or hf-hub:owner/name.")] = None,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best one by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -29,7 +30,7 @@ def explain(
 
     function(method)  # a wrong name is said before the model is read
     picture, explained = open_image(image), load(model, device=device, checkpoint=checkpoint)
-    seen = run(method, explained, picture, text, layer=layer)
+    seen = run(method, explained, picture, text, layer=layer, shifts=shifts)
     seen.save(out)
     payload = {
         "method": method, "model": seen.model, "text": text, "answer": seen.answer, "score": seen.score,

@@ -32,7 +32,8 @@ def explain(method: str, model: Any, image: MedicalImage, text: str, **options: 
 
     Args:
         method: a name in `METHODS`. model: anything with `trace`. text: a prompt, a phrase or a question.
-        options: `trace=` shares one pass between methods, `layer=` looks at another layer's map; others by method.
+        options: `trace=` shares one pass between methods, `layer=` looks at another layer's map, `shifts=` makes it
+            finer; others by method.
 
     Raises:
         UnknownNameError: no such method.

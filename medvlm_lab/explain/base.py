@@ -27,6 +27,7 @@ def method(signed: bool = False, mode: str = "bilinear", against: Sequence[str] 
     Every method takes `trace=`, one computed before; `layer=`, the name of another layer whose map is looked at
     (`layers(model, image, text)` lists them); and `against=`, texts whose mean a dual encoder's text has to exceed:
     against "There is no nodule." the map shows what tells the two apart, not what any sentence on nodules agrees with.
+    `shifts=4` averages the maps of 4 x 4 pictures, each moved by a part of a cell: finer than the grid of one pass.
 
     Args:
         signed: whether negative values mean something. mode: of the interpolation between cells.
@@ -40,12 +41,14 @@ def method(signed: bool = False, mode: str = "bilinear", against: Sequence[str] 
         @functools.wraps(function)
         def explained(
             model: Any, image: MedicalImage, text: str, *, trace: Trace | None = None, layer: str | None = None,
-            against: Sequence[str] = usual, **options: Any,
+            against: Sequence[str] = usual, shifts: int = 1, **options: Any,
         ) -> Explanation:  # fmt: skip
             if trace is not None and layer is not None:
                 raise MedVLMError(f"trace= already holds a layer's map; give trace= or layer={layer!r}, not both.")
             trace = suited(name, model, trace or traced(model, image, text, layer))
             trace = less(model, trace, against) if against else trace
+            if shifts != 1:
+                return shifted(explained, model, image, trace, shifts, options)
             found = function(trace, **options).detach()
             # the rest of the trace goes, and with it the graph, before a map of the picture's size comes
             trace = Trace(trace.text, trace.score.detach(), found, trace.view, answer=trace.answer, words=trace.words)
@@ -78,7 +81,7 @@ def behind(model: Any, image: MedicalImage, text: str, layer: str, grid: tuple[i
     with record_map(model.module.get_submodule(layer), grid, leaving=True) as maps:
         trace = model.trace(image, text)
     looked = next(found for found in maps if found.requires_grad)  # a model that answers first passes without gradients
-    return replace(trace, activations=looked)
+    return replace(trace, activations=looked, layer=layer)
 
 
 def layers(model: Any, image: MedicalImage, text: str) -> list[str]:
@@ -143,6 +146,42 @@ def drawn(
         values if looks is None else values.mean(0), name, model_name(model), trace.text, trace.score.item(), image,
         trace.view.frame, signed, trace.answer, words, looks,
     )  # fmt: skip
+
+
+def shifted(
+    run: Callable[..., Explanation], model: Any, image: MedicalImage, trace: Trace, shifts: int, options: dict
+) -> Explanation:
+    """The mean of the maps of the picture moved by `shifts` x `shifts` parts of a cell, each moved back.
+
+    A map has no more places than its grid has cells. A moved picture lies otherwise on the grid, so that together they
+    see `shifts` times as finely: the shift-and-stitch of Long et al. 2015, with a mean for the stitching.
+    """
+    if trace.answer:
+        raise MedVLMError(
+            f"{model_name(model)} may answer otherwise when its picture is moved, so that the maps are of different "
+            "answers; leave shifts= out."
+        )
+    if shifts < 1:
+        raise MedVLMError(f"shifts={shifts} moves no picture; give 2 or more, or leave shifts= out.")
+    top, left, bottom, right = trace.view.cell(0, 0, trace.grid)
+    steps = (np.arange(shifts) + 0.5) / shifts - 0.5  # of a cell, the same to both sides
+    still = image.with_(window=image.window or image.resolve_window())  # the picture's own, not the moved one's
+    maps = []
+    for down in np.rint(steps * (bottom - top)).astype(int):
+        for along in np.rint(steps * (right - left)).astype(int):
+            picture = still.with_(pixels=moved(image.pixels, down, along))
+            other = traced(model, picture, trace.text, trace.layer or None)
+            other = other if trace.text_embedding is None else other.towards(trace.text, trace.text_embedding)
+            found = run(model, picture, trace.text, trace=other, against=(), **options)
+            maps.append(moved(found.values[None], -down, -along)[0])
+    whole = run(model, image, trace.text, trace=trace, against=(), **options)
+    return replace(whole, values=np.mean(maps, 0))
+
+
+def moved(pixels: np.ndarray, down: int, along: int) -> np.ndarray:
+    """Frames (f, h, w, ...) moved by whole pixels; what comes in at a border repeats it."""
+    rows, columns = (np.arange(n) - by for n, by in zip(pixels.shape[1:3], (down, along), strict=True))
+    return pixels[:, rows.clip(0, pixels.shape[1] - 1)][:, :, columns.clip(0, pixels.shape[2] - 1)]
 
 
 def traces(model: Any, image: MedicalImage, texts: Sequence[str], layer: str | None = None) -> list[Trace]:

@@ -32,6 +32,7 @@ class Trace:
             cell, mean over heads and layers, through whatever stands between.
         pixels: what entered the network. again: other such pixels → their score, of a dual encoder their embedding.
         patches: makes each cell's own row in the space of images and texts, not of unit length.
+        layer: whose map `activations` is, where it is another than the model's own.
     """
 
     text: str
@@ -49,6 +50,7 @@ class Trace:
     pixels: Float[Tensor, "1 *k s s"] | None = None
     again: Callable[[Tensor], Tensor] | None = None
     patches: Callable[[], Float[Tensor, "cells d"]] | None = None
+    layer: str = ""
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -31,6 +31,17 @@ def recipe(name: str | Path) -> dict[str, Any]:
         raise MedVLMError(f"Recipe {path.name} is not valid TOML: {error}.") from error
 
 
+def shortened(settings: dict[str, Any], quick: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with the numbers of its table `quick`, in which `without` names stages that are left out."""
+    stages = {
+        stage: entry | quick.get("stages", {}).get(stage, {})
+        for stage, entry in settings.get("stages", {}).items()
+        if stage not in quick.get("without", ())
+    }
+    kept = {key: value for key, value in quick.items() if key not in ("stages", "without")}
+    return settings | kept | ({"stages": stages} if stages else {})
+
+
 def train(
     name: str,
     *,
@@ -75,7 +86,8 @@ def train(
     if quick and fewer is None:
         has = ", ".join(sorted(path.stem for path in RECIPES.glob("*.toml") if "quick" in recipe(path.stem)))
         raise MedVLMError(f"The recipe of {name} has no table [quick]; those with one: {has}. Leave quick out.")
-    settings |= fewer if quick else {}
+    if quick:
+        settings = shortened(settings, fewer)
     stages = settings.get("stages", {})
     known = {*settings, *(key for numbers in stages.values() for key in numbers)}
     if unknown := [key for key in changes if key not in known]:

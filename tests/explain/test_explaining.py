@@ -15,6 +15,7 @@ from PIL import Image
 import medvlm_lab as lab
 from medvlm_lab import cli
 from medvlm_lab.errors import MedVLMError, ModalityError, QuestionError, UnknownNameError
+from medvlm_lab.explain.base import traces
 from medvlm_lab.explain.explanation import LUMA, Explanation
 from medvlm_lab.image import MedicalImage
 
@@ -101,6 +102,43 @@ def test_against_another_text(chest, xray):
         one = explain.explain(method, chest, xray, "nodule", against=["nodule"])
         assert np.abs(one.values).max() < 1e-5 and one.score == pytest.approx(0, abs=1e-5)
     assert explain.explain("prompt-cam", chest, xray, "nodule", against=["heart"]).values.max() > 0
+
+
+def test_a_finer_map_is_the_mean_of_those_of_moved_pictures(chest, xray):
+    cell = 48 // 8  # pixels of a cell of the grid
+    trace, maps = chest.trace(xray, "nodule"), []
+    for down in (-cell // 3, 0, cell // 3):  # a third of a cell to each side
+        for along in (-cell // 3, 0, cell // 3):
+            wide = np.pad(xray.pixels, ((0, 0), (8, 8), (8, 8)), mode="edge")
+            picture = xray.with_(
+                pixels=wide[:, 8 - down : 56 - down, 8 - along : 56 - along], window=xray.resolve_window()
+            )
+            values = np.pad(explain.explain("prompt-cam", chest, picture, "nodule").values, 8, mode="edge")
+            maps.append(values[8 + down : 56 + down, 8 + along : 56 + along])
+    fine = explain.explain("prompt-cam", chest, xray, "nodule", shifts=3)
+    assert trace.grid == (8, 8) and np.ptp(fine.values) > 0
+    np.testing.assert_allclose(fine.values, np.mean(maps, 0), rtol=1e-4, atol=1e-6)
+    assert fine.score == pytest.approx(trace.score.item(), abs=1e-5) and fine.image is xray
+    again = explain.explain("prompt-cam", chest, xray, "nodule", shifts=3, trace=trace)
+    np.testing.assert_allclose(again.values, fine.values, rtol=1e-4, atol=1e-6)
+
+
+def test_a_finer_map_of_another_layer_and_against_another_text(chest, xray):
+    layer, looks = "image_encoder.stages.0", {}
+    (traced,) = traces(chest, xray, ["nodule"], layer)
+    for key, options in {"layer": {"layer": layer}, "trace": {"trace": traced}, "own": {}}.items():
+        looks[key] = explain.explain("grad-cam", chest, xray, "nodule", shifts=2, **options).values
+    np.testing.assert_allclose(looks["trace"], looks["layer"], rtol=1e-4, atol=1e-7)
+    assert np.abs(looks["layer"] - looks["own"]).max() > 0
+    one = explain.explain("prompt-cam", chest, xray, "nodule", against=["nodule"], shifts=2)
+    assert np.abs(one.values).max() < 1e-5
+
+
+def test_what_cannot_be_moved_is_a_sentence(chest, writers, xray):
+    with pytest.raises(MedVLMError, match="shifts=0 moves no picture; give 2 or more"):
+        explain.explain("prompt-cam", chest, xray, "nodule", shifts=0)
+    with pytest.raises(MedVLMError, match="clinical-blip may answer otherwise when its picture is moved"):
+        explain.explain("grad-cam", writers["clinical-blip"], xray, "Where?", shifts=2)
 
 
 def test_what_cannot_be_explained_is_a_sentence(chest, writers, xray):

@@ -10,7 +10,7 @@ import medvlm_lab as lab
 from medvlm_lab.errors import MedVLMError, MissingDataError, UnknownNameError
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.text.labeller import positive
-from medvlm_lab.train import RECIPES, recipe, train
+from medvlm_lab.train import RECIPES, recipe, shortened, train
 from medvlm_lab.train.contrastive import Studies, embedded, rendered, spread, varied
 from medvlm_lab.train.contrastive_setup import prepare, task
 from medvlm_lab.train.loop import Loop
@@ -158,8 +158,26 @@ def test_a_quick_run_takes_the_numbers_of_its_recipe_s_table(tmp_path):
     path.write_text('task = "contrastive"\nsplits = ["patients"]\n')
     with pytest.raises(MedVLMError, match=r"no table \[quick\]; those with one: .*chexzero"):
         train("chexzero", recipe_file=path, quick=True, out=tmp_path / "run")
-    tables = {path.stem: recipe(path.stem) for path in RECIPES.glob("*.toml")}
-    assert all({*table.get("quick", {})} <= {*table} for table in tables.values())
+
+
+def test_every_recipe_s_quick_table_changes_what_the_recipe_has():
+    for path in RECIPES.glob("*.toml"):
+        whole = recipe(path.stem)
+        quick, stages = whole["quick"], whole.get("stages", {})
+        assert {*quick} - {"without"} <= {*whole}
+        assert {*quick.get("without", ()), *quick.get("stages", {})} <= {*stages}
+        short = shortened(whole, quick)
+        assert {*short["stages"]} == {*stages} - {*quick.get("without", ())} if stages else "stages" not in short
+        left = short.get("stages", {})
+        assert all(stage["after"] in left for stage in left.values() if "after" in stage)
+        assert short.get("keeps") is None or short["keeps"] in left
+
+
+def test_a_quick_table_changes_numbers_of_stages_and_leaves_some_out():
+    whole = {"studies": 9, "keeps": "c", "stages": {"a": {"epochs": 5, "rate": 1}, "b": {"epochs": 3}, "c": {"epochs": 1}}}
+    short = shortened(whole, {"studies": 2, "keeps": "b", "without": ["c"], "stages": {"a": {"epochs": 1}}})
+    assert short == {"studies": 2, "keeps": "b", "stages": {"a": {"epochs": 1, "rate": 1}, "b": {"epochs": 3}}}
+    assert whole["stages"]["a"]["epochs"] == 5
 
 
 def test_a_true_and_a_false_sentence_speak_of_one_finding():
