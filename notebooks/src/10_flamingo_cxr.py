@@ -214,16 +214,17 @@ pd.DataFrame([[torch.tanh(block.attention_gate).item() for block in net.gated]],
 
 # %% [markdown]
 # **Explain.** The curves are tanh(g) of the attention gates, the table those of the bundled weights. With pictures,
-# gates open, in the direction of their long training; with black squares there is little to gain, and they soon
-# stop. The sign says nothing: the layer that a gate belongs to can turn it around. The gate before layer 0 stays
-# shut, in the bundled weights too: there, a word has not yet read the words before it.
+# gates open, in the direction of their long training; with black squares there is little to gain: they open less, and
+# not all in that direction. The sign says nothing: the layer that a gate belongs to can turn it around. The gate before
+# layer 0 stays shut, in the bundled weights too: there, a word has not yet read the words before it.
 #
 # | stage of the recipe | learns from | trains |
 # |---|---|---|
 # | vision | pictures, tags, places | image encoder; frozen afterwards |
 # | language | reports alone, several by one author in a row | language model; frozen afterwards |
 # | look | the same documents with their pictures | resampler, gated blocks |
-# | blind (control) | the same with black squares | resampler, gated blocks |
+# | answers | the same, but mostly questions | resampler, gated blocks |
+# | blind, blind_answers (control) | the same as these two, with black squares | resampler, gated blocks |
 
 # %%
 log = pd.read_json(lab.models.WEIGHTS / flamingo.name / "log.jsonl", lines=True).groupby("stage", sort=False).last()
@@ -264,7 +265,7 @@ plt.show()
 # **Explain.** Each dot is the mean change against no example, patient by patient, with its 95 % interval. The words
 # come nearer to the author's, most of it by the first example; the findings stay as right or wrong as they were (on
 # the card's 300 patients a few more are missed). Wrong pictures beside the examples hardly matter: the mask of section
-# 2 told why. Another author's examples give away most of the gain. So what is learned in context here is *manners*: how
+# 2 told why. Another author's examples give the gain away. So what is learned in context here is *manners*: how
 # this author writes. It is not medicine; a new finding cannot be taught by four examples. (Min et al. 2022 found of
 # labels, in the prompts of large language models, what is found here of pictures.)
 #
@@ -274,8 +275,10 @@ plt.show()
 Scoreboard(tuple(f for f in lab.scoreboard().figures if f.system == "Flamingo-CXR"))
 
 # %% [markdown]
-# The [card](../medvlm_lab/weights/flamingo-cxr/README.md) has every score on 300 patients beside the blinded twin. It
-# also shows what this model cannot do: its answers to closed questions are no better than the twin's.
+# The [card](../medvlm_lab/weights/flamingo-cxr/README.md) has every score on 300 patients beside the blinded twin, and
+# of questions, too. Before the stage "answers", in which three documents of four are questions, its closed answers were
+# no better than the twin's, while its reports were as good as now: what a model can see and what it can be asked are
+# learned apart.
 #
 # ## 7. Where paper, preprint and talk differ
 #
@@ -304,7 +307,7 @@ lab.widgets.reader_study()
 #
 # **With a GPU.** `lab.load("idefics", download=True, dtype="bfloat16")` fetches IDEFICS, an open Flamingo (36 GB on
 # disk), which has the same capabilities, and has never been trained on radiographs. `medvlm-lab train flamingo-cxr`
-# repeats the training of the bundled weights: about an hour of one core.
+# repeats the training of the bundled weights: about an hour and a half of one core.
 #
 # ## Exercises
 
