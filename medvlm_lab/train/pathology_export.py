@@ -107,7 +107,7 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
     save_weights(out, net.state_dict(), settings | {"recipe": recipe})
     shutil.copyfile(loop.out / "log.jsonl", out / "log.jsonl")
     model = load(name, checkpoint=out)
-    twin = Blinded(PathologyVLM(merged(loops["blind"]), model.tokenizer))
+    twin = Blinded(PathologyVLM(merged(loops["blind_wording"]), model.tokenizer))
     patients = datasets.dataset(f"phantom:{recipe['phantom']}", "test", n=recipe["test_studies"])
     usual = datasets.dataset(f"phantom:{recipe['phantom']}", "validation", n=recipe["validation_studies"])
     simulated = [
@@ -125,7 +125,7 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         width=config.width, vocabulary=config.vocabulary, seed=recipe["seed"],
         epochs=", ".join(f"{stage} {loop.epoch}" for stage, loop in loops.items()), phantom=recipe["phantom"],
         studies=recipe["studies"], real=real, held=recipe["test_studies"],
-        blind=loops["blind"].step / (loops["vqa"].step + loop.step),
+        blind=(loops["blind"].step + loops["blind_wording"].step) / (loops["vqa"].step + loop.step),
         simulated="\n".join(line(*entry) for entry in simulated), pathvqa=pathvqa,
         zero_shot="\n".join(f"| {found.titles[key]} | {score} |" for key, score in found.scores.items()),
     )  # fmt: skip
@@ -186,7 +186,8 @@ def real_scores(model: PathologyVLM, twin: Blinded, parts: dict[str, np.ndarray]
     )  # fmt: skip
     fraction = recipe["test_fraction"]
     passes = {name: stage.get("real", 0.0) * stage["epochs"] for name, stage in recipe["stages"].items()}
+    black = passes["blind"] + passes["blind_wording"]
     return about, PATHVQA.format(
         data=recipe["data"], test=len(test), fraction=fraction, seed=recipe["seed"], rows="\n".join(table),
-        seen=sum(passes.values()) - passes["blind"], blind=passes["language"] + passes["blind"],
+        seen=sum(passes.values()) - black, blind=passes["language"] + black,
     )  # fmt: skip

@@ -123,6 +123,19 @@ def test_a_finer_map_is_the_mean_of_those_of_moved_pictures(chest, xray):
     np.testing.assert_allclose(again.values, fine.values, rtol=1e-4, atol=1e-6)
 
 
+def test_a_finer_map_is_of_the_frame_that_was_traced(chest, xray):
+    other = np.roll(xray.pixels, 20, 1)
+    both = xray.with_(pixels=np.concatenate([xray.pixels, other]), window=xray.resolve_window())
+    for frame in (0, 1):
+        alone = both.with_(pixels=both.pixels[frame : frame + 1])
+        seen, one = (
+            explain.explain("prompt-cam", chest, image, "nodule", shifts=2, trace=chest.trace(image, "nodule", number))
+            for image, number in ((both, frame), (alone, 0))
+        )
+        assert seen.frame == frame
+        np.testing.assert_allclose(seen.values, one.values, rtol=1e-4, atol=1e-6)
+
+
 def test_a_finer_map_of_another_layer_and_against_another_text(chest, xray):
     layer, looks = "image_encoder.stages.0", {}
     (traced,) = traces(chest, xray, ["nodule"], layer)

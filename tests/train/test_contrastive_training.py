@@ -174,7 +174,8 @@ def test_every_recipe_s_quick_table_changes_what_the_recipe_has():
 
 
 def test_a_quick_table_changes_numbers_of_stages_and_leaves_some_out():
-    whole = {"studies": 9, "keeps": "c", "stages": {"a": {"epochs": 5, "rate": 1}, "b": {"epochs": 3}, "c": {"epochs": 1}}}
+    stages = {"a": {"epochs": 5, "rate": 1}, "b": {"epochs": 3}, "c": {"epochs": 1}}
+    whole = {"studies": 9, "keeps": "c", "stages": stages}
     short = shortened(whole, {"studies": 2, "keeps": "b", "without": ["c"], "stages": {"a": {"epochs": 1}}})
     assert short == {"studies": 2, "keeps": "b", "stages": {"a": {"epochs": 1, "rate": 1}, "b": {"epochs": 3}}}
     assert whole["stages"]["a"]["epochs"] == 5
