@@ -34,6 +34,9 @@ class Score:
         return f"{shown(self.value)} ({shown(self.low)}–{shown(self.high)}, n = {self.n})"
 
 
+BLANK = Score(math.nan, math.nan, math.nan, 0)
+
+
 @dataclass(frozen=True)
 class Result:
     """Scores of one model on one data set, and every item that they come from, in the data set's order.

@@ -12,7 +12,7 @@ from medvlm_lab.errors import MedVLMError
 from medvlm_lab.metrics import bootstrap_interval
 from medvlm_lab.metrics.overlap import dice
 from medvlm_lab.tasks.base import Task
-from medvlm_lab.tasks.result import Score
+from medvlm_lab.tasks.result import BLANK, Score
 from medvlm_lab.tasks.sheet import Tile
 from medvlm_lab.tasks.studies import needs
 from medvlm_lab.text.phrases import phrase
@@ -25,9 +25,6 @@ TITLES = {
     "dice_large": f"Dice, mean over structures that cover {LARGE:.1%} of the picture or more",
     "empty": "Absent structures with an empty mask, %",
 }
-
-
-BLANK = Score(np.nan, np.nan, np.nan, 0)
 
 
 @dataclass(frozen=True)

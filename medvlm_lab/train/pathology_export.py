@@ -15,7 +15,7 @@ from medvlm_lab import datasets
 from medvlm_lab.datasets.base import VQAItem
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.io.whole import write_whole
-from medvlm_lab.metrics import exact_match
+from medvlm_lab.metrics import exact_match, paired
 from medvlm_lab.models import CATALOGUE, load
 from medvlm_lab.models import WEIGHTS as MODELS
 from medvlm_lab.models.base import Answer
@@ -23,6 +23,7 @@ from medvlm_lab.models.pathology_vlm import PathologyNet, PathologyVLM
 from medvlm_lab.models.store import WEIGHTS, save_weights
 from medvlm_lab.nn.lora import merge_lora
 from medvlm_lab.tasks import evaluate
+from medvlm_lab.tasks.result import BLANK, Score
 from medvlm_lab.tasks.vqa import VQARow, score_rows
 from medvlm_lab.train.loop import Loop
 
@@ -160,6 +161,15 @@ def line(title: str, rows: Sequence[VQARow]) -> str:
     return f"| {title} | {scores['closed']} | {scores['open']} |"
 
 
+def difference(title: str, rows: Sequence[VQARow], others: Sequence[VQARow]) -> str:
+    """One row of the card's tables: by how many points more of the same questions are answered rightly."""
+    cells = []
+    for closed in (True, False):
+        a, b = (np.array([100.0 * row.correct for row in side if row.closed == closed]) for side in (rows, others))
+        cells.append(str(Score(*paired(a, b), len(a)) if len(a) else BLANK))
+    return f"| {title} | {' | '.join(cells)} |"
+
+
 def by_image_scores(data: str) -> list[str]:
     """What vit-bert-vqa's card says of its closed and open answers about images that it had not seen."""
     card = (MODELS / "vit-bert-vqa" / "README.md").read_text(encoding="utf-8")
@@ -175,8 +185,10 @@ def real_scores(model: PathologyVLM, twin: Blinded, parts: dict[str, np.ndarray]
     rows = answered(model, test)
     _, half = datasets.by_image(items.rows, 0.1, recipe["seed"])  # vit-bert-vqa's own
     shared = [row for i, row in zip(parts["test"], rows, strict=True) if i in set(half)]
+    blinded = answered(twin, test)
     table = [
-        line("pathology-vlm", rows), line("blinded twin (questions only)", answered(twin, test)),
+        line("pathology-vlm", rows), line("blinded twin (questions only)", blinded),
+        difference("pathology-vlm less its twin, question by question", rows, blinded),
         line("majority", majority(test, train)), line("pathology-vlm, vit-bert-vqa's images", shared),
         f"| vit-bert-vqa, its `by_image` model | {' | '.join(by_image_scores(recipe['data']))} |",
     ]  # fmt: skip

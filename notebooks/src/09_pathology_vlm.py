@@ -165,7 +165,7 @@ pd.DataFrame(recipe("pathology-vlm")["stages"]).T[["learns", "sees", "trains", "
 
 # %% [markdown]
 # `plip`, `align` and `vqa` are the paper's three. `language` stands in for LLaMA's own training, `wording` asks in
-# other forms, and `blind` makes the twin of section 5. "lora" names the parts that are changed by small adapters.
+# other forms, and the two `blind` stages make the twin of section 5. "lora" names the parts that small adapters change.
 # In `plip` every patch learns from the simulator's masks which findings reach into it, and the whole how much of each
 # there is, besides contrast: of what is as small as a mitosis, contrast alone told nothing. The whole recipe takes
 # about an hour on one core.
@@ -263,9 +263,11 @@ Markdown(card[card.index("## Answers on real") : card.index("## Zero-shot")].rep
 # **Explain.** None: as many closed questions are answered right without the picture. "Is the tumour present?" is mostly
 # answered with yes, by the way such questions are written, and a few thousand questions about six hundred textbook
 # figures teach that sooner than they teach to see. Open questions cannot be guessed so well: there the model is right
-# twice as often as its twin, though still rarely. On simulated patients, where yes and no are balanced, the picture is
-# worth much (the card's first table). Stop the twin's training early, and it falls behind: then the picture seems
-# useful everywhere, and only the comparison is unfair. So a score needs its question-only twin, trained alike.
+# more often than its twin, though still rarely. The row of differences compares them question by question, which is
+# sharper than to ask whether their two intervals overlap. On simulated patients, where yes and no are balanced, the
+# picture is worth much (the card's first table). An earlier twin, trained two thirds as long, answered 8 % of the open
+# questions, and the picture seemed to double that: only the comparison was unfair. So a score needs its question-only
+# twin, trained alike.
 #
 # Ask the real picture. It is a colon, stained by antibodies (brown) and not with eosin: of a kind that the
 # simulator never makes. Whatever it answers, look at how sure it is.
