@@ -168,7 +168,7 @@ pd.DataFrame(recipe("pathology-vlm")["stages"]).T[["learns", "sees", "trains", "
 # other forms, and the two `blind` stages make the twin of section 5. "lora" names the parts that small adapters change.
 # In `plip` every patch learns from the simulator's masks which findings reach into it, and the whole how much of each
 # there is, besides contrast: of what is as small as a mitosis, contrast alone told nothing. The whole recipe takes
-# about an hour on one core.
+# about an hour and a half on one core.
 #
 # Now stage `align`, small enough to watch: encoder and language model stay frozen, and a *new* connector learns from
 # questions about 64 patients. Twice, for the ablation that it calls for: once it may look at the tiles, once it has to

@@ -276,7 +276,7 @@ Scoreboard(tuple(f for f in lab.scoreboard().figures if f.system == "Flamingo-CX
 
 # %% [markdown]
 # The [card](../medvlm_lab/weights/flamingo-cxr/README.md) has every score on 300 patients beside the blinded twin, and
-# of questions, too. Before the stage "answers", in which three documents of four are questions, its closed answers were
+# of questions, too. Before the stage "answers", in which four documents of five are questions, its closed answers were
 # no better than the twin's, while its reports were as good as now: what a model can see and what it can be asked are
 # learned apart.
 #

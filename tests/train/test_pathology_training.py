@@ -12,9 +12,11 @@ from torch.nn import functional as F
 import medvlm_lab as lab
 from medvlm_lab.models.pathology_vlm import FINDINGS
 from medvlm_lab.phantoms.base import rng_of
+from medvlm_lab.tasks.vqa import VQARow
 from medvlm_lab.train import recipe, train
 from medvlm_lab.train.lessons import reworded
 from medvlm_lab.train.loop import Loop
+from medvlm_lab.train.pathology_export import difference
 from medvlm_lab.train.pathology_pictures import varied
 from medvlm_lab.train.pathology_plip import amounts, standard, whole
 from medvlm_lab.train.pathology_setup import prepare, task
@@ -170,3 +172,14 @@ def test_from_a_recipe_to_a_checkpoint(tmp_path, real):
     card = (folder / "README.md").read_text()
     assert "Not for clinical use" in card and "Simulated: not to be compared" in card
     assert "| blinded twin |" in card and "`path_vqa`" in card and "vit-bert-vqa" in card
+    assert "| pathology-vlm less its twin, question by question |" in card
+
+
+def test_two_models_are_compared_question_by_question():
+    def rows(closed, right):
+        return [VQARow("a", "?", "yes", "no", 1.0, closed, bool(correct), 0.0) for correct in right]
+
+    one = rows(True, [1, 1, 1, 0]) + rows(False, [1, 0])
+    two = rows(True, [1, 0, 0, 0]) + rows(False, [1, 0])
+    assert difference("gain", one, two) == "| gain | 50.0 (0.0–100.0, n = 4) | 0.0 (0.0–0.0, n = 2) |"
+    assert difference("gain", one[:4], two[:4]).endswith("| nothing to score |")
