@@ -75,7 +75,8 @@ def environment(jobs: int = 1, device: str | None = None) -> dict[str, str]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     threads = max(1, (os.cpu_count() or 1) // jobs)
     chosen = {"MEDVLM_DEVICE": device} if device else {}
-    return {"OMP_NUM_THREADS": str(threads), "PYDEVD_DISABLE_FILE_VALIDATION": "1", **inherited, **chosen}
+    shared = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads))  # UMAP's threads are Numba's
+    return {**shared, "PYDEVD_DISABLE_FILE_VALIDATION": "1", **inherited, **chosen}
 
 
 def execute(

@@ -26,7 +26,10 @@ from medvlm_lab.datasets.base import DATA_VARIABLE, data_root
 from medvlm_lab.errors import MedVLMError
 
 FILE_MB = 1024
-KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "OMP_NUM_THREADS", "MEDVLM_DEVICE", "SYSTEMROOT")
+KEPT = (
+    "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MEDVLM_DEVICE",
+    "SYSTEMROOT",
+)  # fmt: skip
 ASKS = re.compile(r"""\bcheck\(\s*["'](\d\d\.\d+)["']""")
 
 
