@@ -265,9 +265,8 @@ Markdown(card[card.index("## Answers on real") : card.index("## Zero-shot")].rep
 # figures teach that sooner than they teach to see. Open questions cannot be guessed so well: there the model is right
 # more often than its twin, though still rarely. The row of differences compares them question by question, which is
 # sharper than to ask whether their two intervals overlap. On simulated patients, where yes and no are balanced, the
-# picture is worth much (the card's first table). An earlier twin, trained two thirds as long, answered 8 % of the open
-# questions, and the picture seemed to double that: only the comparison was unfair. So a score needs its question-only
-# twin, trained alike.
+# picture is worth much (the card's first table). Stop the twin's training early, and it falls behind: then the picture
+# seems useful everywhere, and only the comparison is unfair. So a score needs its question-only twin, trained alike.
 #
 # Ask the real picture. It is a colon, stained by antibodies (brown) and not with eosin: of a kind that the
 # simulator never makes. Whatever it answers, look at how sure it is.

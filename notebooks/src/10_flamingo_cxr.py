@@ -276,9 +276,8 @@ Scoreboard(tuple(f for f in lab.scoreboard().figures if f.system == "Flamingo-CX
 
 # %% [markdown]
 # The [card](../medvlm_lab/weights/flamingo-cxr/README.md) has every score on 300 patients beside the blinded twin, and
-# of questions, too. Before the stage "answers", in which four documents of five are questions, its closed answers were
-# no better than the twin's, while its reports were as good as now: what a model can see and what it can be asked are
-# learned apart.
+# of questions, too. These have a stage of their own, "answers", in which four documents of five are questions: what a
+# model can see and what it can be asked are learned apart.
 #
 # ## 7. Where paper, preprint and talk differ
 #
