@@ -48,6 +48,10 @@ function render({ model, el }) {
   const places = element("label", { hidden: "" }, "True place ", outline);
   const opacity = element("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": "Opacity", ...KEYS });
   opacity.addEventListener("input", () => { model.set("opacity", Number(opacity.value)); model.save_changes(); });
+  const finer = element("input", { type: "checkbox", "aria-label": "Finer", ...KEYS });
+  finer.addEventListener("change", () => set({ shifts: finer.checked ? 4 : 1 }));
+  const moved = element("label", { title: "the mean of 4 × 4 maps, of the picture moved by parts of a cell" }, finer,
+    " Finer");
   const whole = button("Explain the report", () => set({ text: facts.report }), KEYS);
   const alarm = element("div", { class: "mv-error", role: "alert", hidden: "" });
   const words = element("div", { class: "mv-words", hidden: "", role: "group", "aria-label": "What the model wrote" });
@@ -84,7 +88,7 @@ function render({ model, el }) {
     element("div", { class: "mv-title" }, `Explain ${facts.model}`),
     element("div", { class: "mv-head" }, element("label", { class: "mv-text" }, `${facts.kind} `, text),
       button("Explain", ask, KEYS), ...(facts.report ? [whole] : []), element("label", {}, "Layer ", layer),
-      element("label", {}, "Opacity ", opacity), places),
+      ...(facts.kind === "Question" ? [] : [moved]), element("label", {}, "Opacity ", opacity), places),
     alarm, words, element("div", { class: "mv-panes" }, ...panes.map((pane) => pane.root)), status,
     element("div", { class: "mv-foot", role: "note" }, HELP[facts.kind], element("br"), facts.disclaimer)));
 
@@ -159,6 +163,7 @@ function render({ model, el }) {
     if (document.activeElement !== text || text.value === "") text.value = about.text;
     options(layer, [["", "the model's own"], ...about.layers.map((name) => [name, name])], model.get("layer"));
     options(outline, [["", "none"], ...about.masks.map((name) => [name, name])], model.get("outline"));
+    finer.checked = model.get("shifts") > 1;
     places.hidden = !about.masks.length;
     alarm.hidden = !about.error;
     alarm.textContent = about.error;

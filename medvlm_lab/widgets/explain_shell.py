@@ -20,8 +20,8 @@ from medvlm_lab.widgets.vqa_state import resolve_image
 class ExplainWidget(Pictured, anywidget.AnyWidget):
     """See which part of an image gave a text its score, by two methods side by side.
 
-    `text`, `methods`, `layer` ("" for the model's own), `word` (-1 for all), `outline` and `opacity` follow the
-    reader's hand, and may be set or observed from Python; so may `image`.
+    `text`, `methods`, `layer` ("" for the model's own), `shifts` (4: finer maps, of 4 x 4 moved pictures), `word` (-1
+    for all), `outline` and `opacity` follow the reader's hand, and may be set or observed from Python; so may `image`.
     """
 
     _esm = module("elements.js", "explain.js")
@@ -29,6 +29,7 @@ class ExplainWidget(Pictured, anywidget.AnyWidget):
     text = traitlets.Unicode().tag(sync=True)
     methods = traitlets.List(traitlets.Unicode(), minlen=2, maxlen=2).tag(sync=True)
     layer = traitlets.Unicode().tag(sync=True)
+    shifts = traitlets.Int(1).tag(sync=True)
     word = traitlets.Int(-1).tag(sync=True)
     outline = traitlets.Unicode().tag(sync=True)
     opacity = traitlets.Float(0.9, min=0.0, max=1.0).tag(sync=True)
@@ -47,6 +48,7 @@ class ExplainWidget(Pictured, anywidget.AnyWidget):
                          facts=logic.facts(model, model_name(model)))  # fmt: skip
         self.on_msg(lambda _, message, __: self._show() if message.get("do") == "start" else None)
         self.observe(self._changed, ["text", "layer"])
+        self.observe(self._shifted, ["shifts"])
         self.observe(lambda _: self._show(), ["methods", "word", "outline"])
 
     @property
@@ -74,6 +76,10 @@ class ExplainWidget(Pictured, anywidget.AnyWidget):
         self.state = logic.change(self.state, **{change["name"]: change["new"]})
         if change["name"] == "text":
             self.word = -1
+        self._show()
+
+    def _shifted(self, change) -> None:
+        self.state = logic.shift(self.state, change["new"])
         self._show()
 
     def _show(self) -> None:

@@ -34,6 +34,7 @@ class ExplainState:
     Attributes:
         masks: true places by name, each of the image's own size, one for each frame.
         layer: whose map is looked at; "" for the model's own. layers: those there are, None until they are known.
+        shifts: 1, or n for maps that are the mean of n x n moved pictures; not of methods that are slow already.
         trace: what all maps share. found, problems: map or sentence of each method tried so far.
         error: one sentence to show the reader in place of all maps, or "".
     """
@@ -43,6 +44,7 @@ class ExplainState:
     masks: Mapping[str, Bool[np.ndarray, "frames h w"]] = field(default_factory=dict)
     layer: str = ""
     layers: tuple[str, ...] | None = None
+    shifts: int = 1
     grid: tuple[int, int] = (0, 0)
     trace: Trace | None = None
     found: Mapping[str, Explanation] = field(default_factory=dict)
@@ -102,6 +104,11 @@ def change(state: ExplainState, **values: Any) -> ExplainState:
     return replace(state, **values, trace=None, found={}, problems={}, error="")
 
 
+def shift(state: ExplainState, shifts: int) -> ExplainState:
+    """Maps of other moved pictures; the trace stays."""
+    return replace(state, shifts=shifts, found={}, problems={})
+
+
 def look(state: ExplainState, model: Any, methods: Sequence[str]) -> ExplainState:
     """The state with a map of each method, or with a sentence why there is none; nothing is computed twice."""
     if state.error:
@@ -118,7 +125,8 @@ def look(state: ExplainState, model: Any, methods: Sequence[str]) -> ExplainStat
         if method in found or method in problems:
             continue
         try:
-            found[method] = function(method)(model, state.image, state.text, trace=state.trace)
+            options = {} if method in SLOW else {"shifts": state.shifts}
+            found[method] = function(method)(model, state.image, state.text, trace=state.trace, **options)
         except MedVLMError as error:
             problems[method] = str(error)
         except Exception as error:
@@ -184,6 +192,8 @@ def captions(state: ExplainState, method: str, word: int, outlined: str) -> list
         lines.append(f"of the word “{said[word][0]}”" if method == WORDS else "of the whole text; no map for each word")
     if state.layer and method not in BY_LAYER:
         lines.append("the same at every layer")
+    if state.shifts > 1:
+        lines.append("one pass: slow enough" if method in SLOW else f"mean of {state.shifts**2} moved pictures")
     if outlined in state.masks:
         mask, shown = state.masks[outlined][state.frame], values(state, method, word)
         if not mask.any():

@@ -15,6 +15,7 @@ xray, chexzero, blip = lab.phantom("chest-xray"), lab.load("chexzero"), lab.load
 scene = xray.draw(3)
 image, masks = xray.image(scene, 128), xray.masks([scene], 128)
 display(lab.widgets.explain(blip, image, "Is there consolidation?", masks))
+display(lab.widgets.explain(chexzero, image, "consolidation", masks))
 display(lab.widgets.counterfactual(chexzero, "chest-xray", seed=1, patients=20))
 folder = Path("images")
 folder.mkdir(exist_ok=True)
@@ -40,7 +41,7 @@ def test_explain_counterfactual_workbench(run_cell, shoot):
     import medvlm_lab as lab
 
     page = run_cell(CODE)
-    page.set_viewport_size({"width": 1400, "height": 3600})  # JupyterLab draws only what is on the screen
+    page.set_viewport_size({"width": 1400, "height": 4300})  # JupyterLab draws only what is on the screen
     widget = page.locator(".mv-explain").first
     left, right = widget.locator("canvas").nth(0), widget.locator("canvas").nth(1)
     expect(left).to_have_attribute("aria-label", re.compile("cross-attention"), timeout=180_000)
@@ -93,6 +94,22 @@ def test_explain_counterfactual_workbench(run_cell, shoot):
     expect(widget.get_by_text("of the word “consolidation”")).to_be_visible(timeout=20_000)
     shoot(widget, "explain_report")
     expect(widget.get_by_text("Not for clinical use.")).to_be_visible()
+
+    # finer maps, of a model that does not answer
+    expect(widget.get_by_label("Finer")).to_have_count(0)
+    encoder = page.locator(".mv-explain").nth(1)
+    shown, finer = encoder.locator("canvas").first, encoder.get_by_label("Finer")
+    expect(shown).to_have_attribute("aria-label", re.compile("prompt-cam"))
+    coarse = pixels(shown)
+    finer.check()
+    expect(encoder.get_by_text("mean of 16 moved pictures").first).to_be_visible(timeout=20_000)
+    page.wait_for_timeout(200)
+    assert (pixels(shown) != coarse).any()
+    shoot(encoder, "explain_finer")
+    finer.uncheck()
+    expect(encoder.get_by_text("moved pictures")).to_have_count(0, timeout=20_000)
+    page.wait_for_timeout(200)
+    np.testing.assert_array_equal(pixels(shown), coarse)
 
     # counterfactual: scores, map and place follow a finding
     counter = page.locator(".mv-counter")

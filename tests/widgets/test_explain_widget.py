@@ -72,6 +72,23 @@ def test_one_trace_serves_all_that_does_not_change_image_text_or_layer(encoder, 
     assert model.traces == before + 3
 
 
+def test_finer_maps_keep_the_trace_and_are_those_of_moved_pictures(encoder, xray):
+    widget = heard(lab.widgets.explain(encoder, xray, "There is consolidation."))
+    trace, coarse = widget.state.trace, logic.view(widget.state, widget.methods)[1][2]
+    widget.shifts = 2
+    about, buffers = widget.sent[-1]
+    alone = lab.explain.explain("prompt-cam", encoder, xray, "There is consolidation.", shifts=2)
+    np.testing.assert_allclose(np.frombuffer(buffers[2], "<f4").reshape(96, 96), alone.values, atol=1e-6)
+    assert widget.state.trace is trace and buffers[2] != coarse
+    assert "mean of 4 moved pictures" in about["panes"][0]["captions"]
+    widget.methods = ["occlusion", "grad-cam"]
+    once = lab.explain.explain("occlusion", encoder, xray, "There is consolidation.")
+    np.testing.assert_allclose(widget.state.found["occlusion"].values, once.values, atol=1e-6)
+    assert "one pass: slow enough" in widget.sent[-1][0]["panes"][0]["captions"]
+    widget.shifts = 0
+    assert "shifts=0 moves no picture" in widget.sent[-1][0]["panes"][1]["problem"]
+
+
 def test_what_is_sent_is_what_the_method_gives(encoder, xray, masks):
     widget = heard(lab.widgets.explain(encoder, xray, "There is consolidation.", masks))
     assert widget.methods == ["prompt-cam", "grad-cam"] and widget.outline.endswith("consolidation")
