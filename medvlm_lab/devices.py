@@ -33,6 +33,16 @@ def device(name: str | None = None):
     return chosen
 
 
+def computes_bfloat16(device) -> bool:
+    """Whether a device has bfloat16 arithmetic of its own; another one imitates it, slower than float32."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    known = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}  # torch 2.9 or later
+    return not known or any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"))
+
+
 def device_label() -> str:
     """The device in words, as a kernel or a widget footer shows it."""
     import torch

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from medvlm_lab.errors import MedVLMError, UnknownNameError
+from medvlm_lab.io.whole import write_whole
 
 RECIPES = Path(__file__).parent / "recipes"
 #: a recipe's `task` → where its data and model come from (`prepare`, `task`), and what writes the checkpoint (`export`)
@@ -42,6 +44,20 @@ def shortened(settings: dict[str, Any], quick: dict[str, Any]) -> dict[str, Any]
     return settings | kept | ({"stages": stages} if stages else {})
 
 
+def begin(folder: Path, settings: dict[str, Any]) -> None:
+    """Notes in the folder which recipe is run there; MedVLMError where another one was begun in it."""
+    path, kept = folder / "recipe.json", json.loads(json.dumps(settings))
+    if path.is_file():
+        told = json.loads(path.read_text(encoding="utf-8"))
+        # another number of processes changes `accumulate`
+        if changed := sorted(k for k in {*told, *kept} - {"accumulate"} if told.get(k) != kept.get(k)):
+            raise MedVLMError(
+                f"{folder} holds a run of another recipe (other: {', '.join(changed)}); go on with the recipe that it "
+                "was begun with, or name another folder (--out)."
+            )
+    write_whole(path, json.dumps(kept, indent=1) + "\n")
+
+
 def train(
     name: str,
     *,
@@ -54,10 +70,10 @@ def train(
 ) -> Path:
     """Trains a model by its recipe into the folder `out` (default `runs/NAME`) and returns that folder.
 
-    A run that was stopped continues from its last finished epoch. The folder then loads with
-    `lab.load(name, checkpoint=folder)`. Where a recipe has several splits, the weights are those trained on the first;
-    a model trained on each further split is only scored, for the model card. Where it has stages, they follow each
-    other, each with its own numbers.
+    A run that was stopped continues from its last finished epoch; a stage whose predecessor was not finished begins
+    anew when that one goes on. The folder then loads with `lab.load(name, checkpoint=folder)`. Where a recipe has
+    several splits, the weights are those trained on the first; a model trained on each further split is only scored,
+    for the model card. Where it has stages, they follow each other, each with its own numbers.
 
     Several GPUs: `torchrun --nproc-per-node 4 -m medvlm_lab.cli train NAME`, or a script of one's own that calls this.
     Each step then takes four times as many batches, as four times the recipe's `accumulate` would; a stopped run may
@@ -74,11 +90,11 @@ def train(
 
     Raises:
         UnknownNameError: no recipe of that name, or a number that it does not have.
-        MedVLMError: `quick` of a recipe without such a table.
+        MedVLMError: `quick` of a recipe without such a table; a folder that holds a run of another recipe.
         MissingDataError: a data set of the recipe is not on this machine.
         MedVLMError: torchrun started more processes than there are GPUs.
     """
-    from medvlm_lab.train.loop import Loop
+    from medvlm_lab.train.loop import CHECKPOINT, Loop
     from medvlm_lab.train.processes import join
 
     settings = recipe(recipe_file or name)
@@ -100,15 +116,23 @@ def train(
     processes, loops = join(device), {}
     folder.mkdir(parents=True, exist_ok=True)
     with processes.first_alone():
+        begin(folder, settings)
         data = setup.prepare(settings, folder)
+    moved = set()  # stages that were trained now: what was begun after an earlier state of theirs does not fit them
     for split in stages or settings["splits"]:
         run, numbers = folder / split, settings | stages.get(split, {}) | changes
         run.mkdir(parents=True, exist_ok=True)
+        if numbers.get("after") in moved:
+            with processes.first_alone():
+                (run / CHECKPOINT).unlink(missing_ok=True)
         task = setup.task(numbers, data, split)
         loop = loops[split] = Loop(task, numbers, run, processes.device, processes)
         if not loop.resume() and processes.rank == 0:
             (run / "log.jsonl").unlink(missing_ok=True)
+        begun = loop.step
         loop.run(minutes)
+        if loop.step > begun:
+            moved.add(split)
     if processes.rank == 0:
         writer.export(loops, settings, folder)
     processes.wait()

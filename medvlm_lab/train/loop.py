@@ -20,6 +20,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from medvlm_lab.devices import computes_bfloat16
+from medvlm_lab.errors import CheckpointError, OutOfMemoryError
+from medvlm_lab.models.hub_memory import ran_out
 from medvlm_lab.train.processes import ALONE, Processes
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -59,7 +62,7 @@ class Loop:
         self, task: Task, recipe: dict, out: Path, device: torch.device | str = "cpu", processes: Processes = ALONE
     ):
         self.task, self.recipe, self.out, self.device = task, recipe, out, torch.device(device)
-        self.processes = processes
+        self.processes, self.bfloat16 = processes, recipe["bf16"] and computes_bfloat16(self.device)
         self.model = task.model.to(self.device)
         self.learning = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         self.average = {n: p.detach().clone() for n, p in self.learning}
@@ -133,9 +136,17 @@ class Loop:
         for place, batch in self.processes.share(list(enumerate(batches, first))):
             rng = np.random.default_rng((self.recipe["seed"], self.epoch, 1, place))
             torch.manual_seed(int(rng.integers(2**63)))  # dropout
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe["bf16"]):
-                loss = self.task.loss(batch, rng) / len(batches)
-            loss.backward()
+            try:
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                    loss = self.task.loss(batch, rng) / len(batches)
+                loss.backward()
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out(error):
+                    raise
+                raise OutOfMemoryError(
+                    f"{self.device} has too little memory for a batch; lower the recipe's batch_size and raise its "
+                    "`accumulate` as much, in a new folder."
+                ) from error
             total += loss.item()
         total = self.processes.add_up([p for _, p in self.learning], total)
         torch.nn.utils.clip_grad_norm_([p for _, p in self.learning], 1.0)
@@ -175,15 +186,22 @@ class Loop:
         part.replace(self.out / CHECKPOINT)
 
     def resume(self) -> bool:
-        """Continues from the checkpoint in `out`; False when there is none."""
+        """Continues from the checkpoint in `out`; False when there is none. CheckpointError: it does not fit."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         path = self.out / CHECKPOINT
         if not path.exists():
             return False
-        state = load_file(path, device=str(self.device))
-        self.model.load_state_dict({n: state[f"model.{n}"] for n, _ in self.learning}, strict=False)
-        self.average = {n: state[f"average.{n}"] for n, _ in self.learning}
+        try:
+            state = load_file(path, device=str(self.device))
+            self.model.load_state_dict({n: state[f"model.{n}"] for n, _ in self.learning}, strict=False)
+            self.average = {n: state[f"average.{n}"] for n, _ in self.learning}
+        except (SafetensorError, RuntimeError, KeyError) as error:
+            raise CheckpointError(
+                f"{path} is damaged or of another model ({str(error).splitlines()[0]}); delete it to begin this stage "
+                "anew, or name another folder (--out)."
+            ) from error
         owner = {id(p): o for o in self.optimizers for group in o.param_groups for p in group["params"]}
         for name, p in self.learning:
             prefix = f"optimizer.{name}."

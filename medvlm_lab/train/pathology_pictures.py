@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from medvlm_lab.devices import computes_bfloat16
 from medvlm_lab.models.pathology_vlm import COLUMN, PathologyNet, Views, cut
 from medvlm_lab.nn.efficientnet import STRIDE
 from medvlm_lab.train.cache import cached
@@ -55,7 +56,7 @@ def pictures(
         # all at once: small tensors that stay, between large ones that go, would leave ever more memory in pieces
         patches = torch.zeros(rows, views, net.vision.grid**2, COLUMN, dtype=torch.half)
         keep, cells = torch.zeros(patches.shape[:3], dtype=torch.bool), None
-        most = 0
+        most, quick = 0, computes_bfloat16(torch.device("cpu"))
         with tqdm(total=rows, desc="image features", unit="image") as bar:
             for copy in range(copies):
                 rng = np.random.default_rng(copy)
@@ -64,7 +65,7 @@ def pictures(
                     part = [varied(picture, rng) for picture in part] if copy else part
                     pixels, real = map(torch.stack, zip(*(cut(p, net.config) for p in part), strict=True))
                     here = slice(copy * count + i, copy * count + i + len(part))
-                    with torch.autocast("cpu", torch.bfloat16):  # less than half the time
+                    with torch.autocast("cpu", torch.bfloat16, enabled=quick):  # less than half the time
                         patches[here] = net.patches(Views(pixels[:, :, :3], real))
                     masks = pixels[:, :, 3:]  # (n, k, m, s, s)
                     shown = F.max_pool2d(masks.flatten(0, 2)[:, None], STRIDE) > SHOWN

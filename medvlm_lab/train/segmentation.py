@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from medvlm_lab.metrics.overlap import dice
 from medvlm_lab.models.prompt_segmenter import PromptNet
-from medvlm_lab.text.phrases import kind_of, phrase
+from medvlm_lab.text.phrases import SIDES, all_names, kind_of, phrase
 from medvlm_lab.text.tokenizer import UNKNOWN, Tokenizer
 from medvlm_lab.train.scans import Scans
 
@@ -44,6 +44,8 @@ class SegmentationTask:
         self.unknown = tokenizer.vocabulary.index(UNKNOWN)
         self.words = np.array([w for w in tokenizer.vocabulary if w.isalpha()])
         named = {i for s in train for name in s.names for i in tokenizer.encode(name, 99)}
+        parts = {word for s in train for name in s.names for word in name.split()} - {*SIDES}
+        self.parts = np.array(sorted(parts.difference(*(all_names(s.names) for s in train))))
         self.named = torch.tensor(sorted(named))  # words that must not be lost
         self.weights = rarity(train)
 
@@ -101,9 +103,19 @@ class SegmentationTask:
         return Asked(phrases, torch.tensor(rows), torch.tensor(there), torch.from_numpy(np.stack(masks)))
 
     def surrounded(self, text: str, rng: np.random.Generator) -> str:
-        """Often with other words before and after, unknown or known ones, as other people's phrases are."""
+        """Often with other words before and after, unknown or known ones, as other people's phrases are.
+
+        A word out of another structure's name ("line" of "central line") names nothing by itself; one unknown word at
+        least stands between it and the name.
+        """
         if rng.random() >= self.recipe["surrounded"]:
             return text
+        if rng.random() < self.recipe["parts"]:
+            gaps = [["☐"] * int(n) for n in rng.integers(0, 4, 3)]
+            part, other = rng.choice(self.parts, 2)
+            before = [*gaps[0], part, "☐", *gaps[1]] if rng.random() < 0.7 else gaps[1]
+            after = ["☐", other] if rng.random() < 0.3 else gaps[2][:2]
+            return " ".join([*before, text, *after])
         words = ["☐" if rng.random() < 0.7 else w for w in rng.choice(self.words, int(rng.integers(1, 7)))]
         before = int(rng.integers(0, min(len(words), 5) + 1))
         return " ".join([*words[:before], text, *words[before:][:2]])

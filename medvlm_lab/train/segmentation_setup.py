@@ -50,7 +50,7 @@ def phrase_vocabulary(names: Sequence[Sequence[str]]) -> list[str]:
 
 
 def task(recipe: dict, data: Data, stage: str) -> TowerTask | SegmentationTask:
-    """The task of one stage, its image tower as the stage before left it; "blind" sees black squares."""
+    """The task of one stage, its model as the stage before left it; "blind" sees black squares."""
     tokenizer, train, validation, folder = data
     torch.manual_seed(recipe["seed"])
     model = PromptNet(Config(len(tokenizer), **recipe["model"], blind=stage == "blind"), tokenizer.end)
@@ -59,13 +59,14 @@ def task(recipe: dict, data: Data, stage: str) -> TowerTask | SegmentationTask:
     if entry["learns"] == "tower":
         return TowerTask(model, train, validation, recipe)
     if "after" in entry:
-        model.image_tower.load_state_dict(tower_left_by(folder / entry["after"]))
+        tower = recipe["stages"][entry["after"]]["learns"] == "tower"
+        part, mark = (model.image_tower, "average.net.image_tower.") if tower else (model, "average.")
+        part.load_state_dict(left_by(folder / entry["after"], mark))
     return SegmentationTask(model, tokenizer, train, validation, recipe)
 
 
-def tower_left_by(folder: Path) -> dict[str, Tensor]:
-    """The averaged weights of the image tower after a stage."""
+def left_by(folder: Path, mark: str) -> dict[str, Tensor]:
+    """The weights in a stage's checkpoint whose names begin with `mark`, without it."""
     if not (path := folder / CHECKPOINT).is_file():
         raise MissingDataError(f"Stage {folder.name!r} has left no checkpoint in {folder}; train it first.")
-    mark = "average.net.image_tower."
     return {name.removeprefix(mark): value for name, value in load_file(path).items() if name.startswith(mark)}

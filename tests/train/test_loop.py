@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from medvlm_lab.errors import CheckpointError, MedVLMError, OutOfMemoryError
+from medvlm_lab.train import TASKS, train
 from medvlm_lab.train.loop import CHECKPOINT, Loop, optimizers
 
 RECIPE = {
@@ -106,6 +109,70 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
         assert torch.equal(value, found[name]), name
     epochs = [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()]
     assert sorted(set(epochs)) == list(range(1, RECIPE["epochs"] + 1))
+
+
+@pytest.fixture
+def two_stages(tmp_path, monkeypatch):
+    """A recipe of two stages on toy data, the second one's model begun from the first one's weights."""
+    setup, writer = ModuleType("toy_setup"), ModuleType("toy_writer")
+    setup.prepare = lambda recipe, folder: folder
+
+    def task(recipe, folder, stage):
+        made = Line()
+        if stage == "second":
+            left = load_file(folder / "first" / CHECKPOINT)
+            made.model.load_state_dict({n: left[f"average.{n}"] for n in made.model.state_dict()})
+        return made
+
+    setup.task, writer.export = task, lambda loops, recipe, out: None
+    for module in (setup, writer):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(TASKS, "toy", ("toy_setup", "toy_writer"))
+    file = tmp_path / "toy.toml"
+    numbers = "\n".join(f"{key} = {json.dumps(value)}" for key, value in RECIPE.items())
+    file.write_text(f'task = "toy"\n{numbers}\n[stages.first]\n[stages.second]\nafter = "first"\n')
+    return lambda out, **options: train("toy", recipe_file=file, out=tmp_path / out, device="cpu", **options)
+
+
+def test_stages_stopped_in_between_end_at_the_same_weights(two_stages):
+    whole, parts = two_stages("whole"), two_stages("parts", minutes=1e-9)
+    assert [len((parts / s / "log.jsonl").read_text().splitlines()) for s in ("first", "second")] == [1, 1]
+    two_stages("parts", minutes=1e-9)
+    two_stages("parts")
+    for stage in ("first", "second"):
+        one, other = (load_file(folder / stage / CHECKPOINT) for folder in (whole, parts))
+        assert all(torch.equal(one[name], other[name]) for name in one), stage
+        assert len((parts / stage / "log.jsonl").read_text().splitlines()) == RECIPE["epochs"]
+
+
+def test_a_folder_keeps_to_the_recipe_that_it_was_begun_with(two_stages):
+    kept = (two_stages("run") / "second" / CHECKPOINT).read_bytes()
+    with pytest.raises(MedVLMError, match=r"run holds a run of another recipe \(other: epochs\)"):
+        two_stages("run", epochs=9)
+    assert (two_stages("run") / "second" / CHECKPOINT).read_bytes() == kept
+
+
+def test_a_checkpoint_that_does_not_fit_is_named(tmp_path):
+    loop = Loop(Line(), RECIPE, tmp_path)
+    loop.save()
+    other = Line()
+    other.model[0] = nn.Linear(5, 8)
+    with pytest.raises(CheckpointError, match=r"checkpoint.safetensors is damaged or of another model .*; delete it"):
+        Loop(other, RECIPE, tmp_path).resume()
+    (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:200])
+    with pytest.raises(CheckpointError, match=r"checkpoint.safetensors is damaged"):
+        loop.resume()
+
+
+def test_full_memory_says_what_to_lower(tmp_path):
+    loop = Loop(Line(), RECIPE, tmp_path)
+
+    def full(rows, rng):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    loop.task.loss = full
+    with pytest.raises(OutOfMemoryError, match="too little memory for a batch; lower the recipe's batch_size"):
+        loop.run()
 
 
 def test_gentle_parts_learn_at_their_share_of_the_rates():

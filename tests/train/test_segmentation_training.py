@@ -74,6 +74,18 @@ def test_phrases_between_other_words_keep_the_name_whole(data):
     assert plain.surrounded("left lung", rng) == "left lung"
 
 
+def test_a_word_of_another_name_stands_apart_from_the_name_asked_for(data):
+    made = task(SETTINGS | {"surrounded": 1.0, "parts": 1.0}, data, "phrases")
+    assert "line" in made.parts and not {"heart", "left", "thorax"} & {*made.parts}  # none that names something alone
+    rng = np.random.default_rng(0)
+    texts = [made.surrounded("left lung", rng).split() for _ in range(200)]
+    near = {text[i] for text in texts for k in [text.index("left")] for i in (k - 1, k + 2) if 0 <= i < len(text)}
+    assert near == {"☐"} and all(text[text.index("left") + 1] == "lung" for text in texts)
+    said = [{*text} - {"☐", "left", "lung"} for text in texts]
+    assert {*map(len, said)} == {0, 1, 2} and set().union(*said) <= {*made.parts}
+    assert max(map(len, texts)) <= made.model.config.context - 2  # its start and end
+
+
 def test_phrases_say_what_is_there_and_what_is_not(data):
     made = task(SETTINGS, data, "phrases")
     pairs = made.batches(0)[0]
@@ -97,6 +109,13 @@ def test_the_tower_learns_every_structure_and_is_handed_on(data, tmp_path):
     left = load_file(data[3] / "tower" / "checkpoint.safetensors")
     for name, value in task(SETTINGS, data, "phrases").model.image_tower.state_dict().items():
         assert torch.equal(value, left[f"average.net.image_tower.{name}"]), name
+    (data[3] / "phrases").mkdir()
+    whole = Loop(task(SETTINGS, data, "phrases"), SETTINGS, data[3] / "phrases")
+    for value in whole.average.values():
+        value += 1  # not what the seed alone would make
+    whole.save()
+    for name, value in task(SETTINGS, data, "further").model.state_dict().items():
+        assert torch.equal(value, whole.averaged().state_dict()[name]), name
     with pytest.raises(MissingDataError, match="Stage 'tower' has left no checkpoint"):
         task(SETTINGS, (*data[:3], tmp_path), "phrases")
 
