@@ -35,7 +35,10 @@ def _line(row: dict) -> str:
 
 @models_app.command("fetch")
 def fetch(name: Annotated[str, typer.Argument(help="A published checkpoint's name.")], as_json: Json = False) -> None:
-    """Download a published checkpoint into the hub's local cache; its licence is the reader's to accept."""
+    """Download a published checkpoint into the hub's local cache; a pickle becomes safetensors.
+
+    Its licence is the reader's to accept.
+    """
     from medvlm_lab.cli import emit
     from medvlm_lab.models import hub
 

@@ -8,6 +8,7 @@ from typing import Any
 from medvlm_lab.errors import CheckpointError, MissingDataError, UnknownNameError
 from medvlm_lab.models import hub
 from medvlm_lab.models.hub_table import PUBLISHED
+from medvlm_lab.models.memory import room
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 # name → (module, class, one line, capabilities)
@@ -79,13 +80,14 @@ def load(
         checkpoint: a folder that `medvlm-lab train` wrote or that holds a published checkpoint, or "hf-hub:owner/name".
         device: as for `lab.device`.
         untrained: the same teaching model before training, weights drawn with seed 0.
-        download, dtype, sha256: of published checkpoints; see `hub.load`.
+        download, dtype: of published checkpoints; see `hub.load`.
+        sha256: checksums of files by name, checked before they are read, as are those in a file `SHA256SUMS`.
 
     Raises:
         UnknownNameError: no such model; the nearest name is suggested.
         MissingDataError: the weights are not there.
-        CheckpointError: the weights are damaged or of another architecture.
-        DownloadError: a published checkpoint could not be fetched.
+        CheckpointError: the weights are damaged, of another architecture, or not those of their checksum.
+        DownloadError: a published checkpoint could not be fetched. OutOfMemoryError: it does not fit the device.
     """
     import importlib
 
@@ -100,8 +102,11 @@ def load(
     folder = Path(checkpoint) if checkpoint else WEIGHTS / name
     if not folder.is_dir():
         raise MissingDataError(f"No checkpoint folder {folder}; name a folder that `medvlm-lab train {name}` wrote.")
-    module, cls, *_ = CATALOGUE[name]
-    return getattr(importlib.import_module(module), cls).load(folder, choose(device), untrained)
+    if sha256 or (folder / hub.files.SUMS).is_file():
+        hub.files.examine(folder, sha256)
+    (module, cls, *_), device = CATALOGUE[name], choose(device)
+    with room(name, device):
+        return getattr(importlib.import_module(module), cls).load(folder, device, untrained)
 
 
 def is_published(checkpoint: str | Path | None) -> bool:

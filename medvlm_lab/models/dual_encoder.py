@@ -21,8 +21,10 @@ from torch.nn import functional as F
 
 from medvlm_lab.errors import ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.memory import Roomy
 from medvlm_lab.models.preprocess import to_square
-from medvlm_lab.models.store import restored, settings_of
+from medvlm_lab.models.store import VOCABULARY as VOCABULARY  # as training imports it
+from medvlm_lab.models.store import opened, restored
 from medvlm_lab.models.trace import Trace
 from medvlm_lab.models.view import fitted
 from medvlm_lab.nn.clip_text import CLIPText
@@ -30,7 +32,6 @@ from medvlm_lab.nn.convnext import ConvNeXt
 from medvlm_lab.nn.layers import init_weights
 from medvlm_lab.text.tokenizer import Tokenizer
 
-VOCABULARY = "vocabulary.txt"
 MEAN, STD = 0.3, 0.25  # of grey values, about those of every modality here
 BATCH = 64  # pictures or texts encoded together
 
@@ -100,7 +101,7 @@ def contrastive_loss(logits: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
     return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
 
 
-class ImageTextModel:
+class ImageTextModel(Roomy):
     """Capability `ImageTextEncoder` over a `DualEncoder`; a reviewed model names itself and what it reads.
 
     Attributes:
@@ -122,8 +123,7 @@ class ImageTextModel:
             MissingDataError: a file is missing.
             CheckpointError: a file is damaged or of another architecture.
         """
-        config = Config(**settings_of(folder, cls.name)["model"])
-        tokenizer = Tokenizer.from_file(folder / VOCABULARY)
+        _, config, tokenizer = opened(folder, cls.name, Config)
         return cls(restored(folder, cls.name, lambda: DualEncoder(config, tokenizer.end), untrained), tokenizer, device)
 
     def pixels(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n f s s"]:

@@ -26,7 +26,7 @@ from medvlm_lab.errors import QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Report
 from medvlm_lab.models.generative import MEAN, STD, SeeingLanguageModel, Seen, padded
-from medvlm_lab.models.writer import BATCH, LONGEST_REPORT, REPORT, Writer, until
+from medvlm_lab.models.writer import BATCH, LONGEST_ANSWER, LONGEST_REPORT, REPORT, Writer, until
 from medvlm_lab.nn.gated_cross_attention import GatedCrossAttention, latest_image_mask
 from medvlm_lab.nn.layers import init_weights
 from medvlm_lab.nn.llama import Llama, LlamaConfig
@@ -124,7 +124,11 @@ class FlamingoCXR(Writer):
     config: ClassVar[type[Config]] = Config
 
     def prompts(self, images: Sequence[MedicalImage], requests: Sequence[str]) -> list[str]:
-        return [f"{IMAGE} {request}" for request in requests]
+        """The image's mark before each request. Raises QuestionError for a request that holds one of its own."""
+        prompts = [f"{IMAGE} {request}" for request in requests]
+        for prompt in prompts:
+            self.check(prompt.count(IMAGE), 1, len(self.ids(prompt)) + LONGEST_ANSWER)
+        return prompts
 
     def ids(self, prompt: str) -> list[int]:
         return [self.tokenizer.start, *marked(prompt, self.tokenizer, self.module.config.image_token)]
@@ -141,7 +145,13 @@ class FlamingoCXR(Writer):
 
     @torch.inference_mode()
     def report_after(self, images: Sequence[MedicalImage], shots: Sequence[Shots]) -> list[Report]:
-        """One report for each image, each after its own examples; all with equally many."""
+        """One report for each image, each after its own examples; all with equally many. Raises as `report`."""
+        counts = sorted({len(own) for own in shots})
+        if len(shots) != len(images) or len(counts) > 1:
+            raise QuestionError(
+                f"{len(images)} images, but {len(shots)} lists of {' or '.join(map(str, counts))} examples; give one "
+                "list for each image, all equally long."
+            )
         pictures = [[*(picture for picture, _ in own), image] for own, image in zip(shots, images, strict=True)]
         prompts = [few_shot([text for _, text in own]) for own in shots]
         reports: list[Report] = []
@@ -176,13 +186,16 @@ class FlamingoCXR(Writer):
         if not marks:
             raise QuestionError(f"The prompt has no {IMAGE}, so that no image would be seen; put one before its text.")
         if marks != images:
-            raise QuestionError(f"The prompt has {marks} {IMAGE} marks for {images} images; make them equal.")
+            raise QuestionError(
+                f"The prompt has {marks} {IMAGE} marks for {images} images; make them equal, and leave them out of a "
+                "question, which gets its own."
+            )
         if images > config.images:
             raise QuestionError(f"{images} images, but {self.name} reads {config.images} at most; give fewer examples.")
         if tokens > config.context:
             raise QuestionError(
                 f"Prompt and text may take {tokens:,} tokens, but {self.name} reads {config.context:,}; shorten the "
-                "examples."
+                "question or the examples."
             )
 
 

@@ -4,7 +4,8 @@
     lab.load("clip", checkpoint="hf-hub:openai/clip-vit-base-patch32")   # out of the hub's local cache
     lab.load("clip", checkpoint="hf-hub:…", download=True)               # fetched first
 
-Nothing is downloaded unless asked for, no code of a checkpoint is run, and weights are read from safetensors only.
+Nothing is downloaded unless asked for, no code of a checkpoint is run, and weights are read from safetensors only:
+what is published as a pickle is converted once it is fetched.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from medvlm_lab.errors import CheckpointError, MissingDataError, UnknownNameError
 from medvlm_lab.models import hub_files as files
 from medvlm_lab.models import hub_memory as memory
+from medvlm_lab.models.hub_convert import to_safetensors
 from medvlm_lab.models.hub_table import PUBLISHED, Published
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -61,13 +63,15 @@ def load(
     if dtype not in (None, *DTYPES):
         raise UnknownNameError("dtype", dtype, DTYPES)
     entry = PUBLISHED[name]
+    dtype = dtype or ("float32" if device.type == "cpu" else "auto")
+    if download and checkpoint in (None, files.HUB + entry.repository):  # of others the table knows no size
+        memory.check_room(name, device, entry.weigh(dtype), hint(name, entry))
     folder = locate(name, entry, checkpoint, download)
     found = files.kind(folder)
     if found not in entry.kinds:
         raise CheckpointError(f"{folder} holds a {found!r} model, but {name!r} is {' or '.join(entry.kinds)}.")
     weights = files.examine(folder, sha256)
-    dtype = dtype or ("float32" if device.type == "cpu" else "auto")
-    memory.check_room(name, device, files.weigh(weights, dtype))
+    memory.check_room(name, device, files.weigh(weights, dtype), hint(name, entry))
     module, cls = NAMED.get((name, found)) or WRAPPERS[found]
     wrapper = getattr(import_module(f"medvlm_lab.models.{module}"), cls)
     with memory.memory_hint(name, device):
@@ -104,23 +108,25 @@ def fetch(name: str) -> Path:
 
     Raises:
         UnknownNameError: no such checkpoint. DownloadError: the hub cannot be reached, or refuses.
-        CheckpointError: the repository holds no weights that can be read here.
+        MissingDataError: the repository holds no weights. CheckpointError: they are damaged.
     """
     if name not in PUBLISHED:
         raise UnknownNameError("published checkpoint", name, PUBLISHED)
     folder = fetch_repository(PUBLISHED[name].repository, PUBLISHED[name])
-    try:
-        files.examine(folder)
-    except MissingDataError as error:  # pickles were left on the hub
-        raise CheckpointError(f"{error} {PUBLISHED[name].note}".strip()) from error
+    files.examine(folder)
     return folder
 
 
 def fetch_repository(repository: str, entry: Published) -> Path:
-    """The repository and its companions, downloaded."""
+    """The repository and its companions, downloaded; weights that are there as a pickle only become safetensors."""
     for other, pattern in entry.companions:
         files.download(other, (pattern,))
-    return files.download(repository)
+    folder = files.download(repository)
+    if entry.pickle and not any(folder.glob("*.safetensors")):
+        folder = files.download(repository, (entry.pickle,))
+        if (folder / entry.pickle).is_file():
+            to_safetensors(folder / entry.pickle)
+    return folder
 
 
 def describe(name: str) -> dict[str, Any]:

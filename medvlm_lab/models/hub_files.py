@@ -91,7 +91,8 @@ def examine(folder: Path, sums: dict[str, str] | None = None) -> list[Path]:
     if not files and (pickles := sorted(file for pattern in PICKLES for file in folder.glob(pattern))):
         raise CheckpointError(
             f"{pickles[0]} is a pickle, which can run code when it is read; convert it to safetensors "
-            "(https://huggingface.co/spaces/safetensors/convert) and name the folder, or the revision as "
+            "(`medvlm-lab models fetch NAME` does so for EchoCLIP, BiomedCLIP and PLIP, "
+            "https://huggingface.co/spaces/safetensors/convert for others) and name the folder, or the revision as "
             "'hf-hub:owner/name@refs/pr/1'."
         )
     if not files:

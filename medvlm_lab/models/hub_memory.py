@@ -10,8 +10,8 @@ from medvlm_lab.errors import OutOfMemoryError
 ADVICE = "load it with dtype='bfloat16', on a larger device, or choose a smaller model"
 
 
-def check_room(name: str, device, needed: int) -> None:
-    """Raises OutOfMemoryError where weights of `needed` bytes cannot fit what is free on `device`."""
+def check_room(name: str, device, needed: int, hint: str) -> None:
+    """Raises OutOfMemoryError, its message ending with `hint`, where `needed` bytes do not fit what is free."""
     if device.type == "cuda":
         import torch
 
@@ -22,7 +22,7 @@ def check_room(name: str, device, needed: int) -> None:
         free = psutil.virtual_memory().available
     if needed > free:
         raise OutOfMemoryError(
-            f"{name} takes {needed / 1e9:.1f} GB of memory, but {device} has {free / 1e9:.1f} GB free; {ADVICE}."
+            f"{name} takes {needed / 1e9:.1f} GB of memory, but {device} has {free / 1e9:.1f} GB free; {ADVICE}. {hint}"
         )
 
 

@@ -18,6 +18,8 @@ LONGEST = 256  # tokens
 class ReportMixin:
     """Capability `Reporter` over a `PublishedAnswerer`; a sentence's confidence is that of its tokens, uncalibrated."""
 
+    report_prompt = REQUEST  # for the explain widget
+
     def report(self, image: MedicalImage, indication: str | None = None) -> Report:
         """Findings and impression of the middle frame; all is findings where the model writes no headings."""
         started = time.perf_counter()

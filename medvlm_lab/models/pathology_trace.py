@@ -14,7 +14,7 @@ from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.generative import Seen, lesson
 from medvlm_lab.models.trace import Trace
 from medvlm_lab.models.view import View
-from medvlm_lab.models.writer import LONGEST_ANSWER, QUESTION, looked, until
+from medvlm_lab.models.writer import LONGEST_ANSWER, QUESTION, looked
 from medvlm_lab.nn.connector import choose_grid, fit, resize
 from medvlm_lab.nn.efficientnet import STRIDE
 from medvlm_lab.text.prose import tidy
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @torch.enable_grad()
-def trace(model: PathologyVLM, image: MedicalImage, question: str) -> Trace:
+def trace(model: PathologyVLM, image: MedicalImage, question: str, answer: str | None = None) -> Trace:
     """See `PathologyVLM.trace`; `question` is checked already.
 
     The whole view shows the same places once more; it is held as it is where the patches change.
@@ -56,8 +56,7 @@ def trace(model: PathologyVLM, image: MedicalImage, question: str) -> Trace:
         patches = patches_of(pixels)
         seen = m.connect(m.look(patches, keep))
         ids = torch.tensor([prompt], device=model.device)
-        written, _ = m.write(seen, ids, torch.ones_like(ids, dtype=torch.bool), tokenizer.end, LONGEST_ANSWER)
-    said = [*until(written[0].tolist(), tokenizer.end), tokenizer.end]
+    said = model.said(seen, ids, torch.ones_like(ids, dtype=torch.bool), LONGEST_ANSWER, answer)
     batch = lesson([prompt], [said], tokenizer.pad, config.context)
     whole, real, target = (part.to(model.device) for part in batch)
     attentions: list[Tensor] = []

@@ -177,15 +177,16 @@ class PathologyVLM(Writer):
         ids, keep = padded([self.ids(prompt) for prompt in prompts], self.tokenizer.pad, left=True)
         return seen.rows(torch.tensor(place, device=self.device)), ids.to(self.device), keep.to(self.device)
 
-    def trace(self, image: MedicalImage, text: str) -> Trace:
-        """A question and its answer: score log p(answer), A the patches of all tiles as one grid. Raises as `answer`.
+    def trace(self, image: MedicalImage, text: str, answer: str | None = None) -> Trace:
+        """A question and `answer`, by default the model's own: score log p(answer), A the patches of all tiles as one
+        grid. Raises as `answer`.
 
         The whole view shows the same places once more, and stays as it is when A changes.
         """
         from medvlm_lab.models.pathology_trace import trace
 
         self.refuse_unseen([image])
-        return trace(self, image, checked(text))
+        return trace(self, image, checked(text), answer)
 
     @torch.inference_mode()
     def encode_images(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n e"]:

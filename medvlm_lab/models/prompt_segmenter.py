@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from medvlm_lab.errors import MedVLMError, ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Mask
-from medvlm_lab.models.dual_encoder import MEAN, STD, VOCABULARY
+from medvlm_lab.models.dual_encoder import MEAN, STD
+from medvlm_lab.models.memory import Roomy
 from medvlm_lab.models.preprocess import from_square, to_square
-from medvlm_lab.models.store import restored, settings_of
+from medvlm_lab.models.store import opened, restored
 from medvlm_lab.models.trace import Trace
 from medvlm_lab.models.view import fitted
 from medvlm_lab.nn.clip_text import CLIPText
@@ -156,7 +157,7 @@ class PromptNet(nn.Module):
         return self.outline(x, features, rows, phrase), presence
 
 
-class PromptSegmenter:
+class PromptSegmenter(Roomy):
     """Capability `Segmenter` over a `PromptNet`.
 
     Attributes:
@@ -180,8 +181,7 @@ class PromptSegmenter:
             MissingDataError: a file is missing.
             CheckpointError: a file is damaged or of another architecture.
         """
-        settings = settings_of(folder, cls.name)
-        tokenizer, config = Tokenizer.from_file(folder / VOCABULARY), Config(**settings["model"])
+        settings, config, tokenizer = opened(folder, cls.name, Config, "threshold")
         module = restored(folder, cls.name, lambda: PromptNet(config, tokenizer.end), untrained)
         return cls(module, tokenizer, settings["threshold"], device)
 

@@ -9,23 +9,29 @@ from typing import TYPE_CHECKING, TypeVar
 
 from medvlm_lab.errors import CheckpointError, MissingDataError
 from medvlm_lab.io.whole import write_whole
+from medvlm_lab.models.memory import room
+from medvlm_lab.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Module = TypeVar("Module", bound="nn.Module")
-WEIGHTS, CONFIG, SCALE = "model.safetensors", "config.json", ".scale"
+Sizes = TypeVar("Sizes")
+WEIGHTS, CONFIG, VOCABULARY, SCALE = "model.safetensors", "config.json", "vocabulary.txt", ".scale"
+DIGEST = "vocabulary_sha256"  # of the vocabulary that weights were saved beside; the bundled ones name none
 
 
 def save_weights(folder: Path, state: dict[str, Tensor], config: dict) -> None:
     """Writes `state` and `config` into `folder`, each file atomically.
 
     Matrices become int8 with a float16 scale per row, which costs 0.4 % of the row's largest weight at most; vectors
-    become float16.
+    become float16. The configuration also tells the vocabulary in the folder, if there is one, from every other.
     """
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / VOCABULARY).is_file():
+        config = config | {DIGEST: Tokenizer.from_file(folder / VOCABULARY).digest()}
     part = folder / (WEIGHTS + ".part")
     save_file({k: v.contiguous() for k, v in pack(state).items()}, part)
     part.replace(folder / WEIGHTS)
@@ -67,16 +73,19 @@ def load_config(folder: Path) -> dict:
 
     Raises:
         MissingDataError: the folder holds no checkpoint.
-        CheckpointError: the file is damaged.
+        CheckpointError: the file is damaged, or is no JSON object.
     """
     try:
-        return json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingDataError(
             f"No checkpoint in {folder}: {CONFIG} is missing; name a folder that `medvlm-lab train` wrote."
         ) from error
     except ValueError as error:
         raise CheckpointError(f"{folder / CONFIG} is damaged: {error}; restore or retrain the checkpoint.") from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{folder / CONFIG} is damaged: it holds no settings; restore or retrain the checkpoint.")
+    return settings
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:
@@ -99,30 +108,51 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     return unpack(stored)
 
 
-def settings_of(folder: Path, architecture: str) -> dict:
-    """The checkpoint's configuration; raises as `load_config`, and CheckpointError for another architecture."""
-    settings = load_config(folder)
+def opened(folder: Path, architecture: str, sizes: Callable[..., Sizes], *keys: str) -> tuple[dict, Sizes, Tokenizer]:
+    """A checkpoint's configuration, the sizes that its "model" gives, and the tokenizer that belongs to them.
+
+    Args:
+        sizes: what "model" is put into, with a `vocabulary`. keys: what else the configuration must hold.
+
+    Raises:
+        MissingDataError: no configuration or vocabulary in the folder.
+        CheckpointError: one of them is damaged, of another architecture, or does not fit the other.
+    """
+    settings, file, advice = load_config(folder), folder / CONFIG, "restore or retrain the checkpoint"
     if settings.get("architecture") != architecture:
         raise CheckpointError(f"{folder} holds {settings.get('architecture')!r}, not {architecture!r}.")
-    return settings
+    if missing := [key for key in ("model", *keys) if key not in settings]:
+        raise CheckpointError(f"{file} lacks {missing[0]!r}; {advice}.")
+    try:
+        model = sizes(**settings["model"])
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise CheckpointError(f"'model' in {file} gives no sizes of {architecture}: {error}; {advice}.") from error
+    tokenizer = Tokenizer.from_file(folder / VOCABULARY)
+    if len(tokenizer) != model.vocabulary:
+        raise CheckpointError(
+            f"{folder / VOCABULARY} has {len(tokenizer)} tokens, but the model's embedding has {model.vocabulary} "
+            f"rows; {advice}."
+        )
+    if settings.get(DIGEST, tokenizer.digest()) != tokenizer.digest():
+        raise CheckpointError(f"{folder / VOCABULARY} is not the vocabulary that the model learned; {advice}.")
+    return settings, model, tokenizer
 
 
 def restored(folder: Path, architecture: str, make: Callable[[], Module], untrained: bool = False) -> Module:
     """The module that `make` builds, with the checkpoint's weights, or those that seed 0 draws if `untrained`.
 
-    The caller's random numbers stay as they were. Raises as `load_weights`, and CheckpointError where they do not fit.
+    The caller's random numbers stay as they were. Raises as `load_weights`, CheckpointError where they do not fit or
+    no module can have such sizes, and OutOfMemoryError.
     """
     import torch
 
-    # not on the meta device: random numbers there bring in torch's compiler, seconds for what takes a tenth of one
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = make()
-    if not untrained:
-        try:
-            module.load_state_dict(load_weights(folder), assign=True)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"The weights in {folder} do not fit its {architecture} config.json: {error}"
-            ) from error
+    try:
+        # not on the meta device: random numbers there bring in torch's compiler, seconds for what takes a tenth of one
+        with room(architecture, "cpu"), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            module = make()
+            if not untrained:
+                module.load_state_dict(load_weights(folder), assign=True)
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"The weights in {folder} do not fit its {architecture} config.json: {error}") from error
     return module

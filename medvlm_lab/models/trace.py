@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlm_lab.models.view import View
+from medvlm_lab.nn.layers import Attention
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,8 @@ class Trace:
         pixels: what entered the network. again: other such pixels → their score, of a dual encoder their embedding.
         patches: makes each cell's own row in the space of images and texts, not of unit length.
         layer: whose map `activations` is, where it is another than the model's own.
+        encoder: weights of the image's tokens on each other, where `attentions` are of words or queries that look at
+            what becomes of them; `tokens` are its columns, too.
     """
 
     text: str
@@ -51,6 +54,7 @@ class Trace:
     again: Callable[[Tensor], Tensor] | None = None
     patches: Callable[[], Float[Tensor, "cells d"]] | None = None
     layer: str = ""
+    encoder: tuple[Float[Tensor, "1 heads t t"], ...] = ()
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -143,7 +147,7 @@ def record_map(layer: nn.Module, grid: tuple[int, int], leaving: bool = False) -
 def record_attention(tower: nn.Module, only: str = "") -> Iterator[list[Tensor]]:
     """Weights `(1, heads, rows, columns)` of every attention under `tower` whose name holds `only`, in order.
 
-    Works for transformers (with eager attention), torch's own and timm's attention.
+    Works for transformers (with eager attention), torch's own, timm's and our own attention.
     """
     found: list[Tensor] = []
     undo = []
@@ -162,6 +166,9 @@ def record_attention(tower: nn.Module, only: str = "") -> Iterator[list[Tensor]]
             continue
         if isinstance(module, nn.MultiheadAttention):
             undo.append(module.register_forward_hook(rewrite).remove)
+        elif isinstance(module, Attention):
+            ask = lambda m, args, options: (args, options | {"maps": found})  # noqa: E731
+            undo.append(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
         elif hasattr(module, "fused_attn"):  # timm: with `fused_attn` off, the weights pass a module of their own
             undo.append(lambda m=module, fused=module.fused_attn: setattr(m, "fused_attn", fused))
             module.fused_attn = False

@@ -17,9 +17,10 @@ from medvlm_lab.errors import ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer
 from medvlm_lab.models.beam import beam_search
+from medvlm_lab.models.memory import Roomy
 from medvlm_lab.models.preprocess import to_square
 from medvlm_lab.models.stages import Stage
-from medvlm_lab.models.store import restored, settings_of
+from medvlm_lab.models.store import opened, restored
 from medvlm_lab.models.vit_bert_vqa import Config, ViTBertVQA
 from medvlm_lab.text.tokenizer import Tokenizer
 
@@ -63,7 +64,7 @@ def familiar(image: MedicalImage) -> MedicalImage:
     return image
 
 
-class VQAAnswerer:
+class VQAAnswerer(Roomy):
     """Capability `Answerer` over a `ViTBertVQA` module.
 
     Attributes:
@@ -88,8 +89,7 @@ class VQAAnswerer:
             MissingDataError: a file is missing.
             CheckpointError: a file is damaged or of another architecture.
         """
-        settings = settings_of(folder, cls.name)
-        tokenizer, config = Tokenizer.from_file(folder / "vocabulary.txt"), Config(**settings["model"])
+        settings, config, tokenizer = opened(folder, cls.name, Config, "calibration")
         module = restored(folder, cls.name, lambda: ViTBertVQA(config, tokenizer.pad), untrained)
         return cls(module, tokenizer, tuple(settings["calibration"]), device)
 
@@ -157,14 +157,15 @@ class VQAAnswerer:
             seconds=seconds,
         )
 
-    def trace(self, image: MedicalImage, text: str) -> Trace:
-        """A question and its answer: score log p(answer), A the stem's cells, attentions those of the answer's words.
+    def trace(self, image: MedicalImage, text: str, answer: str | None = None) -> Trace:
+        """A question and `answer`, by default the model's own: score log p(answer), A the stem's cells, attentions
+        those of the answer's words.
 
         Raises as `answer`.
         """
         from medvlm_lab.models.vqa_trace import trace
 
-        return trace(self, familiar(image), checked(text))
+        return trace(self, familiar(image), checked(text), answer)
 
     def stages(self, image: MedicalImage, question: str) -> list[Stage]:
         """Every stage of one example with its tensor; the answer is decoded greedily, not by beams."""

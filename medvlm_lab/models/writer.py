@@ -10,29 +10,30 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from medvlm_lab.errors import ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer, Report
 from medvlm_lab.models.generative import SeeingLanguageModel, Seen, lesson, padded
+from medvlm_lab.models.memory import Roomy
 from medvlm_lab.models.preprocess import to_square
-from medvlm_lab.models.store import restored, settings_of
-from medvlm_lab.models.trace import Trace
+from medvlm_lab.models.store import VOCABULARY as VOCABULARY  # as training imports it
+from medvlm_lab.models.store import opened, restored
+from medvlm_lab.models.trace import Trace, record_attention
 from medvlm_lab.models.view import fitted
 from medvlm_lab.models.vqa_answerer import checked
 from medvlm_lab.text.prose import SENTENCE, sections, tidy
 from medvlm_lab.text.tokenizer import Tokenizer
 
-VOCABULARY = "vocabulary.txt"
 QUESTION, REPORT = "question: {} answer:", "report:"
 LONGEST_ANSWER, LONGEST_REPORT = 24, 192  # tokens
 ALTERNATIVES = 4
 BATCH = 32  # texts written together
 
 
-class Writer:
+class Writer(Roomy):
     """Capabilities `Reporter` and `Answerer`. Probabilities are those of the words, not calibrated.
 
     Attributes:
@@ -56,8 +57,7 @@ class Writer:
             MissingDataError: a file is missing.
             CheckpointError: a file is damaged or of another architecture.
         """
-        settings, tokenizer = settings_of(folder, cls.name), Tokenizer.from_file(folder / VOCABULARY)
-        config = cls.config(**settings["model"])
+        _, config, tokenizer = opened(folder, cls.name, cls.config)
         return cls(restored(folder, cls.name, lambda: cls.network(config), untrained), tokenizer, device)
 
     def pixels(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n s s"]:
@@ -182,22 +182,21 @@ class Writer:
         )  # fmt: skip
 
     @torch.enable_grad()
-    def trace(self, image: MedicalImage, text: str) -> Trace:
-        """A question (or the request for a report, "report:") and its answer: score log p(answer), A the patches.
+    def trace(self, image: MedicalImage, text: str, answer: str | None = None) -> Trace:
+        """A question (or the request for a report, "report:") and `answer`, by default the model's own: score
+        log p(answer), A the patches.
 
         Raises as `answer`.
         """
         request = text if text == REPORT else QUESTION.format(checked(text))
         (prompt,), limit = self.prompts([image], [request]), LONGEST_REPORT if text == REPORT else LONGEST_ANSWER
         seen, ids, keep = self.seen([image], [prompt])
-        with torch.inference_mode():
-            written, _ = self.module.write(seen, ids, keep, self.tokenizer.end, limit)
-        said = [*until(written[0].tolist(), self.tokenizer.end), self.tokenizer.end]
-        pixels = self.pixels([image]).to(self.device)
-        with torch.no_grad():
+        said = self.said(seen, ids, keep, limit, answer)
+        pixels = self.pixels([image]).to(self.device).requires_grad_()  # so that each of the encoder's layers has a map
+        with record_attention(self.module.vision) as encoder:
             patches = self.module.patches(pixels)  # (1, *1, p, d)
         side = math.isqrt(patches.shape[-2])
-        activations = patches.flatten(0, -3)[0].T.unflatten(1, (side, side))[None].requires_grad_()  # (1, d, h, w)
+        activations = patches.flatten(0, -3)[0].T.unflatten(1, (side, side))[None]  # (1, d, h, w)
         ids, keep = ids.clone(), keep.clone()  # no longer inference tensors
         batch = lesson([ids[0].tolist()], [said], self.tokenizer.pad, self.module.config.context)
         whole, real, target = (part.to(self.device) for part in batch)
@@ -216,8 +215,18 @@ class Writer:
             text, total, activations, view, tuple(attentions), torch.arange(side * side),
             answer=tidy(self.tokenizer.decode(said)), words=tuple(self.tokenizer.vocabulary[i] for i in said),
             looks=looked(reading, attentions)[target[0, 1:], : side * side], pixels=pixels,
-            again=lambda pixels: score(self.module.patches(pixels)),
+            again=lambda pixels: score(self.module.patches(pixels)), encoder=tuple(encoder),
         )  # fmt: skip
+
+    @torch.inference_mode()
+    def said(
+        self, seen: Seen, ids: Int[Tensor, "1 t"], keep: Bool[Tensor, "1 t"], limit: int, answer: str | None
+    ) -> list[int]:
+        """Tokens of `answer`, or of what the model writes without one, and the end."""
+        if answer is not None:
+            return [*self.tokenizer.words(answer)[:limit], self.tokenizer.end]
+        written, _ = self.module.write(seen, ids, keep, self.tokenizer.end, limit)
+        return [*until(written[0].tolist(), self.tokenizer.end), self.tokenizer.end]
 
     def stream(self, image: MedicalImage, question: str) -> Iterator[str | Answer]:
         """The answer's words one by one, then the `Answer`; all are known once the alternatives are compared."""

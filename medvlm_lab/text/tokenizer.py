@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+
+from medvlm_lab.errors import CheckpointError, MissingDataError
 
 PAD, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 
@@ -25,11 +28,29 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, path: Path) -> Tokenizer:
-        """Reads a vocabulary of one token a line."""
-        return cls(path.read_text(encoding="utf-8").split("\n"))
+        """Reads a vocabulary of one token a line.
+
+        Raises:
+            MissingDataError: no such file. CheckpointError: it is not UTF-8, or lacks a special token.
+        """
+        try:
+            vocabulary = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # an editor may have added one
+        except FileNotFoundError as error:
+            raise MissingDataError(
+                f"No vocabulary in {path.parent}: {path.name} is missing; name another folder or retrain."
+            ) from error
+        except UnicodeDecodeError as error:
+            raise CheckpointError(f"{path} is damaged: {error}; restore or retrain the checkpoint.") from error
+        if missing := {PAD, UNKNOWN, START, END}.difference(vocabulary):
+            raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}; restore or retrain the checkpoint.")
+        return cls(vocabulary)
 
     def __len__(self) -> int:
         return len(self.vocabulary)
+
+    def digest(self) -> str:
+        """SHA-256 of the tokens in their order, the same on every system."""
+        return hashlib.sha256("\n".join(self.vocabulary).encode()).hexdigest()
 
     def encode(self, text: str, limit: int) -> list[int]:
         """At most `limit` ids, start and end tokens included."""

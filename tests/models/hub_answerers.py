@@ -63,12 +63,14 @@ def idefics(folder, resampler=False):
     hf.IdeficsProcessor(hf.IdeficsImageProcessor(image_size=32), words, image_size=32).save_pretrained(folder)
 
 
-def llava(folder):
+def llava(folder, mistral=False):
     import transformers as hf
 
     words = tokenizer("<s>", None, ("<image>",))
+    text = hf.MistralConfig(sliding_window=None, **LLM) if mistral else hf.LlamaConfig(**LLM)
+    text.vocab_size = len(words)
     config = hf.LlavaConfig(
-        vision_config=hf.CLIPVisionConfig(**VISION), text_config=hf.LlamaConfig(**LLM, vocab_size=len(words)),
+        vision_config=hf.CLIPVisionConfig(**VISION), text_config=text,
         image_token_index=words.convert_tokens_to_ids("<image>"), vision_feature_layer=-2, image_seq_length=16,
     )  # fmt: skip
     torch.manual_seed(0)

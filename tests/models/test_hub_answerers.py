@@ -19,7 +19,8 @@ QUESTION = "is there a nodule ?"
 KINDS = {
     "blip": ("blip-vqa", build.blip), "instructblip": ("instructblip", build.instructblip),
     "instructblip t5": ("instructblip", functools.partial(build.instructblip, t5=True)),
-    "idefics": ("idefics", build.idefics), "llava": ("llava", build.llava), "llava-med": ("llava-med", build.llava),
+    "idefics": ("idefics", build.idefics), "llava": ("llava", build.llava),
+    "llava-med": ("llava-med", functools.partial(build.llava, mistral=True)),
     "paligemma": ("paligemma", build.paligemma), "gemma3": ("medgemma", build.gemma3),
 }  # fmt: skip
 PROMPTS = {

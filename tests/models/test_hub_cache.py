@@ -1,6 +1,7 @@
 """Nothing is downloaded unless asked for; what is not here says what it is and how to fetch it."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,8 @@ from typer.testing import CliRunner
 
 import medvlm_lab as lab
 from medvlm_lab.cli import app
-from medvlm_lab.errors import CheckpointError, DownloadError, MissingDataError, UnknownNameError
-from medvlm_lab.models import hub, hub_files
+from medvlm_lab.errors import DownloadError, MissingDataError, UnknownNameError
+from medvlm_lab.models import hub
 from medvlm_lab.models.hub_table import PUBLISHED
 
 pytestmark = pytest.mark.usefixtures("offline")
@@ -75,12 +76,9 @@ def test_download_is_asked_for_and_takes_no_code_and_no_pickle(clip, monkeypatch
     assert asked[-2] == ("microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract", ["config.json"])
 
 
-def test_a_download_that_fails_or_brings_no_weights(monkeypatch, tmp_path):
+def test_a_download_that_fails():
     with pytest.raises(DownloadError, match="google/medgemma-4b-it could not be fetched.*hf auth login"):
         hub.fetch("medgemma")  # the libraries are offline here
-    monkeypatch.setattr(hub_files, "download", lambda *args: tmp_path)
-    with pytest.raises(CheckpointError, match="No weights in .*published as a pickle"):
-        hub.fetch("plip")
     with pytest.raises(UnknownNameError, match="did you mean 'biomedclip'"):
         hub.fetch("biomedclp")
 
@@ -116,4 +114,5 @@ def test_no_wrapper_asks_for_remote_code():
     for file in Path(hub.__file__).parent.glob("hub*.py"):
         text = file.read_text(encoding="utf-8")
         assert "trust_remote_code=True" not in text and '"trust_remote_code": True' not in text
-        assert "torch.load" not in text
+        for call in re.findall(r"torch\.load\(.*", text):  # one, in an explicit conversion
+            assert file.name == "hub_convert.py" and "weights_only=True" in call

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 import medvlm_lab as lab
 from medvlm_lab.errors import CheckpointError, MissingDataError, OutOfMemoryError, UnknownNameError
 from medvlm_lab.models import hub_files
+from medvlm_lab.models.hub_table import PUBLISHED
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -166,12 +167,37 @@ def test_a_model_that_is_too_large_is_refused_before_it_is_read(clip, monkeypatc
     from types import SimpleNamespace
 
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
-    with pytest.raises(OutOfMemoryError, match="clip takes 0.0 GB of memory, but cpu has 0.0 GB free; load it with"):
+    said = "clip takes 0.0 GB of memory, but cpu has 0.0 GB free; load it with.* 0.6 GB under the licence MIT; fetch"
+    with pytest.raises(OutOfMemoryError, match=said):
         load(clip)
     weights = [clip / "model.safetensors"]
     numbers = sum(value.numel() for value in load_file(weights[0]).values())
     assert hub_files.weigh(weights, "float32") == 4 * numbers == 2 * hub_files.weigh(weights, "bfloat16")
     assert hub_files.weigh(weights, "auto") == weights[0].stat().st_size
+
+
+@pytest.mark.parametrize(("name", "dtype", "needed"), [
+    ("idefics", None, 36), ("idefics", "bfloat16", 18), ("llava", None, 28.2), ("llava", "float16", 14.1),
+])  # fmt: skip
+def test_a_model_that_is_too_large_is_refused_before_it_is_fetched(name, dtype, needed, monkeypatch):
+    from types import SimpleNamespace
+
+    entry, fetched = PUBLISHED[name], []
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *args, **options: fetched.append(args) or "gone")
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=(needed - 1) * 1e9))
+    for checkpoint in (None, f"hf-hub:{entry.repository}"):
+        with pytest.raises(OutOfMemoryError) as caught:
+            load(checkpoint, name, download=True, dtype=dtype)
+        said = str(caught.value)
+        assert f"{name} takes {needed:.1f} GB of memory, but cpu has {needed - 1:.1f} GB free" in said
+        assert f"{entry.size_gb:g} GB under the licence {entry.licence}; fetch it with `medvlm-lab models" in said
+    assert not fetched
+    with pytest.raises(MissingDataError):  # the table does not know how large others are
+        load("hf-hub:owner/other", name, download=True, dtype=dtype)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=(needed + 1) * 1e9))
+    with pytest.raises(MissingDataError):
+        load(checkpoint, name, download=True, dtype=dtype)
+    assert len(fetched) == 2
 
 
 def test_options_that_do_not_exist(clip):

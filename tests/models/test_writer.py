@@ -181,6 +181,12 @@ def test_few_shot_prompts_and_what_is_refused(models, images):
         model.report(images[0], shots=shots * 3)
     with pytest.raises(QuestionError, match="shorten"):
         model.report(images[0], shots=[(images[1], "findings: clear. " * 500)])
+    for counts in ((1, 2), (1,)):  # not all equally many, not one list for each image
+        with pytest.raises(QuestionError, match="2 images, but . lists of .*; give one list for each image"):
+            model.report_after(images[:2], [shots[:count] for count in counts])
+    for ask in (model.answer, model.trace):
+        with pytest.raises(QuestionError, match="2 <image> marks for 1 images; .* leave them out of a question"):
+            ask(images[0], "Is <image> normal?")
 
 
 def test_what_is_refused(models, images, tmp_path):
