@@ -46,14 +46,15 @@ class Explanation:
         """Row and column of the largest value."""
         return tuple(int(i) for i in np.unravel_index(self.values.argmax(), self.values.shape))
 
-    def overlay(self, opacity: float = 1.0) -> UInt8[np.ndarray, "h w 3"]:
+    def overlay(self, opacity: float = 1.0, full: float | None = None) -> UInt8[np.ndarray, "h w 3"]:
         """The picture as displayed, tinted red where the map speaks for the text and blue where against it.
 
         Only the hue changes: every pixel stays as bright as it was, within a grey level, for brightness is what a
-        reader of X-rays reads. The map's largest magnitude gets the full tint.
+        reader of X-rays reads. The full tint goes to the magnitude `full`, by default the map's largest; give maps that
+        are compared the same one.
         """
-        largest = float(np.abs(self.values).max()) or 1.0
-        share = opacity * np.abs(self.values / largest)[..., None]  # (h, w, 1)
+        full = (float(np.abs(self.values).max()) if full is None else full) or 1.0
+        share = opacity * np.minimum(np.abs(self.values / full), 1)[..., None]  # (h, w, 1)
         shown = self.image.display(self.frame) / 255
         red, blue = (tinted(shown @ LUMA, colour) for colour in (VERMILION, BLUE))
         colour = np.where(self.values[..., None] >= 0, red, blue)

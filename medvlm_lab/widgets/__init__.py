@@ -134,8 +134,13 @@ def explain(model, image="chest-xray-nodules", text: str | None = None, masks=No
     return ExplainWidget(model, image, text, masks)
 
 
-def counterfactual(model, phantom: str = "chest-xray", text: str | None = None, seed: int = 0, patients: int = 48):
+def counterfactual(
+    model, phantom: str = "chest-xray", text: str | None = None, seed: int = 0, patients: int = 48, change=None,
+    encoder=None,
+):  # fmt: skip
     """Change a simulated patient and watch answer, report, scores, map and place among other patients follow.
+
+    No single teaching model has all of these: give an `encoder` to one that answers.
 
     Args:
         model: any model; what it cannot do is left out.
@@ -143,14 +148,18 @@ def counterfactual(model, phantom: str = "chest-xray", text: str | None = None, 
         text: a question, prompt or phrase, as for `explain`.
         seed: the patient to begin with.
         patients: other simulated patients among whom this one lies, for a model that embeds images; 0 for none.
+        change: made at once, so that a saved notebook shows a before and a now: a finding, such as "pleural effusion"
+            or "left pleural effusion", taken out of a patient who has it, else put in; or numbers of the scene, such as
+            `{"cardiothoracic_ratio": 0.62}`.
+        encoder: an `ImageTextEncoder`, in whose space the patient's place is shown, with its scores.
 
     Raises:
-        UnknownNameError: no such phantom.
-        MedVLMError: the model cannot read its images.
+        UnknownNameError: no such phantom, finding or number.
+        MedVLMError: the model cannot read its images, or the scene refuses the change.
     """
     from medvlm_lab.widgets.counterfactual_shell import CounterfactualWidget
 
-    return CounterfactualWidget(model, phantom, text, seed, patients)
+    return CounterfactualWidget(model, phantom, text, seed, patients, change, encoder)
 
 
 def workbench(model, images, answerer=None, text: str | None = None, projection=None):

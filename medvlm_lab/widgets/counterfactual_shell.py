@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -9,6 +10,7 @@ import ipywidgets as w
 
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.tasks.result import model_name
+from medvlm_lab.tasks.studies import needs
 from medvlm_lab.widgets import counterfactual_state as logic
 from medvlm_lab.widgets import studio_state as studio
 from medvlm_lab.widgets.explain_state import SLOW, ExplainState, able, first_methods, first_text, kind, look
@@ -24,6 +26,7 @@ CSS = PANEL_CSS + READOUT_CSS + """
 .mv-counter .mv-right { flex: 1 1 400px; min-width: 320px; }
 .mv-counter .mv-pictures .widget-html-content { display: flex; flex-flow: row wrap; gap: 12px; font-size: 13px; }
 .mv-counter figure { flex: 1 1 200px; min-width: 180px; margin: 0; }
+.mv-counter figure ~ .mv-captions { flex-basis: 100%; }
 .mv-counter .mv-screen { position: relative; background: #000; border-radius: 6px; overflow: hidden; }
 .mv-counter .mv-screen img { width: 100%; display: block; margin: 0; }
 .mv-counter .mv-badge { position: absolute; top: 8px; left: 8px; background: #e69f00; color: #000; padding: 0 8px;
@@ -36,17 +39,26 @@ CSS = PANEL_CSS + READOUT_CSS + """
 class CounterfactualWidget(Pictured, w.VBox):
     """Change a simulated patient and see what a model says; `.before` and `.now` hold both readings."""
 
-    def __init__(self, model: Any, phantom: str, text: str | None, seed: int, patients: int):
-        self._model, self.studio = model, studio.start(phantom, seed)
+    def __init__(
+        self, model: Any, phantom: str, text: str | None, seed: int, patients: int,
+        change: str | Mapping[str, Any] | None = None, encoder: Any = None,
+    ):  # fmt: skip
+        if encoder is not None:
+            needs(encoder, "encode_images", "embed images")
+        self._model, self._encoder, self.studio = model, encoder, studio.start(phantom, seed)
         image = self.studio.phantom.image(self.studio.scene, 64)
         text = first_text(model, image) if text is None else text
         self.atlas = None
         self.method = self._methods(image, text)
         self.before = self.now = self._read(self.studio.scene, text)
-        if self.now.error:
-            raise MedVLMError(self.now.error)
-        if patients and callable(getattr(model, "encode_images", None)):
-            self.atlas = logic.atlas(model, phantom, patients)
+        if change is not None:
+            self.studio = logic.changed(self.studio, change)
+            self.now = self._read(self.studio.scene, text)
+        if problem := self.before.error or self.now.error:
+            raise MedVLMError(problem)
+        space = model if encoder is None else encoder
+        if patients and callable(getattr(space, "encode_images", None)):
+            self.atlas = logic.atlas(space, phantom, patients)
         self._build(text, seed)
         super().__init__([self._style, self._head, self.status, self._body, self._footer])
         self.add_class("mv-counter")
@@ -91,7 +103,9 @@ class CounterfactualWidget(Pictured, w.VBox):
         right.add_class("mv-right")
         self._body = w.Box([left, right])
         self._body.add_class("mv-body")
-        self._footer = w.HTML(f'<div class="mv-footer" role="note">{model_name(model)}. {studio.DISCLAIMER}</div>')
+        also = "" if self._encoder is None else f"; place and further scores: {model_name(self._encoder)}"
+        note = f"{escape(model_name(model) + also)}. {studio.DISCLAIMER}"
+        self._footer = w.HTML(f'<div class="mv-footer" role="note">{note}</div>')
         self.text.observe(lambda _: self._ask(), "value")
         self.method.observe(lambda _: self._ask(), "value")
         self.seed.observe(lambda c: self._restart(c["new"]), "value")
@@ -100,7 +114,7 @@ class CounterfactualWidget(Pictured, w.VBox):
 
     def _read(self, scene, text: str) -> logic.Reading:
         method = "" if self.method.value == NO_MAP else self.method.value
-        return logic.read(self._model, self.studio.name, scene, text, method)
+        return logic.read(self._model, self.studio.name, scene, text, method, self._encoder)
 
     def _set(self, state: studio.StudioState) -> None:
         changed, self.studio = state.scene != self.studio.scene, state
@@ -132,5 +146,6 @@ class CounterfactualWidget(Pictured, w.VBox):
         self.places.value = logic.places_svg(self.atlas, before, now) if self.atlas else ""
 
     def png(self) -> bytes:
-        """Both readings."""
-        return logic.card_png(model_name(self._model), self.before, self.now, self.method.value)
+        """Both readings, and the way between them."""
+        method = "" if self.method.value == NO_MAP else self.method.value
+        return logic.card_png(model_name(self._model), self.before, self.now, method, self.atlas)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from medvlm_lab.embed import Embeddings
 from medvlm_lab.style import COLORS, CYCLE, GREY, SKY, VERMILION
@@ -39,10 +40,13 @@ class Colours:
 
 
 def choices(embeddings: Embeddings) -> list[str]:
-    """Columns with more than one value, then each finding and each number that differs between rows."""
+    """Columns with more than one value, then each finding and each number that differs between rows.
+
+    A column of names that are all different tells no groups apart and is left out.
+    """
     table = embeddings.table
     own = [name for name in table.column_names if name not in (*_NOT_COLOURS, *PLAIN)]
-    columns = [name for name in (*own, *PLAIN) if 1 < len(set(table[name].to_pylist()) - {"", None}) < len(table)]
+    columns = [name for name in (*own, *PLAIN) if _differs(table[name])]
     found = Counter(name for names in table["findings"].to_pylist() for name in names or ())
     numbers: dict[str, set[float]] = {}
     for name, value in (pair for pairs in table["numbers"].to_pylist() for pair in pairs or ()):
@@ -66,7 +70,25 @@ def colours(embeddings: Embeddings, choice: str) -> Colours:
         values = ["present" if name in (f or ()) else "absent" if patient else None for f, patient in listed]
         return _categories(values, {"present": VERMILION, "absent": SKY})
     fixed = {kind: COLORS[kind] for kind in ("image", "text")} if choice == "kind" else {}
-    return _categories([value or None for value in embeddings.table[choice].to_pylist()], fixed)
+    column = embeddings.table[choice]
+    if _measured(column):
+        return _continuous(np.array([np.nan if value is None else value for value in column.to_pylist()], float))
+    return _categories([None if value in ("", None) else str(value) for value in column.to_pylist()], fixed)
+
+
+def _differs(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_nested(column.type):
+        return False
+    values = {value for value in column.to_pylist() if value not in ("", None)}
+    if _measured(column):
+        return len({value for value in values if np.isfinite(value)}) > 1
+    return 1 < len(values) < len(column)
+
+
+def _measured(column: pa.ChunkedArray) -> bool:
+    """Numbers on a scale; whole ones that are as few as the colours are names, such as those of clusters."""
+    whole = pa.types.is_integer(column.type) and len(column.unique().drop_null()) >= len(CYCLE)
+    return whole or pa.types.is_floating(column.type)
 
 
 def _categories(values: list[str | None], fixed: dict[str, str]) -> Colours:

@@ -9,7 +9,7 @@ import anywidget
 import traitlets
 
 from medvlm_lab.embed import Embeddings, Projection
-from medvlm_lab.errors import MedVLMError, UnknownNameError
+from medvlm_lab.errors import UnknownNameError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.widgets import embedding_colours as paint
 from medvlm_lab.widgets import embedding_state as logic
@@ -87,8 +87,8 @@ class EmbeddingMapWidget(Pictured, anywidget.AnyWidget):
             try:
                 image = logic.sent_image(message.get("name", ""), bytes(buffers[0])) if buffers else None
                 self.search(image or str(message.get("text", "")))
-            except MedVLMError as error:
-                self.send({"reply": "found", "problem": str(error)})
+            except Exception as error:  # else the page would wait for an answer for ever
+                self.send({"reply": "found", "problem": logic.sentence(error, "The search failed")})
 
     def png(self) -> bytes:
         """A picture of the map as it is."""

@@ -78,8 +78,8 @@ def card(state: MapState, row: int) -> dict[str, Any]:
     try:
         image = state.embeddings.image(row)
         return known | {"picture": _picture(image, CARD_PIXELS), "simulated": image.simulated}
-    except MedVLMError as error:
-        return known | {"problem": str(error)}
+    except Exception as error:  # a widget that dies in a callback says nothing: show it instead
+        return known | {"problem": sentence(error, "The picture cannot be shown")}
 
 
 def chosen(state: MapState, rows: list[int]) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def sheet(state: MapState, rows: list[int]) -> list[dict[str, Any]]:
     for row in [row for row in rows if images[row]][:SHEET]:
         try:
             picture = _picture(state.embeddings.image(row), SHEET_PIXELS)
-        except MedVLMError:
+        except Exception:  # its own card says why
             picture = ""
         shown.append({"row": row, "title": ids[row].as_py(), "picture": picture})
     return shown
@@ -133,6 +133,11 @@ def sent_image(name: str, content: bytes) -> MedicalImage:
         file = Path(folder) / (Path(name).name or "image")
         file.write_bytes(content)
         return read(file)
+
+
+def sentence(error: Exception, what: str) -> str:
+    """What the reader is told: our own errors speak for themselves, of any other `what` went wrong."""
+    return str(error) if isinstance(error, MedVLMError) else f"{what} ({type(error).__name__}: {error}); try another."
 
 
 def _listed(neighbours: list) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
-"""The picture that a saved notebook shows in place of a live widget with two maps: both on black, with captions."""
+"""The picture that a saved notebook shows in place of a live widget with maps: side by side on black, with captions."""
 
 from __future__ import annotations
 
 import io
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from medvlm_lab import style
 from medvlm_lab.widgets import explain_state as logic
 from medvlm_lab.widgets.studio_state import outline
 
-_INK, _DIM, _SIDE, _GAP = "#d0d5da", "#8b949e", 440, 16
+_INK, _DIM, _WIDE, _GAP = "#d0d5da", "#8b949e", 880, 16
 EDGE = style.YELLOW
 SIGNS = "Red speaks for the text, blue against it. Run this cell to explore."
 
@@ -22,7 +23,7 @@ def card_png(state: logic.ExplainState, methods: Sequence[str], word: int, outli
     """PNG of both maps of the explain widget."""
     panes = [(pane(state, m, word, outlined), m, told(state, m, word, outlined)) for m in methods]
     simulated = " Simulated." if state.image.simulated else ""
-    return two_panes(f"{model}: {state.text}", panes, f"{SIGNS}{simulated} {logic.DISCLAIMER}")
+    return beside(f"{model}: {state.text}", panes, f"{SIGNS}{simulated} {logic.DISCLAIMER}")
 
 
 def told(state: logic.ExplainState, method: str, word: int = -1, outlined: str = "") -> list[str]:
@@ -32,21 +33,22 @@ def told(state: logic.ExplainState, method: str, word: int = -1, outlined: str =
     return [state.error or state.problems.get(method, "")]
 
 
-def two_panes(heading: str, panes: Sequence[tuple], note: str) -> bytes:
+def beside(heading: str, panes: Sequence[tuple], note: str) -> bytes:
     """PNG of (Pillow image, title, lines) beside each other."""
     from PIL import Image, ImageDraw, ImageFont
 
-    scale = _SIDE / max(panes[0][0].size)
-    size = [max(1, round(n * scale)) for n in panes[0][0].size]
-    wrapped = [[part for line in lines for part in textwrap.wrap(line, 64)][:9] for *_, lines in panes]
-    below = 44 + size[1] + 8
+    side = _WIDE // len(panes)
+    sizes = [[max(1, round(n * side / max(picture.size))) for n in picture.size] for picture, *_ in panes]
+    most = math.ceil(4000 / side)  # lines: as many words, however narrow
+    wrapped = [[part for line in lines for part in textwrap.wrap(line, side // 7)][:most] for *_, lines in panes]
+    below = 44 + max(rows for _, rows in sizes) + 8
     high = below + 22 + 18 * max(map(len, wrapped)) + 40
-    card = Image.new("RGB", (2 * _SIDE + 3 * _GAP, high), "black")
+    card = Image.new("RGB", (len(panes) * (side + _GAP) + _GAP, high), "black")
     draw, font = ImageDraw.Draw(card), {n: ImageFont.load_default(n) for n in (13, 16)}
     draw.text((_GAP, 12), textwrap.shorten(heading, 110, placeholder=" …"), fill=_INK, font=font[16])
     for i, ((picture, title, _), lines) in enumerate(zip(panes, wrapped, strict=True)):
-        left = _GAP + i * (_SIDE + _GAP)
-        card.paste(picture.resize(size, Image.Resampling.BILINEAR), (left + (_SIDE - size[0]) // 2, 44))
+        left, size = _GAP + i * (side + _GAP), sizes[i]
+        card.paste(picture.resize(size, Image.Resampling.BILINEAR), (left + (side - size[0]) // 2, 44))
         draw.text((left, below), title, fill=_INK, font=font[16])
         draw.multiline_text((left, below + 22), "\n".join(lines), fill=_INK, font=font[13])
     draw.text((_GAP, high - 26), note, fill=_DIM, font=font[13])
@@ -55,13 +57,16 @@ def two_panes(heading: str, panes: Sequence[tuple], note: str) -> bytes:
     return buffer.getvalue()
 
 
-def pane(state: logic.ExplainState, method: str, word: int = -1, outlined: str = ""):
-    """Pillow image: the picture, tinted by a method's map where there is one, with the true mask's outline."""
+def pane(state: logic.ExplainState, method: str, word: int = -1, outlined: str = "", full: float | None = None):
+    """Pillow image: the picture, tinted by a method's map where there is one, with the true mask's outline.
+
+    full: the value drawn at full tint, by default the map's largest.
+    """
     from PIL import Image
 
     if method in state.found:
         seen = state.found[method]
-        shown = replace(seen, values=logic.values(state, method, word)).overlay()
+        shown = replace(seen, values=logic.values(state, method, word)).overlay(full=full)
     else:
         shown = state.image.display(state.frame).copy()
     if outlined in state.masks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ SHOWN_PIXELS = 512  # longest side sent to the browser; larger pictures are thin
 SLOW = tuple(name for name, need in METHODS.items() if need == "pixels")  # look at the picture again and again
 BY_LAYER = ("grad-cam", "grad-cam-plus-plus", "prompt-cam", "score-cam")  # the others have no layer to choose
 FAVOURITES = ("prompt-cam", "cross-attention", "chefer", "grad-cam", "grad-cam-plus-plus")
+_BREAK = re.compile(r"Ġ|Ċ|\n|<0x0A>")  # spaces and lines as BPE and SentencePiece write them
+_MARK = re.compile(r"\[\w+\]|<.+>")  # such as the end
 WORDS = "cross-attention"  # the method that knows what each word looked at
 
 
@@ -162,15 +165,24 @@ def first_methods(state: ExplainState) -> list[str]:
 
 
 def words(state: ExplainState) -> list[tuple[str, list[int]]]:
-    """What the model wrote, word by word, with the numbers of each word's tokens; pieces (##) are joined."""
+    """What the model wrote, word by word, with the numbers of each word's tokens.
+
+    Pieces are joined: WordPiece marks those that go on ("##"), BPE ("Ġ") and SentencePiece ("▁") those that begin.
+    """
+    said = [_BREAK.sub("▁", token) for token in (state.trace.words if state.trace else ())]
+    begin = any("▁" in token for token in said)
     joined: list[tuple[str, list[int]]] = []
-    for i, token in enumerate(state.trace.words if state.trace else ()):
-        if token.startswith("##") and joined:
+    for i, token in enumerate(said):
+        if _MARK.fullmatch(token):
+            continue
+        inside = not (token.startswith("▁") or said[i - 1].endswith("▁")) if begin else token.startswith("##")
+        part = token.removeprefix("##").strip("▁")
+        if inside and joined:
             word, tokens = joined[-1]
-            joined[-1] = word + token[2:], [*tokens, i]
-        elif not token.startswith("["):  # marks, such as the end
-            joined.append((token.lstrip("Ġ▁"), [i]))
-    return joined
+            joined[-1] = word + part, [*tokens, i]
+        else:
+            joined.append((part, [i]))
+    return [(word, tokens) for word, tokens in joined if word]
 
 
 def values(state: ExplainState, method: str, word: int) -> Float32[np.ndarray, "h w"]:
@@ -237,10 +249,12 @@ def view(
 
 
 def facts(model: Any, name: str) -> dict[str, Any]:
-    """What the browser has to know once. `report` asks a model that writes reports for one."""
+    """What the browser has to know once. `report` asks a model that writes reports for one, in its own words."""
     report = ""
     if callable(getattr(model, "report", None)):
-        from medvlm_lab.models.writer import REPORT as report
+        from medvlm_lab.models.writer import REPORT
+
+        report = getattr(model, "report_prompt", REPORT)
     return {
         "model": name, "kind": kind(model), "methods": list(METHODS), "slow": list(SLOW), "words": WORDS,
         "report": report, "disclaimer": DISCLAIMER,

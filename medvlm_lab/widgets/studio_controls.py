@@ -54,7 +54,7 @@ class SceneControls:
             0.5, min=0.01, max=1, step=0.01, layout=w.Layout(width="200px"), tooltip=f"Amount of {place.label}"
         )
         measured = w.FloatSlider(
-            (place.low + min(place.high, 1e6)) / 2, min=place.low, max=min(place.high, 1e6), step=0.5,
+            place.middle, min=place.low, max=min(place.high, 1e6), step=0.5,
             layout=w.Layout(width="200px"), tooltip=f"Size of {place.label} in {place.unit}",
         )  # fmt: skip
         if found:

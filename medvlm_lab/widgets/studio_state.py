@@ -71,6 +71,11 @@ class Place:
     def label(self) -> str:
         return f"{self.side} {self.kind}".strip()
 
+    @property
+    def middle(self) -> float:
+        """The measurement to begin with."""
+        return (self.low + min(self.high, 1e6)) / 2
+
 
 def start(name: str, seed: int = 0) -> StudioState:
     """The patient of that seed. Raises UnknownNameError for another phantom, SceneError for a seed out of range."""
@@ -113,7 +118,7 @@ def _regions(scene: Scene, kind: str, side: str, regions: tuple[str, ...]) -> tu
         except MedVLMError:
             continue
         allowed.append(region)
-    return tuple(allowed)
+    return tuple(allowed) or regions  # refused in all of them: that is not for the region
 
 
 def put(state: StudioState, place: Place, present: bool, region: str = "", amount: float = 0.5, measured: float = 0.0):

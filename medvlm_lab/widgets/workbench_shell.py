@@ -9,9 +9,9 @@ from typing import Any
 import ipywidgets as w
 
 from medvlm_lab.embed import Embeddings, Projection, embed
-from medvlm_lab.errors import MedVLMError
 from medvlm_lab.tasks.result import model_name
 from medvlm_lab.widgets.embedding_shell import EmbeddingMapWidget
+from medvlm_lab.widgets.embedding_state import sentence
 from medvlm_lab.widgets.explain_shell import ExplainWidget
 from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.readout import READOUT_CSS, readout, render_values
@@ -85,9 +85,9 @@ class WorkbenchWidget(Pictured, w.VBox):
             image = made.image(rows[0])
             self.explain.show(image, self._masks(rows[0]) if self._masks else None)
             self.ask.image = image
-        except MedVLMError as error:
+        except Exception as error:  # a widget that dies in a callback says nothing: show it instead
             for widget in (self.explain, self.ask):
-                widget.fail(str(error))
+                widget.fail(sentence(error, "The image cannot be opened"))
 
     def png(self) -> bytes:
         """The map over the two explanations."""

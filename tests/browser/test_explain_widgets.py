@@ -16,7 +16,10 @@ scene = xray.draw(3)
 image, masks = xray.image(scene, 128), xray.masks([scene], 128)
 display(lab.widgets.explain(blip, image, "Is there consolidation?", masks))
 display(lab.widgets.explain(chexzero, image, "consolidation", masks))
-display(lab.widgets.counterfactual(chexzero, "chest-xray", seed=1, patients=20))
+display(lab.widgets.counterfactual(
+    blip, "chest-xray", "Is there pleural effusion?", seed=1, patients=20, change="left pleural effusion",
+    encoder=chexzero,
+))
 folder = Path("images")
 folder.mkdir(exist_ok=True)
 for seed in range(18):
@@ -111,11 +114,17 @@ def test_explain_counterfactual_workbench(run_cell, shoot):
     page.wait_for_timeout(200)
     np.testing.assert_array_equal(pixels(shown), coarse)
 
-    # counterfactual: scores, map and place follow a finding
+    # counterfactual: answer, report, map and place at once, of two models; all follow a finding
     counter = page.locator(".mv-counter")
+    expect(counter.locator("figure img").nth(0)).to_have_attribute("alt", "before: no finding")
+    expect(counter.locator("figure img").nth(1)).to_have_attribute("alt", "now: left pleural effusion")
+    expect(counter.get_by_label("left pleural effusion", exact=True)).to_be_checked()
+    expect(counter.locator(".mv-a")).to_be_visible()
+    expect(counter.locator(".mv-report")).to_be_visible()
+    expect(counter.get_by_text("Both maps share one scale.")).to_be_visible()
     counter.get_by_label("right pleural effusion", exact=True).check()
     pictures = counter.locator("figure img")
-    expect(pictures.nth(1)).to_have_attribute("alt", "now: right pleural effusion", timeout=20_000)
+    expect(pictures.nth(1)).to_have_attribute("alt", re.compile("now: .*right pleural effusion"), timeout=20_000)
     expect(counter.locator("tr", has_text="pleural effusion").locator(".mv-up, .mv-down")).to_be_visible()
     counter.get_by_role("tab", name="Anatomy").click()
     line = counter.locator("svg line")
@@ -131,7 +140,7 @@ def test_explain_counterfactual_workbench(run_cell, shoot):
     shoot(counter, "counterfactual")
     counter.get_by_role("button", name="Now is before").click()
     expect(counter.locator(".mv-up, .mv-down")).to_have_count(0, timeout=20_000)
-    question = counter.get_by_label("Prompt", exact=True)
+    question = counter.get_by_label("Question", exact=True)
     question.fill("")
     question.press("Enter")
     expect(counter.get_by_role("alert")).to_contain_text("empty", timeout=20_000)

@@ -1,6 +1,8 @@
 """A patient before and after a change as any model reads it, and the workbench; no browser."""
 
 import base64
+import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from PIL import Image
 import medvlm_lab as lab
 from medvlm_lab.errors import MedVLMError, UnknownNameError
 from medvlm_lab.models.base import Report
-from medvlm_lab.widgets import studio_state
+from medvlm_lab.widgets import counterfactual_state as logic
+from medvlm_lab.widgets import explain_card, studio_state
 from medvlm_lab.widgets.readout import Readout, readout, render_values, render_words
 
 
@@ -88,6 +91,76 @@ def test_every_capability_is_read():
     assert 2 < outlined.now.says.values["the heart, % of the picture"] < 30 and outlined.places.value == ""
 
 
+def test_both_maps_share_one_scale(widget):
+    widget.text.value, widget.method.value = "pleural effusion", "prompt-cam"
+    before, now = widget.before.seen.found["prompt-cam"], widget.now.seen.found["prompt-cam"]
+    faint = dataclasses.replace(now, values=before.values / 100)
+    gone = dataclasses.replace(
+        widget.now, seen=dataclasses.replace(widget.now.seen, found={"prompt-cam": faint}, masks={})
+    )
+    full = logic.scale(widget.before, gone, "prompt-cam")
+    assert full == np.abs(before.values).max()
+    shown, picture = np.asarray(explain_card.pane(gone.seen, "prompt-cam", full=full)), faint.image.display()
+    assert np.abs(shown.astype(int) - picture).max() <= 2  # on its own scale it would be as red as the one before
+    assert np.abs(faint.overlay().astype(int) - picture).max() > 20
+    assert logic.ONE_SCALE in logic.pictures_html(widget.before, gone, "prompt-cam")
+    assert logic.scale(widget.before, gone, "no map") is None
+    assert logic.ONE_SCALE not in logic.pictures_html(widget.before, gone, "no map")
+
+
+def test_a_change_to_begin_with(encoder):
+    made = lab.widgets.counterfactual(encoder, seed=1, patients=6, change="pleural effusion")
+    assert not made.before.scene.find("pleural effusion") and made.now.scene.find("pleural effusion", "right")
+    assert row(made, "right pleural effusion")[0].value and made.studio.scene == made.now.scene
+    with Image.open(io.BytesIO(made.png())) as card:
+        way = np.asarray(card)[44:337, 634:927].astype(int)
+        assert card.width == 943 and (way.min(-1) > 200).any()  # the white line in the third picture
+    start = studio_state.start("chest-xray", 1)
+    left = logic.changed(logic.changed(start, "pleural effusion"), "left pleural effusion")
+    assert left.scene.find("pleural effusion", "left") and left.scene.find("pleural effusion", "right")
+    assert logic.changed(left, "pleural effusion").scene == start.scene
+    assert logic.changed(start, {"cardiothoracic_ratio": 0.62}).scene.find("cardiomegaly")
+    for change, words in (
+        ("plural effusion", "did you mean 'pleural effusion'"), ("cardiomegaly", "follows from the scene's numbers"),
+        ({"cardiothoracic": 0.6}, "Unknown number"), ({"cardiothoracic_ratio": 9.0}, "it must be a number from"),
+    ):  # fmt: skip
+        with pytest.raises(MedVLMError, match=words):
+            logic.changed(start, change)
+
+
+@pytest.mark.parametrize("name", ["abdominal-ct", "brain-mr", "echocardiogram"])
+def test_every_finding_of_a_phantom_can_be_begun_with(name):
+    start = studio_state.start(name, 3)
+    for kind, about in start.scene.kinds.items():
+        if kind == "hypervascular liver lesion":
+            with pytest.raises(MedVLMError, match="it must be 1, the arterial phase"):
+                logic.changed(start, kind)
+        elif not about.derived:
+            had, made = bool(start.scene.find(kind)), logic.changed(start, kind)
+            assert bool(made.scene.find(kind)) != had, kind
+
+
+def test_an_encoder_shows_the_place_of_a_model_that_answers(encoder):
+    answers = FakeAnswerer()
+    made = lab.widgets.counterfactual(
+        answers, text="Is there pleural effusion?", seed=1, patients=6, change="pleural effusion", encoder=encoder
+    )
+    assert made.now.says.answer == "yes" and list(made.now.says.values)[:2] == ["yes", "no"]
+    assert made.now.says.values["pleural effusion"] > made.before.says.values["pleural effusion"] + 0.3
+    assert made.places.value.count("<circle") == 8 and "space of chexzero" in made.places.value
+    assert "fake; place and further scores: chexzero" in made._footer.value
+    with pytest.raises(MedVLMError, match="'fake' does not embed images"):
+        lab.widgets.counterfactual(answers, text="Why?", encoder=answers)
+
+
+def test_answer_report_map_and_place_of_two_models(encoder):
+    blip = lab.load("clinical-blip", device="cpu")
+    made = lab.widgets.counterfactual(blip, text="Is there pleural effusion?", patients=6, encoder=encoder)
+    says = made.now.says
+    assert says.answer and says.report and made.method.value in made.now.seen.found and says.row is not None
+    assert "pleural effusion" in says.values and made.places.value
+
+
 def test_changes_are_marked():
     before = Readout("no", "The heart is normal. No effusion.", {"no": 0.9, "yes": 0.1})
     now = Readout("yes", "The heart is normal. There is an effusion.", {"yes": 0.8, "<i>": 0.1})
@@ -124,7 +197,11 @@ def bench(encoder, images, **options):
     return lab.widgets.workbench(encoder, made, projection=lab.embed.project(made, "pca", n_neighbors=2), **options)
 
 
-def test_a_click_on_the_map_opens_in_both_widgets(encoder, folder):
+def broken(*_):
+    raise OSError("disk")
+
+
+def test_a_click_on_the_map_opens_in_both_widgets(encoder, folder, monkeypatch):
     shown = bench(encoder, folder, answerer=FakeAnswerer())
     assert shown.map.ids == ["p0.png"] and shown.explain.image.name == "p0" == shown.ask.image.name
     shown.map.selection = [3]
@@ -136,6 +213,11 @@ def test_a_click_on_the_map_opens_in_both_widgets(encoder, folder):
     assert "p4.png was moved or deleted" in shown.explain.state.error == shown.ask.state.error
     shown.map.selection = [2]
     assert not shown.explain.state.error and not shown.ask.state.error
+    monkeypatch.setattr(type(shown.map.state.embeddings), "image", broken)
+    shown.map.selection = [1]
+    assert "The image cannot be opened (OSError: disk)" in shown.explain.state.error == shown.ask.state.error
+    monkeypatch.undo()
+    shown.map.selection = [2]
     assert base64.b64decode(shown._repr_mimebundle_()["image/png"]).startswith(b"\x89PNG")
 
 

@@ -1,9 +1,11 @@
 """The embedding map without a browser: colours, cards, searches, selection, the picture in a saved notebook."""
 
 import base64
+import dataclasses
 import io
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from fakes import FakeEncoder
 from hypothesis import given, settings
@@ -73,6 +75,22 @@ def test_every_point_has_its_value_s_colour(values):
     assert len(set(found.palette)) == len(found.palette)
 
 
+def test_columns_of_numbers_are_on_a_scale():
+    made = known([{}] * 9)
+    columns = {
+        "age": [float(n) for n in range(7)] + [None, np.nan], "few": [0, 1, 2] * 3, "many": list(range(9)),
+        "smoker": [True, False, None] * 3, "same": [1.0] * 9, "box": [[n] for n in range(9)],
+    }  # fmt: skip
+    for name, values in columns.items():
+        made = dataclasses.replace(made, table=made.table.append_column(name, pa.array(values)))
+    assert paint.choices(made) == ["age", "few", "many", "smoker"]
+    age, few, many, smoker = (paint.colours(made, name) for name in ("age", "few", "many", "smoker"))
+    assert age.bounds == (0, 6) and age.codes[[0, 3, 6, 7, 8]].tolist() == [0, 127, 254, 255, 255]
+    assert many.bounds == (0, 8) and few.bounds is None
+    assert [(label, n) for label, _, n in few.legend] == [("0", 3), ("1", 3), ("2", 3)]  # 0 is a value
+    assert [(label, n) for label, _, n in smoker.legend] == [("True", 3), ("False", 3), ("none", 3)]
+
+
 def test_points_fill_the_unit_square(widget):
     places, texts = logic.points(widget.state)
     xy = np.frombuffer(places, "<f4").reshape(20, 2)
@@ -135,6 +153,25 @@ def test_words_and_files_are_searched_for(widget, folder):
     np.testing.assert_allclose(found["place"], xy[9], atol=1e-3)  # where the same picture lies
     widget._on_message(None, {"do": "search", "name": "x.png"}, [memoryview(b"\x89PNG")])
     assert "damaged" in widget.sent[-1][0]["problem"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), OSError("disk")])
+def test_what_fails_is_said_and_nothing_waits(widget, monkeypatch, error):
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr(FakeEncoder, "encode_texts", broken)
+    widget._on_message(None, {"do": "search", "text": "effusion"}, [])
+    assert widget.sent[-1][0] == {
+        "reply": "found", "problem": f"The search failed ({type(error).__name__}: {error}); try another.",
+    }  # fmt: skip
+    monkeypatch.setattr(Embeddings, "image", broken)
+    widget._on_message(None, {"do": "hover", "row": 3}, [])
+    assert f"cannot be shown ({type(error).__name__}: {error})" in widget.sent[-1][0]["problem"]
+    widget.selection = [4]
+    assert str(error) in widget.sent[-1][0]["problem"] and widget.sent[-1][0]["nearest"]
+    widget.selection = [4, 5]
+    assert [p["picture"] for p in widget.sent[-1][0]["pictures"]] == ["", ""]
 
 
 def test_search_without_the_model_is_a_sentence(made):

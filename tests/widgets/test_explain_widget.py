@@ -131,10 +131,30 @@ def test_each_word_of_a_report_has_its_own_map(writer, xray):
     assert widget.word == -1
 
 
-def test_pieces_of_words_are_joined(writer, xray):
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ("pneu", "##mo", "##thorax", "left", "[SEP]"), ("▁pneu", "mo", "thorax", "▁left", "</s>"),
+        ("pneu", "mo", "thorax", "Ġleft", "<|im_end|>"), ("▁", "pneumo", "thorax", "<0x0A>", "left"),
+        ("pneu", "mo", "thoraxĊĊ", "left"), ("pneu", "mo", "thorax", "\n\n", "left"),
+    ],
+)  # fmt: skip
+def test_pieces_of_words_are_joined(writer, xray, pieces):
     state = logic.look(logic.ExplainState(xray, "Is there cardiomegaly?", layers=()), writer, ())
-    state = logic.replace(state, trace=logic.replace(state.trace, words=("pneu", "##mo", "##thorax", "left", "[SEP]")))
-    assert logic.words(state) == [("pneumothorax", [0, 1, 2]), ("left", [3])]
+    state = logic.replace(state, trace=logic.replace(state.trace, words=pieces))
+    said = logic.words(state)
+    assert [word for word, _ in said] == ["pneumothorax", "left"]
+    assert [pieces[i].strip("▁ĊĠ") for _, tokens in said for i in tokens][-1] == "left"
+
+
+def test_a_report_is_asked_for_in_the_model_s_own_words(writer):
+    from medvlm_lab.models.hub_chat import ChatAnswerer
+    from medvlm_lab.models.hub_report import REQUEST
+    from medvlm_lab.models.writer import REPORT
+
+    assert logic.facts(writer, "")["report"] == REPORT
+    assert logic.facts(ChatAnswerer.__new__(ChatAnswerer), "")["report"] == REQUEST
+    assert logic.facts(object(), "")["report"] == ""
 
 
 def test_layers_of_a_model_that_answers(writer, xray):
