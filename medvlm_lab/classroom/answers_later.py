@@ -151,8 +151,8 @@ LATER: dict[str, Exercise] = {
         mistakes={0: "Only if it were stretched, and a heart with it.", 24: "That is the padding of one side."},
     ),
     "17.1": Exercise(
-        question="Three models say yes, no, yes about a finding; each is right in 80 % of the cases, independently of "
-        "the others. How often, in percent, is the majority of three such models right?",
+        question="Three models are each right in 80 % of the cases, independently of one another. How often, in "
+        "percent, is their majority right?",
         answer=100 * (0.8**3 + 3 * 0.8**2 * 0.2),
         why="All three right: 0.512; exactly two: 3 · 0.64 · 0.2 = 0.384. Together 89.6 %, if errors are independent.",
         hint="Add the chance that all three are right and that exactly two are.",
@@ -170,7 +170,7 @@ LATER: dict[str, Exercise] = {
         question="All five models miss the same fracture. Does an ensemble of them find it: 'yes' or 'no'?",
         answer="no",
         why="An ensemble removes errors that its members do not share. A shared blind spot stays.",
-        hint="What would the members have to do differently?",
+        hint="Write down the five votes about that fracture. Is there a yes among them?",
         mistakes={"yes": "From five times no, no vote makes a yes."},
     ),
 }

@@ -79,7 +79,7 @@ def load(
         name: one of `names()`.
         checkpoint: a folder that `medvlm-lab train` wrote or that holds a published checkpoint, or "hf-hub:owner/name".
         device: as for `lab.device`.
-        untrained: the same teaching model before training, weights drawn with seed 0.
+        untrained: the same teaching model before training, weights drawn with seed 0; frozen parts of others as ever.
         download, dtype: of published checkpoints; see `hub.load`.
         sha256: checksums of files by name, checked before they are read, as are those in a file `SHA256SUMS`.
 

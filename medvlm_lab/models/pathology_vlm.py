@@ -158,6 +158,7 @@ class PathologyVLM(Writer):
     modality: ClassVar[str] = "histology"
     network: ClassVar[type[PathologyNet]] = PathologyNet
     config: ClassVar[type[Config]] = Config
+    given: ClassVar[tuple[str, ...]] = ("vision.stem.",)  # ImageNet's, frozen
     report = report_batch = None  # the capability `Reporter` is not this model's
 
     @torch.inference_mode()

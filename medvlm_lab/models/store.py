@@ -138,9 +138,12 @@ def opened(folder: Path, architecture: str, sizes: Callable[..., Sizes], *keys: 
     return settings, model, tokenizer
 
 
-def restored(folder: Path, architecture: str, make: Callable[[], Module], untrained: bool = False) -> Module:
+def restored(
+    folder: Path, architecture: str, make: Callable[[], Module], untrained: bool = False, given: tuple[str, ...] = ()
+) -> Module:
     """The module that `make` builds, with the checkpoint's weights, or those that seed 0 draws if `untrained`.
 
+    Parts whose names begin as one of `given` come from elsewhere and were never trained: they stay either way.
     The caller's random numbers stay as they were. Raises as `load_weights`, CheckpointError where they do not fit or
     no module can have such sizes, and OutOfMemoryError.
     """
@@ -153,6 +156,9 @@ def restored(folder: Path, architecture: str, make: Callable[[], Module], untrai
             module = make()
             if not untrained:
                 module.load_state_dict(load_weights(folder), assign=True)
+            elif given:
+                kept = {name: value for name, value in load_weights(folder).items() if name.startswith(given)}
+                module.load_state_dict(kept, strict=False, assign=True)
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"The weights in {folder} do not fit its {architecture} config.json: {error}") from error
     return module

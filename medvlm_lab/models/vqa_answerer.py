@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LONGEST_QUESTION = 1000  # characters
 LEARNED = ("X-ray", "CT", "MR", "histology")  # what VQA-RAD and PathVQA hold; "unknown" is let through
 BEAMS = 5
+GIVEN = ("image_encoder.stem.", "question_encoder.")  # ImageNet's and MiniLM's, frozen
 SOFTENED = 4.0  # temperature of the alternatives
 
 
@@ -90,7 +91,7 @@ class VQAAnswerer(Roomy):
             CheckpointError: a file is damaged or of another architecture.
         """
         settings, config, tokenizer = opened(folder, cls.name, Config, "calibration")
-        module = restored(folder, cls.name, lambda: ViTBertVQA(config, tokenizer.pad), untrained)
+        module = restored(folder, cls.name, lambda: ViTBertVQA(config, tokenizer.pad), untrained, GIVEN)
         return cls(module, tokenizer, tuple(settings["calibration"]), device)
 
     def pixels(self, images: list[MedicalImage]) -> Float[Tensor, "n 3 s s"]:

@@ -44,6 +44,7 @@ class Writer(Roomy):
     modality: ClassVar[str]
     network: ClassVar[type[SeeingLanguageModel]]
     config: ClassVar[type]
+    given: ClassVar[tuple[str, ...]] = ()  # names of parts that were taken over trained and stay as they are
 
     def __init__(self, module: SeeingLanguageModel, tokenizer: Tokenizer, device: torch.device | str = "cpu"):
         self.device = torch.device(device)
@@ -58,7 +59,8 @@ class Writer(Roomy):
             CheckpointError: a file is damaged or of another architecture.
         """
         _, config, tokenizer = opened(folder, cls.name, cls.config)
-        return cls(restored(folder, cls.name, lambda: cls.network(config), untrained), tokenizer, device)
+        module = restored(folder, cls.name, lambda: cls.network(config), untrained, cls.given)
+        return cls(module, tokenizer, device)
 
     def pixels(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n s s"]:
         """Grey values from 0 to 1 as displayed, fitted into a square; the middle frame of a video.

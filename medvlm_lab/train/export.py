@@ -51,8 +51,9 @@ Held-out questions that no training step saw, fraction {fraction}, seed {seed}; 
 `by_question` imitates VQA-RAD's official test: an image's other questions stay in training, and so do template wordings
 of about six held-out questions in ten. It says how well the model answers new questions about images that it knows.
 `by_image` holds out whole images, and was scored on a model trained for that alone: it says how well a new patient's
-image is read. The bundled weights are those of `{split}`, whose held-out questions were also used to fit the
-confidence, so that split's calibration error is optimistic.
+image is read. `by_question_blind` is the blinded twin, trained as long on the same questions without any picture: what
+the first has over it is what the pictures tell. The bundled weights are those of `{split}`, whose held-out questions
+were also used to fit the confidence, so that split's calibration error is optimistic.
 """
 
 
@@ -111,8 +112,9 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
     calibration = fit_confidence(logs, right)
     model, tables = loop.averaged().cpu(), loop.task.tables
     config = {"architecture": VQAAnswerer.name, "model": asdict(model.config), "calibration": list(calibration)}
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(VOCABULARY, out / "vocabulary.txt")  # before the weights, which name its hash
     save_weights(out, model.state_dict(), config | {"recipe": recipe})
-    shutil.copyfile(VOCABULARY, out / "vocabulary.txt")
     shutil.copyfile(loop.out / "log.jsonl", out / "log.jsonl")
     card = CARD.format(
         images=sum(t.images.shape[1] for t in tables),

@@ -38,9 +38,14 @@ def prepare(recipe: dict, folder: Path) -> list[Table]:
 
 
 def task(recipe: dict, tables: list[Table], split: str) -> VQATask:
-    """A fresh model over the tables, divided as `split` says: validation questions are never seen in training."""
-    divide, parts = getattr(datasets, split), []
+    """A fresh model over the tables, divided as `split` says: validation questions are never seen in training.
+
+    A split that ends in "_blind" is that of the blinded twin: the same questions, and no picture for any of them.
+    """
+    divide, parts = getattr(datasets, split.removesuffix("_blind")), []
     for whole in tables:
+        if split.endswith("_blind"):
+            whole = replace(whole, images=torch.zeros_like(whole.images))
         train, validation = divide(whole.rows, recipe["validation_fraction"], recipe["seed"])
         parts.append(replace(whole, train=np.asarray(train), validation=np.asarray(validation)))
     return VQATask(*start(recipe), parts, recipe)

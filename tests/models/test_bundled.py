@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 import medvlm_lab as lab
 from medvlm_lab.models import CATALOGUE, WEIGHTS
@@ -20,6 +21,17 @@ def test_weights_and_card_are_there(name):
     assert json.loads((folder / "config.json").read_text())["architecture"] == name
     assert all(value.isfinite().all() for value in load_weights(folder).values() if value.is_floating_point())
     assert lab.load(name).name == name
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_before_training_only_the_frozen_parts_of_others_are_there(name):
+    fresh, trained = (lab.load(name, untrained=u, device="cpu").module.state_dict() for u in (True, False))
+    given = {"vit-bert-vqa": ("image_encoder.stem.", "question_encoder."), "pathology-vlm": ("vision.stem.",)}
+    for key, value in trained.items():
+        if key.startswith(given.get(name, ("none",))):
+            assert torch.equal(value, fresh[key]), key
+        elif value.ndim > 1 and value.is_floating_point():
+            assert not torch.equal(value, fresh[key]), key
 
 
 def test_together_they_stay_small():
