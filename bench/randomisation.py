@@ -1,6 +1,6 @@
 """The randomisation test (Adebayo et al. 2018) for every method on every bundled model that gives what it needs.
 
-    python bench/randomisation.py [studies] [models…]
+    python bench/randomisation.py [studies] [models or methods…]
 
 A map that stays alike while the upper half of the layers is shuffled shows the picture, not what the model has learned.
 """
@@ -18,11 +18,12 @@ STEPS = 5  # of the cascade; the verdict looks at the lower half of them
 
 
 def main(studies: int = 4, *names: str) -> int:
+    methods = [name for name in METHODS if name in names] or METHODS
     print(f"{'model':17}{'method':22}{'verdict':9}rank correlation, random from the top down to ever lower layers")
-    for name in names or lab.models.CATALOGUE:
+    for name in [name for name in names if name not in METHODS] or lab.models.CATALOGUE:
         model, data = lab.load(name, device="cpu"), lab.dataset(f"phantom:{DATA.get(name, 'chest-xray')}", "test", n=40)
         trace = next(trace for i in range(data.studies) for _, trace, _ in present(model, data, i).values())
-        for method in METHODS:
+        for method in methods:
             if not met(method, trace):
                 print(f"{name:17}{method:22}{'-':9}needs what the model does not give", flush=True)
                 continue

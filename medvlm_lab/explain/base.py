@@ -59,34 +59,48 @@ def method(signed: bool = False, mode: str = "bilinear", against: Sequence[str] 
     return decorate
 
 
-def traced(model: Any, image: MedicalImage, text: str, layer: str | None = None) -> Trace:
+def traced(
+    model: Any, image: MedicalImage, text: str, layer: str | None = None, answer: str | None = None
+) -> Trace:
     """The model's trace, with the map that leaves `layer` in the place of its own activations.
+
+    answer: what a model that answers is to have said, by default its own answer.
 
     Raises MedVLMError for a model that shows nothing of its inside or a layer that is not there, and what the model
     raises: QuestionError for an empty text, ModalityError for a modality that it never saw.
     """
     needs(model, "trace", "show its inside")
     if layer is None:
-        return model.trace(image, text)
+        return answering(model, image, text, answer)
     known, grid = layers(model, image, text), model.trace(image, text).grid
     if layer not in known:
         raise MedVLMError(
             f"{model_name(model)} has no layer {layer!r} with a map of the image; it has {', '.join(known) or 'none'}."
         )
-    return behind(model, image, text, layer, grid)
+    return behind(model, image, text, layer, grid, answer)
 
 
-def behind(model: Any, image: MedicalImage, text: str, layer: str, grid: tuple[int, int]) -> Trace:
+def answering(model: Any, image: MedicalImage, text: str, answer: str | None) -> Trace:
+    """The model's trace, of `answer` if there is one; only models that answer can be told it."""
+    return model.trace(image, text) if answer is None else model.trace(image, text, answer=answer)
+
+
+def behind(
+    model: Any, image: MedicalImage, text: str, layer: str, grid: tuple[int, int], answer: str | None = None
+) -> Trace:
     """The trace with the map that leaves a layer, one of `layers`; `grid` is that of the model's own map."""
     with record_map(model.module.get_submodule(layer), grid, leaving=True) as maps:
-        trace = model.trace(image, text)
+        trace = answering(model, image, text, answer)
     looked = next(found for found in maps if found.requires_grad)  # a model that answers first passes without gradients
     return replace(trace, activations=looked, layer=layer)
 
 
 def layers(model: Any, image: MedicalImage, text: str) -> list[str]:
-    """Names of the layers whose output is a map of the image, through which the score's gradient flows."""
-    grid, found, handles = model.trace(image, text).grid, {}, []
+    """Names of the layers whose output is a map of the image, through which the score's gradient flows.
+
+    Blocks and stages only, which networks number and which have parts; of a stage and its last block, the stage.
+    """
+    grid, found = model.trace(image, text).grid, {}
 
     def watch(name: str) -> Callable:
         def hook(module, args, output) -> None:
@@ -98,18 +112,20 @@ def layers(model: Any, image: MedicalImage, text: str) -> list[str]:
             else:  # tokens of the patches, perhaps a class token before them
                 fits = output.ndim == 3 and output.shape[0] == 1 and output.shape[1] - grid[0] * grid[1] in (0, 1)
             if fits:
-                found[name] = output
+                found[output] = name
 
         return hook
 
-    handles = [module.register_forward_hook(watch(name)) for name, module in model.module.named_modules() if name]
+    named = model.module.named_modules()
+    blocks = [(name, part) for name, part in named if name.split(".")[-1].isdigit() and any(part.children())]
+    handles = [part.register_forward_hook(watch(name)) for name, part in blocks]
     try:
         trace = model.trace(image, text)
     finally:
         for handle in handles:
             handle.remove()
-    gradients = torch.autograd.grad(trace.score, list(found.values()), allow_unused=True) if found else ()
-    return [name for name, gradient in zip(found, gradients, strict=True) if gradient is not None]
+    gradients = torch.autograd.grad(trace.score, list(found), allow_unused=True) if found else ()
+    return [name for name, gradient in zip(found.values(), gradients, strict=True) if gradient is not None]
 
 
 def suited(name: str, model: Any, trace: Trace) -> Trace:

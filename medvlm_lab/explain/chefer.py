@@ -14,11 +14,14 @@ from medvlm_lab.models.trace import Trace
 def chefer(trace: Trace) -> Float[Tensor, "h w"]:
     """R ← R + Ā R, layer by layer, where Ā = mean over heads of (∇A ⊙ A)⁺; R starts as the identity.
 
-    Where words or queries look at patches (bimodal, equation 10) nothing was mixed before, so that R ← R + Ā.
+    Where words or queries look at patches (bimodal, equation 10), R ← R + Ā: R of either side by itself, which the
+    paper multiplies by (equations 8 and 9), is taken for the identity. It is not where an encoder mixed the patches
+    before, or words and queries saw each other; but not all weights of those layers are recorded, so that a patch
+    counts for its own place only, and a word or query for itself.
     """
     gradients = attention_gradients(trace)
     rows, columns = trace.attentions[0].shape[-2:]
-    own = rows == columns
+    own = rows == columns and not trace.encoder  # of one sequence; as many queries as patches may look, too
     relevance = (torch.eye(rows) if own else torch.zeros(rows, columns)).to(gradients[0])
     for weights, gradient in zip(trace.attentions, gradients, strict=True):
         step = (weights.detach() * gradient)[0].relu().mean(0)  # (rows, columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from medvlm_lab.explain.base import less, traced
@@ -13,15 +13,19 @@ from medvlm_lab.models.trace import Trace
 
 
 def asked(
-    model: Any, image: MedicalImage, findings: Iterable[str], layer: str | None = None
-) -> dict[str, Trace]:
+    model: Any, image: MedicalImage, findings: Iterable[str], layer: str | None = None,
+    answers: Mapping[str, str] | None = None,
+) -> dict[str, Trace]:  # fmt: skip
     """A trace for each finding that the model has prompts for; of a dual encoder from one pass of the image.
 
     A dual encoder is explained as it classifies: by the mean of its prompts, and where the negative counts, less the
     mean of the negative ones.
+
+    answers: what a model that answers is to have said about each finding; its own answer by default. Maps of two
+    answers do not compare, so whoever changes the model or the picture holds the first one.
     """
     if callable(getattr(model, "answer", None)):
-        return {name: traced(model, image, f"Is there {name}?", layer) for name in findings}
+        return {name: traced(model, image, f"Is there {name}?", layer, (answers or {}).get(name)) for name in findings}
     if not callable(getattr(model, "encode_texts", None)):
         return {name: traced(model, image, name, layer) for name in findings}
     found: dict[str, Trace] = {}

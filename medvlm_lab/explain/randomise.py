@@ -56,7 +56,8 @@ def randomisation(
     """Rank correlation of maps before and after the model's layers are randomised cumulatively, the top ones first.
 
     A layer is randomised by shuffling each of its tensors, which keeps their scale. The model itself stays as it is.
-    Maps that are empty before are left out; a map that is empty afterwards is another one (correlation 0).
+    Maps that are empty before are left out; a map that is empty afterwards is another one (correlation 0). Of a model
+    that answers, every map is of the answer that the trained one gave, however unlikely it has become.
 
     Args:
         data: as for `grade`. n: studies. groups: of layers, each randomised at once. layer, options: as for `explain`.
@@ -72,7 +73,7 @@ def randomisation(
         for name, (image, trace, _) in present(model, data, number, findings, layer).items():
             before = run(model, image, name, trace=trace, **options).values
             if np.ptp(before):  # an empty map has no order that could change
-                cases.append((data.study(number).name, name, image, before))
+                cases.append((data.study(number).name, name, image, trace.answer, before))
     if not cases:
         raise MedVLMError("No finding in these studies has a map that shows anything; take more, or name others.")
     layers, rows = top_down(other.module), []
@@ -80,8 +81,8 @@ def randomisation(
     for group in np.array_split(np.arange(len(layers)), min(groups, len(layers))):
         for i in group:
             shuffle(layers[i][1], chance)
-        for study, name, image, before in cases:
-            (trace,) = asked(other, image, [name], layer).values()
+        for study, name, image, answer, before in cases:
+            (trace,) = asked(other, image, [name], layer, {name: answer}).values()
             after = run(other, image, name, trace=trace, **options).values
             same = spearmanr(before, after, axis=None).statistic if np.ptp(after) else 0.0
             rows.append(RandomisedRow(study, name, layers[group[-1]][0], float(same)))

@@ -27,7 +27,8 @@ NEEDS: dict[str, tuple[str, Callable[[Trace], bool]]] = {
     "attention": ("attention maps", lambda trace: bool(trace.attentions)),
     "self-attention": (
         "attention of the image's tokens to each other",
-        lambda trace: bool(trace.attentions) and all(w.shape[-1] == w.shape[-2] for w in trace.attentions),
+        lambda trace: bool(square := trace.encoder or trace.attentions)
+        and all(w.shape[-1] == w.shape[-2] for w in square),
     ),
     "words": ("words that look at the image while they are written", lambda trace: trace.looks is not None),
     "patches": ("patches in the space of images and texts", lambda trace: trace.patches is not None),

@@ -45,6 +45,8 @@ def counterfactual(
 ) -> Result:  # fmt: skip
     """How much of the map inside a finding's true place goes when the finding is taken out of the scene.
 
+    Maps and scores of a model that answers are of the answer that it gave with the finding there.
+
     Args:
         phantom: of `lab.phantom`. finding: one that its scenes list, not one that follows from their numbers.
         n: patients that have it. size: pixels per side. layer, options: as for `explain`.
@@ -61,10 +63,13 @@ def counterfactual(
     for scene in having(phantom, finding, n, seed):
         rest = tuple(f for f in scene.findings if f.kind != finding)
         views = [phantom.image(s, size) for s in (scene, phantom.adjust(scene, findings=rest))]
-        traces = [asked(model, image, [finding], layer) for image in views]
-        if finding not in traces[0]:
-            raise MedVLMError(f"{model_name(model)} has no prompts for {finding!r}; choose another finding.")
-        maps = [run(model, image, finding, trace=t[finding], **options) for image, t in zip(views, traces, strict=True)]
+        maps, said = [], {}
+        for image in views:
+            trace = asked(model, image, [finding], layer, said).get(finding)
+            if trace is None:
+                raise MedVLMError(f"{model_name(model)} has no prompts for {finding!r}; choose another finding.")
+            maps.append(run(model, image, finding, trace=trace, **options))
+            said = {finding: trace.answer}  # the second map is of the same answer
         masks = {name: mask[0] for name, mask in phantom.masks([scene], size).items()}
         mask = place(masks, finding, maps[0].frame)
         if not mask.any():

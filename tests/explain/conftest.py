@@ -15,11 +15,15 @@ import medvlm_lab as lab
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models import clinical_blip as blip
 from medvlm_lab.models import flamingo_cxr as flamingo
+from medvlm_lab.models import pathology_vlm as pathology
 from medvlm_lab.models.chexzero import CheXzero
 from medvlm_lab.models.dual_encoder import Config, DualEncoder
 from medvlm_lab.models.echo_clip import EchoCLIP
+from medvlm_lab.models.vit_bert_vqa import Config as VQAConfig
+from medvlm_lab.models.vit_bert_vqa import ViTBertVQA
+from medvlm_lab.models.vqa_answerer import VQAAnswerer
 from medvlm_lab.text.report_vocabulary import report_vocabulary
-from medvlm_lab.text.tokenizer import Tokenizer
+from medvlm_lab.text.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 from medvlm_lab.train.lessons import instruction_vocabulary
 
 SMALL = {"image_size": 32, "width": 24, "vision_depth": 1, "vision_heads": 2, "language_depth": 2, "language_heads": 2,
@@ -66,6 +70,26 @@ def writers():
     }
     torch.manual_seed(1)
     return {cls.name: cls(louder(cls.network(config)), Tokenizer(words)) for cls, config in configs.items()}
+
+
+@pytest.fixture(scope="session")
+def answerers(writers):
+    """All that answer."""
+    words = [PAD, UNKNOWN, START, END, *"no nodule yes is there".split()]
+    tokenizer = Tokenizer(words)
+    torch.manual_seed(6)  # with which it answers in few words
+    vqa = ViTBertVQA(VQAConfig(
+        len(words), 64, 24, 2, 32, question_width=16, question_heads=2, question_hidden=32, question_layers=1,
+    ))  # fmt: skip
+    for parameter in vqa.decoder.parameters():
+        parameter.data *= 5 if parameter.ndim > 1 else 1
+    more = Tokenizer([*words, "question", "answer", ":", "?"])
+    slides = pathology.PathologyNet(pathology.Config(
+        len(more), more.end, tile=64, width=24, heads=2, hidden=32, vision_depth=1, text_depth=1,
+        connector_depth=1, embedding=16, language_depth=1,
+    ))  # fmt: skip
+    found = [VQAAnswerer(vqa, tokenizer, (1.0, 0.0)), pathology.PathologyVLM(louder(slides), more), *writers.values()]
+    return {model.name: model for model in found}
 
 
 @pytest.fixture(scope="session")

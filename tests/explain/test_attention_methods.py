@@ -50,6 +50,28 @@ def test_rollout_by_loops(clip_trace):
     np.testing.assert_allclose(found, (second @ first)[0, 1:].reshape(4, 4), rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["vit-bert-vqa", "clinical-blip"])
+def test_rollout_of_an_encoder_whose_tokens_words_look_at(answerers, xray, name):
+    """By the encoder's layers one after the other; what the words' methods use is another thing."""
+    model = answerers[name]
+    trace, tower = model.trace(xray, TEXT), getattr(model.module, "image_encoder", None) or model.module.vision
+    entered = []
+    hooks = [layer.register_forward_pre_hook(lambda _, args: entered.append(args[0])) for layer in tower.layers]
+    with torch.no_grad():
+        model.answer(xray, TEXT)
+        rolled = torch.eye(entered[0].shape[1])
+        for layer, x in zip(tower.layers, entered[-len(hooks) :], strict=True):
+            layer.attention(layer.norm1(x), maps=(maps := []))
+            rolled = (maps[0][0].mean(0) + torch.eye(len(rolled))) / 2 @ rolled
+    for hook in hooks:
+        hook.remove()
+    expected = rolled.mean(0)[-4:].view(2, 2)  # behind the class token, if there is one
+    torch.testing.assert_close(attention_rollout.__wrapped__(trace), expected, rtol=1e-4, atol=1e-6)
+    steps = [np.maximum(w * g, 0).mean((0, 1)) for w, g in arrays(trace)]  # no layer's runs through another's
+    np.testing.assert_allclose(chefer.__wrapped__(trace), sum(steps)[trace.tokens].reshape(2, 2), rtol=1e-4, atol=1e-8)
+    assert "attention-rollout" in explain.methods(model)
+
+
 def hand_made(rows, columns, tokens, reads):
     """Two heads in one layer; the score is 3 times what head 0 gives from the last row to the third cell."""
     torch.manual_seed(0)

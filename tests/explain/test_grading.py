@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 import medvlm_lab as lab
 from medvlm_lab.errors import MedVLMError, UnknownNameError
 from medvlm_lab.explain import grading, randomise, remove
+from medvlm_lab.explain.base import layers, traced
 from medvlm_lab.explain.explanation import Explanation
 from medvlm_lab.explain.grading import GradeRow, best_iou, curves, distance, grade, place, score_rows
 from medvlm_lab.explain.prompts import asked, prompts
@@ -178,6 +179,68 @@ def test_a_real_counterfactual(chest):
     result = counterfactual("prompt-cam", chest, lab.phantom("chest-xray"), "pleural effusion", n=3, size=48)
     assert result.scores["score_with"].value != result.scores["score_without"].value
     assert all(0 <= row.share_with <= 100 for row in result.rows) and "without pleural effusion" in str(result)
+
+
+def log_probability(model, image, question, answer):
+    """Of an answer and its end, from a pass of the whole text."""
+    net, tokenizer = model.module, model.tokenizer
+    with torch.no_grad():
+        if model.name == "vit-bert-vqa":
+            ids = torch.tensor([tokenizer.encode(answer, 24)])
+            logits = net(model.pixels([image]), tokenizer.batch([question], 40), ids[:, :-1])
+            return logits.log_softmax(-1)[0].gather(1, ids[0, 1:, None]).sum()
+        seen, ids, keep = model.seen([image], model.prompts([image], [f"question: {question} answer:"]))
+        said = torch.tensor([[*tokenizer.words(answer), tokenizer.end]])
+        whole = torch.cat([ids, said], 1)
+        seen = seen.longer(said.shape[1])
+        tokens, real = net.joined(seen, whole, torch.ones_like(whole, dtype=torch.bool))
+        logs = net.language(tokens, real, before_layer=net.hooks(seen))[0].log_softmax(-1)
+        return logs[-said.shape[1] - 1 : -1].gather(1, said.T).sum()
+
+
+NAMES = ["vit-bert-vqa", "pathology-vlm", "clinical-blip", "flamingo-cxr"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trace_of_a_given_answer(answerers, xray, name):
+    model, image, question = answerers[name], xray.with_(modality="unknown"), "Is there nodule?"
+    for answer in ("yes", "no nodule", ""):
+        trace = model.trace(image, question, answer=answer)
+        assert trace.answer.lower() == answer and trace.words[-1] == "[SEP]"
+        expected = log_probability(model, image, question, answer)
+        torch.testing.assert_close(trace.score.detach(), expected, rtol=1e-3, atol=1e-3)
+    own = model.trace(image, question)
+    again = model.trace(image, question, answer=own.answer)
+    assert (again.answer, again.words) == (own.answer, own.words)
+    torch.testing.assert_close(again.score, own.score)
+    for layer in layers(model, image, question)[-1:]:
+        assert traced(model, image, question, layer, "yes").answer.lower() == "yes"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_grades_of_a_model_that_answers_are_of_one_answer(answerers, name, monkeypatch):
+    """Whatever the changed model would say, or the model about the changed picture."""
+    kind, finding = ("histology", "calcification") if name == "pathology-vlm" else ("chest-xray", "pacemaker")
+    looked = {}
+
+    def method(model, image, text, trace):
+        expected = log_probability(model, image, trace.text, trace.answer)
+        torch.testing.assert_close(trace.score.detach(), expected, rtol=1e-3, atol=1e-3)
+        own = model.trace(image, trace.text).answer
+        looked.setdefault((image.name, text), []).append((trace.answer, own))
+        return seen(np.random.default_rng(0).random((image.height, image.width)), image)
+
+    for module in (randomise, remove):
+        monkeypatch.setattr(module, "function", lambda name: method)
+    randomisation("method", answerers[name], lab.dataset(f"phantom:{kind}", "test", n=6, size=64), n=2, groups=3)
+    for found in looked.values():
+        assert len(found) == 4 and {answer for answer, _ in found} == {found[0][1]}
+    if name != "pathology-vlm":  # of whose toy every version says the same
+        assert any(answer != own for found in looked.values() for answer, own in found)
+    looked.clear()
+    result = counterfactual("method", answerers[name], lab.phantom(kind), finding, n=2, size=64)
+    pairs = list(zip(*[iter(answer for found in looked.values() for answer, _ in found)] * 2, strict=True))
+    assert len(pairs) == len(result.rows) == 2 and all(one == two for one, two in pairs)
 
 
 def test_what_cannot_be_graded_is_a_sentence(chest, echo, data):
