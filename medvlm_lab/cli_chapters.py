@@ -47,6 +47,8 @@ def run(
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best one by default.")] = None,
     param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Set a variable; repeatable.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for report.html and junit.xml.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="What each may take.")] = 120,
+    memory_mb: Annotated[float | None, typer.Option(min=100, help="Memory that each may have.")] = None,
     engine: Engine = "local",
     as_json: Json = False,
 ) -> None:
@@ -55,7 +57,10 @@ def run(
     from medvlm_lab.classroom.run import run
 
     parameters = _parameters(param or [])
-    results = run(numbers or (), jobs, device=device, parameters=parameters, engine=engine, progress=not as_json)
+    limits = {"seconds": seconds, "memory_mb": memory_mb or float("inf")}
+    results = run(
+        numbers or (), jobs, device=device, parameters=parameters, engine=engine, progress=not as_json, **limits
+    )
     if report is not None:
         write_report(results, report)
     _print(results, as_json)

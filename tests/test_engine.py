@@ -14,6 +14,7 @@ import pytest
 from fakes import FakeEncoder
 
 from medvlm_lab.classroom.grade import grade
+from medvlm_lab.classroom.run import run
 from medvlm_lab.embed import embed
 from medvlm_lab.engine import spread
 from medvlm_lab.errors import ImageReadError, MedVLMError, MissingDataError, UnknownNameError
@@ -114,6 +115,25 @@ def test_grading_on_a_cluster_gives_the_same_grades(cluster, tmp_path):
     runs = [grade(tmp_path / "in", tmp_path / engine, jobs=2, engine=engine) for engine in ("local", "ray")]
     here, there = ([(row.submission, row.content, row.verdicts, row.error) for row in rows] for rows in runs)
     assert here == there and [row.right for row in runs[1]] == [1, 0]
+
+
+def test_chapters_on_a_cluster_survive_a_lost_worker(cluster, tmp_path):
+    """The first chapter kills the worker that runs it, once: papermill's parent."""
+    kill = f"""import os, pathlib, psutil
+mark = pathlib.Path({str(tmp_path / "died")!r})
+if not mark.exists():
+    mark.touch()
+    psutil.Process(os.getppid()).parent().kill()"""
+    root = tmp_path / "notebooks"
+    (root / "src").mkdir(parents=True)
+    for number, code in (("00", kill), ("01", "1 / 0")):
+        (root / "src" / f"{number}_small.py").write_text("")
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+        nbformat.write(notebook, root / f"{number}_small.ipynb")
+    runs = [run(["00", "01", "77"], root=root, engine=engine) for engine in ("ray", "local")]
+    assert (tmp_path / "died").exists()
+    there, here = ([(row.chapter, row.cell, row.error) for row in rows] for rows in runs)
+    assert here == there and runs[0][0].ok and runs[0][1].error == "ZeroDivisionError: division by zero"
 
 
 def test_errors_of_a_cluster_are_those_of_the_work(cluster, monkeypatch):

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medvlm_lab.classroom.build import NOTEBOOKS, Chapter
-from medvlm_lab.classroom.run import built
+from medvlm_lab.classroom.build import NOTEBOOKS, Chapter, from_built
+from medvlm_lab.classroom.execute import Result
+from medvlm_lab.classroom.run import each_chapter
 from medvlm_lab.errors import MedVLMError, MissingDataError
 from medvlm_lab.io.whole import write_whole
 
@@ -57,8 +58,8 @@ def book(out: str | Path, numbers: Sequence[str] = (), root: Path = NOTEBOOKS) -
     """Writes the built chapters as HTML pages into a folder; its `index.html` is returned.
 
     Raises:
-        MissingDataError: Sphinx or MyST-NB is not installed, or a chapter has not been built.
-        MedVLMError: Sphinx ended with errors.
+        MissingDataError: Sphinx or MyST-NB is not installed.
+        MedVLMError: Sphinx ended with errors, or chapters are not built or damaged; the site is then without these.
     """
     try:
         import myst_nb  # noqa: F401
@@ -67,31 +68,37 @@ def book(out: str | Path, numbers: Sequence[str] = (), root: Path = NOTEBOOKS) -
         raise MissingDataError("The book needs Sphinx; install it with: pip install 'medvlm-lab[book]'") from error
     import nbformat
 
-    out, todo = Path(out).expanduser().resolve(), built(numbers, root)
+    out = Path(out).expanduser().resolve()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
         source.mkdir()
-        for chapter in todo:
+
+        def put(chapter: Chapter) -> Result:
             nbformat.write(still(chapter), source / chapter.notebook.name)
+            return Result(chapter.notebook.stem, 0.0)
+
+        pages = each_chapter(put, numbers, root)
+        names = [page.chapter for page in pages if page.ok]
+        errors = " ".join(page.error for page in pages if not page.ok)
+        if not names:
+            raise MedVLMError(errors)
         cards = [f"cards/{card.parent.name}" for card in sorted(WEIGHTS.glob("*/README.md"))]
         for card in cards:
             write_whole(source / f"{card}.md", (WEIGHTS / Path(card).name / "README.md").read_bytes())
-        names = (chapter.notebook.stem for chapter in todo)
         write_whole(source / "index.md", INDEX.format(chapters="\n".join(names), cards="\n".join(cards)))
         app = Sphinx(source, None, out, Path(folder) / "trees", "html", SETTINGS, status=None, warning=sys.stderr)
         app.build()
     if app.statuscode:
         raise MedVLMError(f"Sphinx ended with {app.statuscode}; what it printed above says where.")
+    if errors:
+        raise MedVLMError(f"{errors} The other chapters are in {out / 'index.html'}.")
     return out / "index.html"
 
 
 def still(chapter: Chapter) -> Any:
     """A chapter's notebook without live parts: of each widget its picture, and on each picture a text in its place."""
-    import nbformat
-
-    notebook = nbformat.read(chapter.notebook, as_version=4)
+    notebook, heading = from_built(chapter), chapter.notebook.stem
     notebook.metadata.pop("widgets", None)
-    heading = notebook.cells[0].source.splitlines()[0].lstrip("# ")
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = CARD.sub(r"cards/\1.md", cell.source)

@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from medvlm_lab.errors import MissingDataError, UnknownNameError
+from medvlm_lab.errors import MedVLMError, MissingDataError, UnknownNameError
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 ASKED = re.compile(r'(\bcheck\("([^"]+)", )None\)')  # how a chapter asks an exercise
@@ -27,6 +28,12 @@ class Chapter:
     def number(self) -> str:
         return self.source.stem.split("_")[0]
 
+    def built(self) -> Path:
+        """Where its notebook is; MissingDataError where it has not been built."""
+        if not self.notebook.exists():
+            raise MissingDataError(f"{self.notebook} is not built; run 'medvlm-lab chapters build {self.number}'.")
+        return self.notebook
+
 
 def chapters(numbers: Sequence[str] = (), root: Path = NOTEBOOKS) -> list[Chapter]:
     """The chapters with these numbers ("0" and "00" are the same), or all of them, in order.
@@ -35,23 +42,42 @@ def chapters(numbers: Sequence[str] = (), root: Path = NOTEBOOKS) -> list[Chapte
         MissingDataError: the notebooks are not beside the package.
         UnknownNameError: a number that no chapter has.
     """
+    every = _every(root)
+    todo = asked(numbers, root)
+    for number in todo:
+        if number not in every:
+            raise UnknownNameError("chapter", number, every)
+    return [every[number] for number in todo]
+
+
+def asked(numbers: Sequence[str] = (), root: Path = NOTEBOOKS) -> list[str]:
+    """The numbers that are asked for, two digits each and each once, whether there is such a chapter or not."""
+    return list(dict.fromkeys(str(number).zfill(2) for number in numbers)) or list(_every(root))
+
+
+def _every(root: Path) -> dict[str, Chapter]:
     sources = sorted((root / "src").glob("[0-9][0-9]_*.py"))
     if not sources:
         raise MissingDataError(f"No chapters in {root / 'src'}; run this from a clone of the project.")
-    every = {source.stem.split("_")[0]: Chapter(source, root / f"{source.stem}.ipynb") for source in sources}
-    wanted = [str(number).zfill(2) for number in numbers] or list(every)
-    for number in wanted:
-        if number not in every:
-            raise UnknownNameError("chapter", number, every)
-    return [every[number] for number in dict.fromkeys(wanted)]
+    return {source.stem.split("_")[0]: Chapter(source, root / f"{source.stem}.ipynb") for source in sources}
 
 
 def from_source(chapter: Chapter):
-    """The chapter's source as an unexecuted notebook; equal sources give equal notebooks, cell ids included."""
+    """The chapter's source as an unexecuted notebook; equal sources give equal notebooks, cell ids included.
+
+    Raises:
+        MedVLMError: the source cannot be read.
+    """
     import jupytext
 
-    notebook = jupytext.read(chapter.source)
-    policy = notebook.metadata.get("medvlm", {"timeout": 90})
+    try:
+        notebook = jupytext.read(chapter.source)
+        policy = {"timeout": 90, **notebook.metadata.get("medvlm", {})}
+    except Exception as error:  # no text, no YAML: jupytext raises as many kinds of errors as there are mistakes
+        why = " ".join(str(error).split())[:200]
+        raise MedVLMError(
+            f"{chapter.source} is no source of a chapter ({why}); save it as UTF-8, with a header like the others'."
+        ) from error
     notebook.metadata = type(notebook.metadata)({"kernelspec": KERNEL, "medvlm": policy})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for index, cell in enumerate(notebook.cells):
@@ -59,14 +85,36 @@ def from_source(chapter: Chapter):
     return notebook
 
 
-def in_step(chapter: Chapter) -> bool:
-    """Whether the built notebook has been executed and its cells are those of the source."""
+def from_built(chapter: Chapter):
+    """The chapter's notebook.
+
+    Raises:
+        MissingDataError: it has not been built. MedVLMError: its file is damaged.
+    """
+    try:
+        return parse(chapter.built().read_bytes())
+    except ValueError as error:
+        again = f"run 'medvlm-lab chapters build {chapter.number}'."
+        raise MedVLMError(f"{chapter.notebook} is not a notebook ({error}); {again}") from error
+
+
+def parse(data: bytes) -> Any:
+    """A notebook from the bytes of its file; ValueError says in one line why they are none."""
     import nbformat
 
+    try:
+        notebook = nbformat.reads(data.decode("utf-8-sig"), as_version=4)
+        nbformat.validate(notebook)
+        return notebook
+    except Exception as error:  # a file can be wrong in every way, and nbformat raises as many kinds of errors
+        raise ValueError(str(error).splitlines()[0][:200] if str(error) else type(error).__name__) from error
+
+
+def in_step(chapter: Chapter) -> bool:
+    """Whether the built notebook has been executed and its cells are those of the source."""
     if not chapter.notebook.exists():
         return False
-    built = nbformat.read(chapter.notebook, as_version=4)
-    source = from_source(chapter)
+    built, source = from_built(chapter), from_source(chapter)
     same = [(c.cell_type, c.source) for c in built.cells] == [(c.cell_type, c.source) for c in source.cells]
     executed = all(c.execution_count for c in built.cells if c.cell_type == "code" and c.source.strip())
     return same and executed and built.metadata.get("medvlm") == source.metadata.medvlm
@@ -91,31 +139,31 @@ def build(
 ) -> list:
     """Executes chapters' sources into their notebooks; a chapter that fails keeps the notebook it had.
 
+    Each may take as long as `medvlm.timeout` in its header says: its author's promise, which `run` does not hold it to.
+
     Args:
         solutions: a folder for notebooks with all exercises answered; those of the students are then left alone.
 
     Returns:
         one `medvlm_lab.classroom.execute.Result` per chapter.
     """
-    from medvlm_lab.classroom.execute import Result, environment
-    from medvlm_lab.classroom.run import each, execute_chapter
+    from medvlm_lab.classroom.execute import environment
+    from medvlm_lab.classroom.run import each_chapter, execute_chapter
 
     def one(chapter: Chapter):
         notebook, target = from_source(chapter), chapter.notebook
         if solutions is not None:
             solve(notebook)
             target = solutions / target.name
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                executed = Path(folder) / target.name
-                result = execute_chapter(chapter, notebook, executed, environment(jobs))
-                if result.ok:
-                    _publish(executed, target)
-            return result
-        except OSError as error:  # no disk: the other chapters go on
-            return Result(chapter.notebook.stem, 0.0, f"cannot be built: {error}")
+        with tempfile.TemporaryDirectory() as folder:
+            executed = Path(folder) / target.name
+            limit = float(notebook.metadata.medvlm["timeout"])
+            result = execute_chapter(chapter, notebook, executed, environment(jobs), limit)
+            if result.ok:
+                _publish(executed, target)
+        return result
 
-    return each(one, chapters(numbers, root), jobs, progress=progress)
+    return each_chapter(one, numbers, root, jobs, progress=progress)
 
 
 def _publish(executed: Path, target: Path) -> None:

@@ -48,6 +48,7 @@ class Result:
     Attributes:
         error: what went wrong, in one line; empty when it went well. cell: the code cell where, counted from 1.
         traceback: of that cell, without colours. peak_mb: the most memory at one time, children included.
+        note: what is worth saying though it went well.
     """
 
     chapter: str
@@ -56,6 +57,7 @@ class Result:
     cell: int | None = None
     traceback: str = ""
     peak_mb: float = 0.0
+    note: str = ""
 
     @property
     def ok(self) -> bool:
@@ -64,9 +66,14 @@ class Result:
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "ok": self.ok}
 
+    @property
+    def outcome(self) -> str:
+        """In one line."""
+        where = f"cell {self.cell}: " if self.cell and self.error else ""
+        return f"{where}{self.error or 'ok'}{self.note and f' ({self.note})'}"
+
     def __str__(self) -> str:
-        where = f"cell {self.cell}: " if self.cell else ""
-        line = f"{self.chapter:<28} {self.seconds:6.1f} s {self.peak_mb:6.0f} MB  {where}{self.error or 'ok'}"
+        line = f"{self.chapter:<28} {self.seconds:6.1f} s {self.peak_mb:6.0f} MB  {self.outcome}"
         return "\n".join([line, *(f"    {row}" for row in self.traceback.splitlines())])
 
 

@@ -49,17 +49,13 @@ def trace(title: str, text: str) -> str:
 def write_report(results: Sequence[Result], folder: str | Path) -> None:
     """Writes `report.html` and `junit.xml` into a folder. Raises OSError where it cannot."""
     folder = Path(folder).expanduser()
-    rows = [(r.chapter, r.seconds, r.peak_mb, f"{_where(r)}{r.error}" or "ok") for r in results]
+    rows = [(r.chapter, r.seconds, r.peak_mb, r.outcome) for r in results]
     good = sum(result.ok for result in results)
     parts = [f"<p>{good} of {len(results)} ran to the end.</p>"]
     parts.append(table(("chapter", "seconds", "peak memory, MB", "result"), rows))
     parts += [trace(f"{r.chapter}, cell {r.cell}", r.traceback) for r in results if r.traceback]
     write_whole(folder / "report.html", page("MedVLM Lab: chapters", *parts))
     write_whole(folder / "junit.xml", _junit(results))
-
-
-def _where(result: Result) -> str:
-    return f"cell {result.cell}: " if result.cell else ""
 
 
 def _junit(results: Sequence[Result]) -> bytes:
@@ -74,7 +70,7 @@ def _junit(results: Sequence[Result]) -> bytes:
         properties = ElementTree.SubElement(element, "properties")
         ElementTree.SubElement(properties, "property", {"name": "peak_mb", "value": f"{result.peak_mb:.0f}"})
         if not result.ok:
-            message = NO_XML.sub("?", f"{_where(result)}{result.error}")
+            message = NO_XML.sub("?", result.outcome)
             failure = ElementTree.SubElement(element, "failure", {"message": message})
             failure.text = NO_XML.sub("?", result.traceback)
     ElementTree.indent(suites)

@@ -1,22 +1,26 @@
-"""Chapters executed (papermill) and tested (nbval), several at a time, each under the policy in its own metadata."""
+"""Chapters executed (papermill) and tested (nbval), several at a time."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medvlm_lab.classroom.build import NOTEBOOKS, Chapter, chapters
+from medvlm_lab.classroom.build import NOTEBOOKS, Chapter, asked, chapters, from_built
 from medvlm_lab.classroom.execute import Result, environment, execute
 from medvlm_lab.classroom.watch import STOP
 from medvlm_lab.engine import spread
-from medvlm_lab.errors import MedVLMError, MissingDataError
+from medvlm_lab.errors import MedVLMError
+
+SETS = re.compile(r"^(\w+)\b[^=\n]*=", re.MULTILINE)  # `seed = 0`, `seed: int = 0`
 
 
 def each(
@@ -42,51 +46,69 @@ def each(
     return [results[number] for number in range(len(todo))]
 
 
-def execute_chapter(chapter: Chapter, notebook: Any, output: Path, env: Mapping[str, str], **options: Any) -> Result:
-    """Executes a chapter's notebook object beside its pictures, at most `medvlm.timeout` seconds in all."""
-    limit = float(notebook.metadata.get("medvlm", {}).get("timeout", 90))
-    return execute(chapter.notebook.stem, notebook, output, chapter.notebook.parent, env, limit, **options)
+def each_chapter(
+    work: Callable[[Chapter], Result], numbers: Sequence[str], root: Path, jobs: int = 1, **options: Any
+) -> list[Result]:
+    """`work` on the chapter of each number: what is wrong with one stands in its result, and the others go on."""
+
+    def one(number: str) -> Result:
+        name = number
+        try:
+            (chapter,) = chapters([number], root)
+            name = chapter.notebook.stem
+            return work(chapter)
+        except (MedVLMError, OSError, ValueError) as error:  # no such chapter, no notebook, no disk
+            return Result(name, 0.0, " ".join(str(error).split()))
+
+    return each(one, asked(numbers, root), jobs, **options)
 
 
-def built(numbers: Sequence[str], root: Path) -> list[Chapter]:
-    """The chapters of these numbers; MissingDataError where one has not been built."""
-    todo = chapters(numbers, root)
-    for chapter in todo:
-        if not chapter.notebook.exists():
-            raise MissingDataError(f"{chapter.notebook} is not built; run 'medvlm-lab chapters build'.")
-    return todo
+def execute_chapter(
+    chapter: Chapter, notebook: Any, output: Path, env: Mapping[str, str], seconds: float, **options: Any
+) -> Result:
+    """Executes a chapter's notebook object beside its pictures."""
+    return execute(chapter.notebook.stem, notebook, output, chapter.notebook.parent, env, seconds, **options)
 
 
 def run(
     numbers: Sequence[str] = (), jobs: int = 1, root: Path = NOTEBOOKS, device: str | None = None,
     parameters: Mapping[str, Any] | None = None, engine: str = "local", progress: bool = False,
+    seconds: float = 120, memory_mb: float = float("inf"),
 ) -> list[Result]:
     """Executes built chapters and throws the output away: does each still run, how long, in how much memory?
 
     Args:
-        device: sets `MEDVLM_DEVICE`. parameters: variables, set in the cell tagged `parameters` or at the top.
+        device: sets `MEDVLM_DEVICE`.
+        parameters: variables, set after the cell tagged `parameters` (`# %% tags=["parameters"]` in the source), which
+            gives each its usual value; a chapter without it gets them at the top, and its result says so.
         engine: "local" or "ray"; see `medvlm_lab.engine.spread`.
+        seconds, memory_mb: limits for each chapter, all its processes together.
 
     Raises:
-        MissingDataError: a chapter has not been built. MedVLMError: a parameter's name is none in Python.
+        MedVLMError: a parameter's name is none in Python.
     """
-    import nbformat
-
     for name in parameters or {}:
         if not name.isidentifier():
             raise MedVLMError(f"{name!r} cannot be a parameter: it is no name in Python; write --param seed=3.")
 
     def one(chapter: Chapter) -> Result:
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                notebook = nbformat.read(chapter.notebook, as_version=4)
-                output = Path(folder) / chapter.notebook.name
-                return execute_chapter(chapter, notebook, output, environment(jobs, device), parameters=parameters)
-        except (OSError, ValueError) as error:  # no notebook, no disk: the other chapters go on
-            return Result(chapter.notebook.stem, 0.0, f"cannot be run: {' '.join(str(error).split())}")
+        notebook = from_built(chapter)
+        with tempfile.TemporaryDirectory() as folder:
+            output, env = Path(folder) / chapter.notebook.name, environment(jobs, device)
+            result = execute_chapter(
+                chapter, notebook, output, env, seconds, memory_mb=memory_mb, parameters=parameters
+            )
+        unknown = sorted((parameters or {}).keys() - _parameters(notebook))
+        return replace(result, note=f"no parameter of it: {', '.join(unknown)}" if unknown else "")
 
     gpu = (device or "").startswith("cuda")
-    return each(one, built(numbers, root), jobs, engine, gpu, progress)
+    return each_chapter(one, numbers, root, jobs, engine=engine, gpu=gpu, progress=progress)
+
+
+def _parameters(notebook: Any) -> set[str]:
+    """The names that a notebook's cells tagged `parameters` set."""
+    tagged = (cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
+    return {name for source in tagged for name in SETS.findall(source)}
 
 
 def lab_command(options: Sequence[str] = (), root: Path = NOTEBOOKS) -> list[str]:
@@ -95,10 +117,10 @@ def lab_command(options: Sequence[str] = (), root: Path = NOTEBOOKS) -> list[str
     Raises:
         MissingDataError: the chapter has not been built.
     """
-    (first,) = built(["00"], root)
+    (first,) = chapters(["00"], root)
     as_root = hasattr(os, "geteuid") and os.geteuid() == 0
     extra = ["--allow-root"] if as_root else []  # root is usual in containers, where JupyterLab would refuse to start
-    return [sys.executable, "-m", "jupyterlab", str(first.notebook), *extra, *options]
+    return [sys.executable, "-m", "jupyterlab", str(first.built()), *extra, *options]
 
 
 def lab_environment() -> dict[str, str]:
@@ -117,7 +139,7 @@ def test(numbers: Sequence[str] = (), jobs: int = 1, root: Path = NOTEBOOKS, qui
     Raises:
         MissingDataError: a chapter has not been built.
     """
-    files = [str(chapter.notebook) for chapter in built(numbers, root)]
+    files = [str(chapter.built()) for chapter in chapters(numbers, root)]
     command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider"]
     command += ["--nbval-cell-timeout=90", "-n", str(jobs), "--dist", "loadfile", *files]
     start = time.perf_counter()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_lab.classroom.answers import EXERCISES
+from medvlm_lab.classroom.build import parse
 from medvlm_lab.classroom.execute import environment, execute, left_behind
 from medvlm_lab.classroom.exercises import ANSWERS, Verdict, check, noted
 from medvlm_lab.classroom.sandbox import bubblewrap
@@ -125,11 +126,9 @@ def _read(data: bytes) -> Any:
     import nbformat
 
     try:
-        found = nbformat.reads(data.decode("utf-8-sig"), as_version=4)
-        nbformat.validate(found)
-    except Exception as error:  # a file can be wrong in every way, and nbformat raises as many kinds of errors
-        why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise MedVLMError(f"It is not a notebook ({why}); hand in the .ipynb file as JupyterLab saved it.") from error
+        found = parse(data)
+    except ValueError as error:
+        raise MedVLMError(f"It is not a notebook ({error}); hand in the .ipynb file as JupyterLab saved it.") from error
     language = found.metadata.get("kernelspec", {}).get("language", "python")
     if language != "python":
         raise MedVLMError(f"It needs a kernel for {language}, which is not here; hand in a notebook in Python.")

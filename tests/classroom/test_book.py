@@ -9,7 +9,7 @@ import pytest
 
 from medvlm_lab.classroom import book as books
 from medvlm_lab.classroom.build import chapters
-from medvlm_lab.errors import MissingDataError
+from medvlm_lab.errors import MedVLMError, MissingDataError
 
 DOT = base64.b64encode(
     bytes.fromhex(
@@ -67,8 +67,17 @@ def test_the_site_loads_nothing_from_elsewhere(small, tmp_path):
 
 def test_a_book_that_is_not_built(book, tmp_path):
     pytest.importorskip("myst_nb", reason="the extra 'book' is not installed")
-    with pytest.raises(MissingDataError, match="not built"):
+    with pytest.raises(MedVLMError, match="not built"):
         books.book(tmp_path, root=book("00", "1"))
+
+
+def test_a_damaged_chapter_is_one_sentence_and_the_site_has_the_others(small, book, tmp_path):
+    pytest.importorskip("myst_nb", reason="the extra 'book' is not installed")
+    book("01", "1")
+    (small / "01_small.ipynb").write_text("no notebook")
+    with pytest.raises(MedVLMError, match=r"01_small.ipynb is not a notebook .* other chapters are in .*index.html"):
+        books.book(tmp_path / "site", root=small)
+    assert "00_small.html" in (tmp_path / "site" / "index.html").read_text()
 
 
 def test_without_sphinx_it_says_what_to_install(small, tmp_path, monkeypatch):

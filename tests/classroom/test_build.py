@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from medvlm_lab.classroom.build import build, chapters, from_source, in_step
-from medvlm_lab.classroom.run import run
+from medvlm_lab.classroom.run import lab_command, run
 from medvlm_lab.classroom.run import test as nbval
 from medvlm_lab.errors import MissingDataError, UnknownNameError
 
@@ -37,9 +37,23 @@ def test_solutions_are_answered_and_leave_the_students_notebook_alone(book, tmp_
 
 
 def test_a_solution_of_no_exercise_is_named(book, tmp_path):
-    root = book("00", 'check("00.77", None)')
-    with pytest.raises(UnknownNameError, match="00.77"):
-        build(root=root, solutions=tmp_path)
+    (result,) = build(root=book("00", 'check("00.77", None)'), solutions=tmp_path)
+    assert result.error.startswith("Unknown exercise '00.77'") and not list(tmp_path.glob("*.ipynb"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"\xff\xfe\xff", b"# ---\n# jupyter:\n#   kernelspec: {name: [\n# ---\n",
+     b"# ---\n# jupyter:\n#   medvlm: {timeout: soon}\n# ---\n", b"# ---\n# jupyter:\n#   medvlm: 3\n# ---\n"],
+)  # fmt: skip
+def test_a_damaged_source_is_one_sentence_and_the_others_are_built(book, damage):
+    book("00", "1")
+    root = book("01", "2")
+    (root / "src" / "00_small.py").write_bytes(damage)
+    damaged, unknown, well = build(["00", "77", "01"], root=root)
+    assert damaged.chapter == "00_small" and damaged.error and "\n" not in damaged.error
+    assert unknown.error.startswith("Unknown chapter '77'") and well.ok
+    assert sorted(os.listdir(root)) == ["01_small.ipynb", "src"]
 
 
 def test_a_failing_chapter_keeps_the_notebook_it_had(book):
@@ -78,4 +92,4 @@ def test_missing_book_and_unbuilt_chapter(book, tmp_path):
     with pytest.raises(MissingDataError, match="No chapters"):
         chapters(root=tmp_path / "elsewhere")
     with pytest.raises(MissingDataError, match="not built"):
-        run(root=book("00", "1"))
+        lab_command(root=book("00", "1"))

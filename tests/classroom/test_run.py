@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvlm_lab.classroom.build import chapters, from_source
+from medvlm_lab.classroom.build import build, chapters, from_source
 from medvlm_lab.classroom.execute import Result, environment, execute, left_behind
 from medvlm_lab.classroom.report import write_report
 from medvlm_lab.classroom.run import lab_environment, run
@@ -27,22 +27,43 @@ def built(root):
 def test_results_name_cell_and_traceback_and_others_go_on(book, tmp_path):
     book("00", "1 + 1\n\n# %% [markdown]\n# text\n\n# %%\nhidden = 5\n1 / (hidden - 5)", timeout=60)
     book("01", "import os\nprint(seed, type(word).__name__, os.environ['MEDVLM_DEVICE'])\nassert seed == 3")
-    root = built(book("02", "7\n\n# %%\nwhile True: pass", timeout=6))
+    root = built(book("02", "7\n\n# %%\nwhile True: pass"))
     (root / "03_small.ipynb").write_text("no notebook")
     book("03", "1")
-    results = run(root=root, jobs=2, device="cpu", parameters={"seed": 3, "word": "a"})
-    divided, well, endless, none = results
+    book("04", "1")
+    asked = ["0", "01", "77", "02", "03", "04"]
+    results = run(asked, root=root, jobs=2, device="cpu", parameters={"seed": 3, "word": "a"}, seconds=20)
+    divided, well, unknown, endless, none, unbuilt = results
     assert divided.cell == 2 and divided.error == "ZeroDivisionError: division by zero"
     assert "1 / (hidden - 5)" in divided.traceback and "\x1b" not in divided.traceback
     assert well.ok and well.cell is None and well.peak_mb > 50
-    assert endless.cell == 2 and endless.error.startswith("took longer than its 6 s")
-    assert none.error.startswith("cannot be run:") and "\n" not in none.error
+    assert endless.cell == 2 and endless.error.startswith("took longer than its 20 s")
+    assert unknown.error.startswith("Unknown chapter '77'") and unknown.chapter == "77"
+    assert "03_small.ipynb is not a notebook" in none.error and "\n" not in none.error
+    assert "04_small.ipynb is not built; run 'medvlm-lab chapters build 04'" in unbuilt.error
     write_report(results, tmp_path / "report")
     suites = ElementTree.parse(tmp_path / "report" / "junit.xml").getroot()
-    assert suites.get("tests") == "4" and suites.get("failures") == "3"
+    assert suites.get("tests") == "6" and suites.get("failures") == "5"
     assert "hidden - 5" in suites.find(".//failure").text
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "1 of 4 ran to the end" in page and "00_small, cell 2" in page and "://" not in page
+    assert "1 of 6 ran to the end" in page and "00_small, cell 2" in page and "://" not in page
+
+
+def test_too_much_memory_fails_a_chapter(book):
+    (result,) = run(root=built(book("00", "held = bytearray(400 << 20)\nwhile True: pass")), memory_mb=400, seconds=60)
+    assert result.error == "needed more than its 400 MB of memory" and result.peak_mb > 400
+
+
+def test_parameters_come_after_the_tagged_cell_and_what_a_chapter_does_not_know_is_said(book, monkeypatch):
+    book("00", "1")
+    code = ['1\n\n# %% tags=["parameters"]', 'seed = 0\nword: str = "none"', "# %%\nimport os"]
+    root = book("01", "\n".join([*code, "assert f'{seed} {word}' == os.environ['EXPECTED']"]))
+    monkeypatch.setenv("EXPECTED", "0 none")
+    assert all(result.ok for result in build(root=root))
+    monkeypatch.setenv("EXPECTED", "3 a")
+    without, has = run(root=root, parameters={"seed": 3, "word": "a"})
+    assert without.ok and without.note == "no parameter of it: seed, word" and without.note in str(without)
+    assert has.ok and not has.note
 
 
 def test_no_kernel_is_one_sentence(book, monkeypatch, tmp_path):
