@@ -92,6 +92,19 @@ def scoreboard() -> Scoreboard:
     return Scoreboard(tuple(figures))
 
 
+def twins() -> dict[tuple[str, str], tuple[str, str]]:
+    """(model, score) → what the card says of the model, and of its blinded twin.
+
+    CheXzero and EchoCLIP have none: without a picture they give every patient the same score, an area of 0.5.
+    Raises MissingDataError where a card lacks a score that the table names.
+    """
+    quoted = tomllib.loads((HERE / "published.toml").read_text(encoding="utf-8"))["twins"]
+    return {
+        (t["model"], t["score"]): tuple(cell(t["model"], *t[side], t.get("table", "")) for side in ("seen", "blind"))
+        for t in quoted
+    }
+
+
 def cell(model: str, row: str, column: str, table: str = "") -> str:
     """What a model's card says in a table's first row that holds `row`; `table` is the heading above, any by default.
 

@@ -47,7 +47,7 @@ class Explanation:
         return tuple(int(i) for i in np.unravel_index(self.values.argmax(), self.values.shape))
 
     def overlay(self, opacity: float = 1.0, full: float | None = None) -> UInt8[np.ndarray, "h w 3"]:
-        """The picture as displayed, tinted red where the map speaks for the text and blue where against it.
+        """The picture as displayed, tinted orange where the map speaks for the text and blue where against it.
 
         Only the hue changes: every pixel stays as bright as it was, within a grey level, for brightness is what a
         reader of X-rays reads. The full tint goes to the magnitude `full`, by default the map's largest; give maps that

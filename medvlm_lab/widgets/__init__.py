@@ -116,7 +116,7 @@ def embedding_map(embeddings, projection=None, color_by: str | None = None):
 def explain(model, image="chest-xray-nodules", text: str | None = None, masks=None):
     """See which part of an image gave a text its score: two methods side by side, layers, values under the pointer.
 
-    Red speaks for the text, blue against it. A word of what a model wrote shows what it looked at.
+    Orange speaks for the text, blue against it. A word of what a model wrote shows what it looked at.
 
     Args:
         model: any `Explainable`, such as `lab.load("chexzero")`.

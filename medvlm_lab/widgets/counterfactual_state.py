@@ -209,7 +209,7 @@ def card_png(model: str, before: Reading, now: Reading, method: str, atlas: Atla
         lines = [found, *told(reading.seen, method, outlined=place)[:1], says.answer, values, says.report]
         panes.append((pane(reading.seen, method, outlined=place, full=full), title, lines))
     if atlas and (places := places_picture(atlas, before, now)):
-        said = f"In the space of {atlas.embeddings.model}: hollow before, filled now. Red: with what the text names."
+        said = f"In the space of {atlas.embeddings.model}: hollow before, filled now. Orange: with what the text names."
         panes.append((places, f"among {len(atlas.embeddings)} others", [said]))
     note = f"{SIGNS} {ONE_SCALE} {studio.DISCLAIMER}" if full else f"{SIGNS} {studio.DISCLAIMER}"
     return beside(f"{model}: {now.seen.text} ({method or 'no map'})", panes, note)

@@ -16,7 +16,7 @@ from medvlm_lab.widgets.studio_state import outline
 
 _INK, _DIM, _WIDE, _GAP = "#d0d5da", "#8b949e", 880, 16
 EDGE = style.YELLOW
-SIGNS = "Red speaks for the text, blue against it. Run this cell to explore."
+SIGNS = "Orange speaks for the text, blue against it. Run this cell to explore."
 
 
 def card_png(state: logic.ExplainState, methods: Sequence[str], word: int, outlined: str, model: str) -> bytes:

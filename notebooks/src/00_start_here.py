@@ -30,14 +30,15 @@ image
 
 # %% [markdown]
 # This is a real radiograph, read from a DICOM file, the format in which hospitals keep images. Look at it for ten
-# seconds. Is the heart enlarged? (The word for that is *cardiomegaly*.)
+# seconds. Is the heart enlarged? (The word for that is *cardiomegaly*.) A rule of thumb for a frontal radiograph: the
+# heart is enlarged if it is wider than half the chest, measured inside the ribs (a *cardiothoracic ratio* above 0.5).
 #
 # **Predict.** Commit to an answer before you read on. Use the arrow keys or the mouse.
 
 # %%
 import ipywidgets
 
-guess = ipywidgets.ToggleButtons(options=["no", "yes", "cannot tell"], description="My answer:")
+guess = ipywidgets.ToggleButtons(options=["no", "yes", "cannot tell"], value=None, description="My answer:")
 guess
 
 # %% [markdown]
@@ -51,7 +52,7 @@ answer = model.answer(image, question)
 print(answer)
 
 # %% [markdown]
-# **Explain.** The model did not say only one thing: it ranked answers, and gave each a probability.
+# **Explain.** The model did not say only one thing: it ranked answers, and gave each a number.
 
 # %%
 import matplotlib.pyplot as plt
@@ -60,12 +61,15 @@ lab.style.apply()
 names, chances = zip(*answer.alternatives[:5], strict=True)
 figure, axes = plt.subplots(figsize=(6, 0.5 + 0.4 * len(names)))
 axes.barh(names[::-1], [100 * chance for chance in chances[::-1]])
-axes.set(xlim=(0, 100), xlabel="confidence, percent", title=f"{question}  You: {guess.value}; model: {answer.text}")
+title = f"{question}  You: {guess.value or 'no guess'}; model: {answer.text}"
+axes.set(xlim=(0, 100), xlabel="confidence, percent", title=title)
 plt.show()
 
 # %% [markdown]
 # A confidence is worth something only when it is *calibrated*: of all answers given with 70 %, about 70 % should be
-# right. Chapter 12 measures that. Until then, read the bar as what the model believes, not as what is true.
+# right. The top bar has been calibrated on held-out questions, where answers like this one were right less often than
+# the network's own number says; the small bars only rank the other answers. Chapter 12 measures what is left. Nobody
+# has labelled this film's heart, only its nodules are known: measure it yourself.
 
 # %% [markdown]
 # ## Where this runs
@@ -88,8 +92,9 @@ lab.samples()
 # %% [markdown]
 # ## Look closer
 #
-# A CT slice is a table of measurements: each pixel says how much X-rays are weakened there, in Hounsfield units. A
-# screen shows 256 greys at most, so a *window* decides which values become grey and which only black or white.
+# A CT slice is a table of measurements: each pixel says how much X-rays are weakened there, in Hounsfield units. An
+# ordinary screen shows 256 greys, far fewer than there are values, so a *window* decides which values become grey and
+# which only black or white.
 #
 # **Predict.** Water is 0 HU by definition. What is the value of the air around the patient? Then find it with the
 # pointer, drag over the picture to change the window, and try the presets.

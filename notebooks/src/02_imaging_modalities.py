@@ -116,7 +116,8 @@ lab.style.show({f"{name} window": ct.display(window=name) for name in ("abdomen"
 
 # %% [markdown]
 # The dose, in milligray (mGy), decides the noise. A simulated patient can be scanned as often as we like: the same
-# slice at a usual dose and at a thirtieth of it, beside the real one (which lies face down).
+# slice at a usual dose and at a thirtieth of it, beside the real one (stored upside down: the patient lies on the back,
+# the table is at the top).
 
 # %%
 abdomen = lab.phantom("abdominal-ct")
@@ -155,7 +156,8 @@ lab.style.show(shown, side=3)
 # **Predict.** A patient with a tumour: in which of the four simulated pictures is the fluid of the ventricles bright?
 
 # %%
-sequence = ipywidgets.ToggleButtons(options=["T1", "T2", "FLAIR", "T1 with contrast"], description="Bright:")
+kinds = ["T1", "T2", "FLAIR", "T1 with contrast"]
+sequence = ipywidgets.ToggleButtons(options=kinds, value=None, description="Bright:")
 sequence
 
 # %%

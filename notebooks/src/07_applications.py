@@ -56,7 +56,7 @@ print(chest.report(patient, 0))
 # **Predict.** Will the three findings of this patient be the three with the highest scores?
 
 # %%
-ipywidgets.ToggleButtons(options=["all three", "two", "one", "none"], description="On top:")
+ipywidgets.ToggleButtons(options=["all three", "two", "one", "none"], value=None, description="On top:")
 
 # %%
 scores = pd.Series(zero.classify(image)).sort_values()
@@ -72,24 +72,28 @@ result = lab.evaluate("zero-shot", zero, data, progress=False)
 result
 
 # %% [markdown]
-# **Explain.** The area under the curve compares patients *within* one finding. It does not say that 0.6 for a nodule
+# **Explain.** What stands on top is not all that is there, and a score above one half is not yet a finding: each
+# finding needs a threshold of its own. A mean hides the rest: look for the areas near 0.5, or below. The model hardly
+# sees these findings, and with few patients who have them the interval is wide.
+#
+# The area under the curve compares patients *within* one finding. It does not say that 0.6 for a nodule
 # means what 0.6 for an effusion means: the scores of different findings lie in different ranges, which is why the bars
 # above are not to be read against each other.
 #
-# **Where it fails.** To *decide*, somebody has to choose a threshold. Here it is chosen so that nine of ten
-# consolidations are found; move it.
+# **Where it fails.** To *decide*, somebody has to choose a threshold. Here it is the highest at which at least
+# nine of ten consolidations are found; move it.
 
 # %%
 name = "consolidation"
 truth = np.array([name in row.findings for row in result.rows])
 score = np.array([row.scores[name] for row in result.rows])
-_, sensitivity, thresholds = roc_curve(truth, score)
+_, sensitivity, thresholds = roc_curve(truth, score, drop_intermediate=False)
 start = float(thresholds[np.argmax(sensitivity >= 0.9)])
 
 
 def decide(threshold=start):
     (healthy, alarms), (missed, found) = confusion_matrix(truth, score >= threshold)
-    print(f"{name}: found {found} of {found + missed}; {alarms} false alarms among {healthy + alarms} without it; "
+    print(f"{name}: found {found} of {found + missed}; false alarms: {alarms} among {healthy + alarms} without it; "
           f"{100 * found / max(found + alarms, 1):.0f} % of the alarms are right")  # fmt: skip
 
 
@@ -102,7 +106,7 @@ ipywidgets.interact(decide, threshold=(float(score.min()), float(score.max()), 0
 # classifier finds, and writes.
 
 # %%
-print(blip.report(image))
+print("Written:", blip.report(image), "", "True:", chest.report(patient, 0), sep="\n")
 
 # %%
 written = lab.evaluate("report", blip, data, n=40, progress=False)
@@ -111,10 +115,11 @@ written
 # %% [markdown]
 # **Explain.** METEOR, ROUGE-L and BLEU compare words; the F1 of the findings (one number for both: findings missed and
 # findings invented) compares what the words say. Two true reports of one patient differ in their words, too, so the
-# first kind can never reach 1.
+# first kind hardly ever reaches 1. And the F1 knows only whether a finding is named: size, side and a contradiction
+# between findings and impression cost nothing. Read the report above against the truth with that in mind.
 #
 # **Where it fails.** The report with the fewest words in common with its reference, and the one with the most findings
-# wrong, are rarely the same.
+# wrong, need not be the same.
 
 # %%
 wrong = lambda row: len({*row.findings} ^ {*row.labels})  # noqa: E731
@@ -144,7 +149,7 @@ present = [(row.reference, row.prediction) for row in asked.rows if row.question
 pd.crosstab(*pd.DataFrame(present, columns=["truth", "answer"]).T.to_numpy(), rownames=["truth"], colnames=["answer"])
 
 # %% [markdown]
-# **Explain.** Three questions in four have "no" for an answer, so that always saying no scores well, and a model that
+# **Explain.** Most of these questions have "no" for an answer, so that always saying no scores well, and a model that
 # is trained on such questions alone learns just that. This one was asked more often for what is there (chapter 08). The
 # share of the lower row that it affirms is its *sensitivity*, the share of the upper row that it denies its
 # *specificity*; one accuracy for both hides which of the two is wanting.
@@ -183,10 +188,11 @@ masks = lab.evaluate("segmentation", segmenter, data, n=30, structures=asked, pr
 masks
 
 # %% [markdown]
-# **Explain.** What is small is hard: of a thin tube, one pixel beside the truth costs half the overlap. "Dice 0.85 for
-# tumours" means little without the tumours' size.
+# **Explain.** What is thin is hard: of a tube, one pixel beside the truth costs half the overlap. "Dice 0.85 for
+# tumours" means little without the tumours' size and shape. With a few patients for a finding a row is only a hint; the
+# [card](../medvlm_lab/weights/prompt-segmenter/README.md) has all of them.
 #
-# **Where it fails.** Words that it never read.
+# **Where it fails.** Two ways to say heart that it knows, and words that it never read. Bright: the mask.
 
 # %%
 words = ["heart", "cardiac silhouette", "what pumps blood", "gallbladder", "the moon"]

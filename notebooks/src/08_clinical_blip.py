@@ -25,6 +25,17 @@
 # otherwise.*
 
 # %%
+import medvlm_lab as lab
+chest = lab.phantom("chest-xray")
+patient = next(s for s in chest.sample(11, 300, part="test") if s.find("pleural effusion") and s.find("pacemaker"))
+image, real = chest.image(patient, 256), lab.sample("chest-xray-nodules")
+pictures = {"simulated": image, "real": real}
+lab.style.show(pictures, side=3.4)
+
+# %% [markdown]
+# **Predict.** What will a model write about each of them?
+
+# %%
 import tomllib
 from dataclasses import replace
 
@@ -34,7 +45,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-import medvlm_lab as lab
 from medvlm_lab.models.clinical_blip import ClinicalBLIPNet
 from medvlm_lab.nn.qformer import visibility
 from medvlm_lab.published import Scoreboard
@@ -45,11 +55,7 @@ from medvlm_lab.train.lessons import Lessons
 from medvlm_lab.train.loop import keep_freed_memory, optimizers
 
 lab.style.apply()
-blip, teller, chest = lab.load("clinical-blip"), lab.load("clinical-blip"), lab.phantom("chest-xray")
-patient = next(s for s in chest.sample(11, 300, part="test") if s.find("pleural effusion") and s.find("pacemaker"))
-image, real = chest.image(patient, 256), lab.sample("chest-xray-nodules")
-pictures = {"simulated": image, "real": real}
-lab.style.show(pictures, side=3.4)
+blip, teller = (lab.load("clinical-blip", device="cpu") for _ in range(2))  # taken apart by hand below
 rows = {title: [*blip.prompts([i], ["report:"]), str(blip.report(i))] for title, i in pictures.items()}
 table = pd.DataFrame.from_dict(rows, orient="index", columns=["the prompt, with the model's own tags", "its report"])
 table.style.set_properties(**{"text-align": "left", "white-space": "normal"})
@@ -177,9 +183,12 @@ lab.style.show(masks, side=2.2, vmax=1)
 #
 # Now live, from a fresh Q-Former over the trained image encoder: a few steps on 480 simulated patients.
 
+# %% tags=["parameters"]
+seed = 0  # another one: `medvlm-lab chapters run 08 --param seed=3`
+
 # %%
 keep_freed_memory()
-torch.manual_seed(0)
+torch.manual_seed(seed)
 fresh, rng = ClinicalBLIPNet(net.config), np.random.default_rng(0)
 fresh.vision.load_state_dict(net.vision.state_dict())
 studies, held = Studies(chest, "train", 480, 1, 128, seed=7), Studies(chest, "validation", 60, 1, 128, seed=7)
@@ -211,7 +220,7 @@ print(f"mean cosine of neighbouring queries: {alike(fresh.qformer(patches.clone(
 # by telling itself what it has already seen?
 
 # %%
-ipywidgets.ToggleButtons(options=["nothing", "a little", "much"], description="It gains:")
+ipywidgets.ToggleButtons(options=["nothing", "a little", "much"], value=None, description="It gains:")
 
 # %%
 data = lab.dataset("phantom:chest-xray", "test", n=80, size=128, wording="usual", authors=40)
@@ -262,6 +271,8 @@ def report_of(picture=image, told=()):
 
 # %%
 report_of(told=["right pneumothorax"])
+
+# %%
 widget = ipywidgets.interact(report_of, picture=pictures, told=ipywidgets.SelectMultiple(options=net.config.tags))
 
 # %% [markdown]

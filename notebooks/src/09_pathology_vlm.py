@@ -25,6 +25,14 @@
 # otherwise.*
 
 # %%
+import medvlm_lab as lab
+real = lab.sample("colon-ihc")
+lab.style.show({"real: colon, immunohistochemistry": real}, side=4)
+
+# %% [markdown]
+# A real section, as large as a pathologist's field of view. The model of this chapter learned from simulated ones:
+
+# %%
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,7 +41,6 @@ import torch
 from IPython.display import Markdown
 from sklearn.metrics import roc_auc_score
 
-import medvlm_lab as lab
 from medvlm_lab.models.pathology_vlm import Views, cut, picture
 from medvlm_lab.models.writer import QUESTION
 from medvlm_lab.nn.connector import choose_grid, fit
@@ -42,7 +49,7 @@ from medvlm_lab.train import recipe
 from medvlm_lab.train.live_connector import Looking, Patients, exam, fit_connector, look, shrunk
 
 lab.style.apply()
-model, tissue = lab.load("pathology-vlm"), lab.phantom("histology")
+model, tissue = lab.load("pathology-vlm", device="cpu"), lab.phantom("histology")  # taken apart by hand below
 net, data = model.module, lab.dataset("phantom:histology", "test", n=40)
 patients = Patients.of(model, [data.scene(i) for i in range(40)])
 shown = next(i for i, scene in enumerate(patients.scenes) if scene.diagnosis == 3 and scene.necrotic)
@@ -50,11 +57,9 @@ lab.widgets.vqa(model, patients.images[shown], "Is there necrosis?")
 
 # %% [markdown]
 # A simulated section of a carcinoma, stained with haematoxylin and eosin, which colour nuclei blue and the rest pink.
-# Ask it something: the class, the grade, the organ, mitoses. Beside it, a real one.
+# Ask it something: the class, the grade, the organ, mitoses. What the simulation knows of it:
 
 # %%
-real = lab.sample("colon-ihc")
-lab.style.show({"simulated": patients.images[shown], "real: colon, immunohistochemistry": real}, side=3.2)
 print(tissue.report(patients.scenes[shown], 0))
 
 # %% [markdown]
@@ -253,7 +258,7 @@ print(f"area for mitoses: from knowing only who has a cancer {company:.2f}, from
 # the answer is yes or no?
 
 # %%
-ipywidgets.ToggleButtons(options=["50", "25", "10", "none"], description="Points:")
+ipywidgets.ToggleButtons(options=["50", "25", "10", "none"], value=None, description="Points:")
 
 # %%
 card = (lab.models.WEIGHTS / model.name / "README.md").read_text(encoding="utf-8")

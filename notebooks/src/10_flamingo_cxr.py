@@ -26,6 +26,14 @@
 # otherwise.*
 
 # %%
+import medvlm_lab as lab
+data = lab.dataset("phantom:chest-xray", "test", n=250, size=128, wording="usual", authors=50)
+cases = [data.study(i) for i in range(20)]
+images, shots = [case.image() for case in cases], [data.examples(i, 4) for i in range(20)]
+image, examples, real = images[3], shots[3], lab.sample("chest-xray-nodules")
+lab.style.show({"the patient": image, "example 1": examples[0][0], "example 2": examples[1][0], "real": real})
+
+# %%
 import copy
 
 import ipywidgets
@@ -34,7 +42,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-import medvlm_lab as lab
 from medvlm_lab.metrics import paired
 from medvlm_lab.models.flamingo_cxr import few_shot
 from medvlm_lab.models.generative import lesson
@@ -46,12 +53,7 @@ from medvlm_lab.train.lessons import Lessons
 from medvlm_lab.train.loop import keep_freed_memory
 
 lab.style.apply()
-flamingo, half = lab.load("flamingo-cxr"), lab.load("flamingo-cxr")
-data = lab.dataset("phantom:chest-xray", "test", n=250, size=128, wording="usual", authors=50)
-cases = [data.study(i) for i in range(20)]
-images, shots = [case.image() for case in cases], [data.examples(i, 4) for i in range(20)]
-image, examples, real = images[3], shots[3], lab.sample("chest-xray-nodules")
-lab.style.show({"the patient": image, "example 1": examples[0][0], "example 2": examples[1][0], "real": real})
+flamingo, half = (lab.load("flamingo-cxr", device="cpu") for _ in range(2))  # taken apart by hand below
 texts = {"example 1, by the same author": examples[0][1], "without examples": flamingo.report(image),
          "after four examples": flamingo.report(image, shots=examples), "what the author wrote": cases[3].report,
          "the real radiograph": flamingo.report(real)}  # fmt: skip
@@ -239,7 +241,7 @@ log[["step", "loss", "tag_f1", "validation_loss"]].style.format(precision=3, na_
 # **Predict.** Which of the two spoils more?
 
 # %%
-ipywidgets.ToggleButtons(options=["another author", "wrong pictures", "both alike"], description="Worse:")
+ipywidgets.ToggleButtons(options=["another author", "wrong pictures", "both alike"], value=None, description="Worse:")
 
 # %%
 turned = [[(own[k - 1][0], text) for k, (_, text) in enumerate(own)] for own in shots]

@@ -26,6 +26,14 @@
 # otherwise.*
 
 # %%
+import medvlm_lab as lab
+lab.widgets.viewer(real := lab.sample("echo-cine"))
+
+# %% [markdown]
+# A real film: play it. Ultrasound from the heart's tip; the four chambers fill and empty. Now four moments of two
+# simulated hearts, a strong one and a weak one:
+
+# %%
 from dataclasses import replace
 
 import ipywidgets
@@ -36,16 +44,15 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch.nn.functional import normalize
 
-import medvlm_lab as lab
 from medvlm_lab.models.echo_clip import DEVICES, EJECTION_FRACTION
 from medvlm_lab.models.prompt_sweep import AGGREGATIONS, TOP_SHARE, binary, ranked
 from medvlm_lab.train import recipe
 from medvlm_lab.train.live_contrast import Cines, fit_texts
 
 lab.style.apply()
-model, heart, n = lab.load("echo-clip"), lab.phantom("echocardiogram"), 56
+model, heart, n = lab.load("echo-clip", device="cpu"), lab.phantom("echocardiogram"), 56
 data = lab.dataset("phantom:echocardiogram", "test", n=n, size=96, wording="usual")
-test, real = Cines.of(model, data, range(n)), lab.sample("echo-cine")
+test = Cines.of(model, data, range(n))
 truth = np.array([study.values["ejection_fraction_percent"] for study in test.studies])
 weak, strong = int(truth.argmin()), int(truth.argmax())
 moments = {}
@@ -59,12 +66,8 @@ lab.style.show(moments, side=2.6)
 # %% [markdown]
 # Ultrasound from the heart's tip, of two simulated patients: the left ventricle is the dark chamber right of the
 # middle, the atria lie below. The *left ventricular ejection fraction* (LVEF) is the share of its blood that the
-# ventricle throws out with a beat; below about 52 % it is reduced. And a real film; play it:
-
-# %%
-lab.widgets.viewer(real)
-
-# %% [markdown]
+# ventricle throws out with a beat; below about 52 % it is reduced.
+#
 # ## The paper
 #
 # Christensen, Vukadinovic, Yuan and Ouyang, *Vision–language foundation model for echocardiogram interpretation*,
@@ -175,7 +178,7 @@ plt.show()
 # **Predict.** Which of the two will be nearer to the truth: or will they agree?
 
 # %%
-ipywidgets.ToggleButtons(options=["code", "paper", "no difference"], description="Nearer:")
+ipywidgets.ToggleButtons(options=["code", "paper", "no difference"], value=None, description="Nearer:")
 
 # %%
 errors = {}
@@ -275,8 +278,8 @@ plt.legend(loc="center left", bbox_to_anchor=(1.25, 0.5))
 plt.show()
 
 # %% [markdown]
-# Each dot is a patient, its colour the function, the red marks devices. Which of them made the map's large parts? UMAP
-# keeps neighbours, not distances; chapter 14 shows what it makes up.
+# Each dot is a patient, its colour the function, the orange marks devices. Which of them made the map's large parts?
+# UMAP keeps neighbours, not distances; chapter 14 shows what it makes up.
 #
 # ## 9. The paper's table, and what was measured here
 
@@ -293,7 +296,8 @@ pd.DataFrame({"LVEF read, %": {way: round(model.ejection_fraction(real, way)) fo
 # ## 10. Where text, code and talk disagree
 #
 # - **LVEF**: paper and code aggregate differently (section 3).
-# - **Devices**: the text says AUCs up to 0.97; device by device, its preprint has 0.84 for pacemakers.
+# - **Devices**: 0.97, which is often quoted, is the best of three. The abstract gives 0.84 for pacemakers, 0.92 for
+#   mitral valve repair and 0.97 for artificial aortic valves.
 # - **"7.1 % MAE on external data"** (talk): these are percentage *points*, and the internal error is larger, 8.4.
 # - **Retrieval and identification** are EchoCLIP-R's, which reads long reports; the talk credits one model with all.
 # - **"Text encoder: transformer-based decoder"** (talk): it decodes nothing. Its attention is causal, as a decoder's,
@@ -304,8 +308,8 @@ pd.DataFrame({"LVEF read, %": {way: round(model.ejection_fraction(real, way)) fo
 #
 # ## The published checkpoint, on a GPU
 #
-# It is free for academic use and published as a pickle, which is not read here: convert it to safetensors first. A
-# laptop's GPU is enough (0.6 GB), and the tasks are the same:
+# It is free for academic use. It is published as a pickle, which could run code; `fetch` takes the tensors out of it,
+# runs nothing and says in which FOLDER they are. A laptop's GPU is enough (0.6 GB), and the tasks are the same:
 #
 #     medvlm-lab models fetch echo-clip
 #     medvlm-lab evaluate regression --model echo-clip --checkpoint FOLDER --data echonet_dynamic --split test

@@ -33,16 +33,18 @@ from IPython.display import Markdown
 import medvlm_lab as lab
 
 lab.style.apply()
-zero, blip, chest = lab.load("chexzero"), lab.load("clinical-blip"), lab.phantom("chest-xray")
+zero, blip = (lab.load(name, device="cpu") for name in ("chexzero", "clinical-blip"))  # taken apart by hand below
+chest = lab.phantom("chest-xray")
 there = {"pleural effusion", "pacemaker"}
 patient = next(s for s in chest.sample(11, 600, part="test") if {f.kind for f in s.all_findings} == there)
 image, masks = chest.image(patient, 256), chest.masks([patient], 256)
-lab.widgets.explain(zero, image, "pleural effusion", masks=masks)
+both = {"pleural effusion": masks["left pleural effusion"] | masks["right pleural effusion"]}
+lab.widgets.explain(zero, image, "pleural effusion", masks=both)
 
 # %% [markdown]
 # Two methods, side by side, on the same picture, with the true place of the effusion as an outline. Choose other
-# methods, type another finding, move the layer. Red speaks for the text, blue against it. Where the methods disagree,
-# at most one of them can be right: this chapter is about finding out which.
+# methods, type another finding, move the layer. Orange speaks for the text, blue against it. Where the methods
+# disagree, at most one of them can be right: this chapter is about finding out which.
 #
 # ## 1. One map, by hand
 #
@@ -100,9 +102,13 @@ plt.show()
 
 # %% [markdown]
 # **Explain.** How a line crosses a cell decides how much of that cell it fills, so every move measures it anew. Long et
-# al. (2015) call this shift-and-stitch. It costs sixteen passes; section 3 grades what it brings.
+# al. (2015) call this shift-and-stitch. It costs sixteen passes; *Finer* in
+# the widget above does the same, and section 3 grades what it brings.
 #
 # ## 2. Seven methods, one picture
+#
+# CheXzero, a convolutional network that writes nothing, can run the first seven; the others need a transformer or a
+# writer.
 #
 # | method | idea | needs |
 # |---|---|---|
@@ -116,7 +122,7 @@ plt.show()
 # | cross-attention | where each written word looked | a model that writes |
 
 # %%
-place = (masks["left pleural effusion"] | masks["right pleural effusion"])[0].numpy()
+place = both["pleural effusion"][0].numpy()
 seen = {m: lab.explain.explain(m, zero, image, said, against=[denied]) for m in lab.explain.methods(zero)}
 figure, axes = plt.subplots(2, 4, figsize=(11, 6))
 for axis, (name, found) in zip(axes.flat, seen.items(), strict=False):
@@ -163,9 +169,14 @@ plt.show()
 # when they are removed first? A map can score well there and miss the finding, where the model itself looks elsewhere.
 # The two kinds of grade answer two questions: is the map true to the *model*, and is the model true to the *patient*?
 #
+# Higher is better, but for deletion; IoU is the overlap divided by the union. With two dozen findings the intervals
+# overlap, so no ranking of these methods follows; only the distance to a blind guess is sure. (`bench/pointing.py`
+# grades 400 patients.)
+#
 # ## 4. Broken on purpose
 #
-# Adebayo et al. (2018) shuffle a model's weights, the top layers first. The model now knows nothing. A map that stays
+# Adebayo et al. (2018) replace a model's weights by random ones, the top layers first; here each layer's are shuffled.
+# The model now knows nothing. A map that stays
 # as it was never showed what the model had learned.
 
 
@@ -210,13 +221,26 @@ Markdown(f"Correlation of the two maps: **{np.corrcoef(one, two)[0, 1]:.2f}**")
 lab.explain.counterfactual("prompt-cam", zero, chest, "pleural effusion", n=12, resamples=200)
 
 # %%
-lab.widgets.counterfactual(zero, text="pleural effusion")
+bare = patient.with_(findings=tuple(f for f in patient.findings if f.kind != "pleural effusion"))
+pair = {"with the effusion": image, "without": chest.image(bare, 256)}
+maps = {k: lab.explain.explain("prompt-cam", zero, i, said, against=[denied]) for k, i in pair.items()}
+most = max(e.values.max() for e in maps.values())  # one scale for both
+lab.style.show({f"{k}: score {e.score:.1f}": e.overlay(full=most) for k, e in maps.items()}, side=3.2)
+
+# %% [markdown]
+# **Explain.** The score falls and the map leaves the bases of the lungs. But look at how much of it lay elsewhere even
+# with the effusion. Now take things away yourself: ClinicalBLIP answers and writes, CheXzero's space shows the place.
+
+# %%
+lab.widgets.counterfactual(
+    blip, text="Is there a pleural effusion?", seed=29, change="pleural effusion", encoder=zero
+)
 
 # %% [markdown]
 # ## 7. What no map tells
 #
 # 1. **Whether the finding is there.** Every map has a largest value, and colours are scaled to it. Below, the patient,
-#    who has no pneumothorax, is asked for one; beside it the real radiograph, of which nobody here knows the truth.
+#    who has no pneumothorax, is asked for one; beside it the real radiograph, of which only the nodules are known.
 # 2. **Whether the model is right.** A model that reads the hospital's marker gets a map on the marker, at best.
 # 3. **Why.** Where is not why: a heart can be looked at for its size, its place or its brightness.
 
@@ -225,6 +249,10 @@ asked = {"simulated, none there": image, "a real radiograph": lab.sample("chest-
 texts = "There is pneumothorax.", ["There is no pneumothorax."]
 empty = {k: lab.explain.explain("prompt-cam", zero, i, texts[0], against=texts[1]) for k, i in asked.items()}
 lab.style.show({f"{k}: score {e.score:.1f}": e.overlay() for k, e in empty.items()}, side=3.2)
+
+# %% [markdown]
+# **Explain.** The real film scores higher than the patient without the finding. On pictures unlike those of its
+# training, a score means nothing, and the map beside it no more.
 
 # %% [markdown]
 # ## Exercises

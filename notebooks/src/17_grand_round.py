@@ -48,7 +48,7 @@ lab.style.show({f"patient {i + 1}": images[i] for i in range(6)}, side=2)
 # %% [markdown]
 # Twenty patients with a finding, eight without any of these six: more sick people than a screening would meet, so that
 # there is something to disagree about. **Predict.** Look at patient 1. Is there an effusion, a large heart, a
-# pacemaker?
+# pacemaker, or something else?
 #
 # ## 1. One question, many ways to answer
 #
@@ -98,11 +98,15 @@ for axis, (name, table) in zip(axes, {"truth": truth, **votes}.items(), strict=T
     axis.set(yticks=range(len(FINDINGS)), title=name, xticks=[])
     axis.set_yticklabels(FINDINGS, fontsize=7)
     axis.grid(False)
+axes[-1].set(xticks=range(0, 28, 3), xticklabels=range(1, 29, 3))
 axes[-1].set_xlabel("patients.  green: there and found, blue: missed, orange: false alarm")
 plt.tight_layout()
 plt.show()
 
 # %% [markdown]
+# Patient 1 is the first column: read what is true of him in the uppermost table. A finding without a green or white
+# cell in its row of truth is one that nobody here has, where only false alarms can be seen.
+#
 # ## 2. Agreement beyond chance
 #
 # Two readers who say "no" to nearly everything agree nearly always. *Cohen's kappa* takes off the agreement that the
@@ -116,15 +120,15 @@ axis.imshow(kappa, cmap="cividis", vmin=0, vmax=1)
 for (i, j), value in np.ndenumerate(kappa):
     axis.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if value < 0.6 else "black", fontsize=8)
 ticks = range(len(everyone))
-axis.set(xticks=ticks, yticks=ticks, xticklabels=everyone, yticklabels=everyone, title="Cohen's kappa")
-axis.tick_params(axis="x", rotation=40)
+axis.set(yticks=ticks, yticklabels=everyone, title="Cohen's kappa")
+axis.set_xticks(ticks, list(everyone), rotation=40, ha="right")
 axis.grid(False)
 plt.show()
 
 # %% [markdown]
 # **Explain.** The first row says how far each can be trusted; the others, who errs alike. ClinicalBLIP's report and its
 # answers come from the same weights, and need not agree. vit-bert-vqa learned from real pictures and was never shown a
-# simulated one: what it says here is what any model says about a hospital that it does not know.
+# simulated one: what it says here is what a model may say about pictures unlike any it learned from.
 #
 # ## 3. An ensemble
 #
@@ -159,12 +163,12 @@ print(f"that happened to {missed.sum()} of {truth.sum()} findings")
 # the simulator's report in words, against the truth in findings.
 
 # %%
-case = next(i for i, study in enumerate(rounds) if len(study.findings) >= 2)
+case = [i for i, study in enumerate(rounds) if len(study.findings) >= 2][1]
 texts = {name: written[case] for name, written in reports.items()}
 lab.style.show({f"patient {case + 1}": images[case]}, side=4)
 
 
-def score(report="The heart is enlarged. No pleural effusion or pneumothorax. Impression: cardiomegaly."):
+def score(report=""):
     """Compares your report with those of two models."""
     rows = report_rows([rounds[case]] * 3, [report or "Nothing.", *texts.values()])
     shown = {who: {"findings named": ", ".join(row.labels) or "none", "METEOR": round(row.meteor, 2),
@@ -174,8 +178,8 @@ def score(report="The heart is enlarged. No pleural effusion or pneumothorax. Im
     display(pd.DataFrame(shown))
 
 
-ipywidgets.interact_manual(score, report=ipywidgets.Textarea(score.__defaults__[0], layout={"width": "80%"}))
-score()
+hint = "The heart is … No … Impression: …"
+ipywidgets.interact_manual(score, report=ipywidgets.Textarea(placeholder=hint, layout={"width": "80%"}))
 
 # %% [markdown]
 # **Explain.** The rule labeller reads your report as it reads a model's: it knows negation ("no effusion") and doubt
@@ -209,7 +213,7 @@ lab.check("17.3", None)
 # Not known before you hear how often either says no: with rare findings, always saying no agrees as often.</details>
 #
 # **Summary.** Ask several models, of several kinds, trained on several sources; measure agreement beyond chance; look
-# at what all of them miss. That list is where a human reader is needed most.
+# where they disagree, and call a human there first. What all of them miss, only a human reader can find.
 #
 # **Further reading.** Cohen, *Educ Psychol Meas* 20:37, 1960 (kappa). Dietterich, *Ensemble methods in machine
 # learning*, 2000. Tanno et al., *Nat Med* 31:599, 2025 (Flamingo-CXR: clinicians and models together).

@@ -6,6 +6,7 @@ import torch
 
 import medvlm_lab as lab
 from medvlm_lab.train import live_connector, live_contrast
+from medvlm_lab.train.live_answers import Asked, fit_parts
 from medvlm_lab.train.live_connector import Looking, Patients, exam, fit_connector, shrunk
 from medvlm_lab.train.live_contrast import Cines, fit_texts
 
@@ -60,3 +61,13 @@ def test_a_new_text_tower_learns_and_the_image_tower_stays(monkeypatch, single):
     assert list(curve) == [0, 10, 20] and curve[20] < curve[0]
     assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
     assert torch.allclose(cines.unit(), model.encode_images(cines.images), atol=1e-5)
+
+
+def test_only_the_parts_named_learn_to_answer():
+    model = lab.load("vit-bert-vqa", device="cpu")
+    train, test = Asked.of(model, "train", 4), Asked.of(model, "validation", 2)
+    assert len(train) == 24 and len(test) == 12 and [*train.answers[0]] != [*train.answers[4]]
+    before = {name: value.clone() for name, value in model.module.state_dict().items()}
+    curve = fit_parts(model, train, train, "fusion", "memory_norm", "decoder", "output_norm", steps=15)
+    assert list(curve) == [0, 5, 10, 15] and curve[15] > curve[0]  # what it is trained on, it can say
+    assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
