@@ -97,7 +97,7 @@ def decide(threshold=start):
           f"{100 * found / max(found + alarms, 1):.0f} % of the alarms are right")  # fmt: skip
 
 
-ipywidgets.interact(decide, threshold=(float(score.min()), float(score.max()), 0.01))
+_ = ipywidgets.interact(decide, threshold=(float(score.min()), float(score.max()), 0.01))
 
 # %% [markdown]
 # ## 2. Report writing
@@ -180,7 +180,7 @@ def outline(phrase="right lung"):
     plt.show()
 
 
-ipywidgets.interact(outline, phrase=ipywidgets.Text("right lung", continuous_update=False))
+_ = ipywidgets.interact(outline, phrase=ipywidgets.Text("right lung", continuous_update=False))
 
 # %%
 asked = ["heart", "right lung", "left pleural effusion", "right pleural effusion", "right nodule", "nasogastric tube"]

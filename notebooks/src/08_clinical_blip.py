@@ -270,7 +270,7 @@ def report_of(picture=image, told=()):
 
 
 # %%
-report_of(told=["right pneumothorax"])
+report_of(told=["right rib fracture"])  # this patient has none
 
 # %%
 widget = ipywidgets.interact(report_of, picture=pictures, told=ipywidgets.SelectMultiple(options=net.config.tags))

@@ -22,7 +22,7 @@
 # protocol; check whether a confidence keeps its word; and tell an answer that was read from the picture from one that
 # was not.
 #
-# Time: 30 minutes to read, about a minute to run. *Not for clinical use. Real images, unless the text says
+# Time: 40 minutes to read, about a minute to run. *Not for clinical use. Real images, unless the text says
 # that they are simulated.*
 
 # %%

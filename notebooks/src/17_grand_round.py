@@ -179,7 +179,7 @@ def score(report=""):
 
 
 hint = "The heart is … No … Impression: …"
-ipywidgets.interact_manual(score, report=ipywidgets.Textarea(placeholder=hint, layout={"width": "80%"}))
+_ = ipywidgets.interact_manual(score, report=ipywidgets.Textarea(placeholder=hint, layout={"width": "80%"}))
 
 # %% [markdown]
 # **Explain.** The rule labeller reads your report as it reads a model's: it knows negation ("no effusion") and doubt
