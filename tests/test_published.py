@@ -10,7 +10,7 @@ import medvlm_lab as lab
 from medvlm_lab.cli import app
 from medvlm_lab.errors import MissingDataError
 from medvlm_lab.models import CATALOGUE
-from medvlm_lab.published import SIMULATED, cell, tables
+from medvlm_lab.published import SIMULATED, cell, tables, twins
 
 BOARD = lab.scoreboard()
 SYSTEMS = {
@@ -56,3 +56,11 @@ def test_the_command_prints_the_same_table():
     printed = CliRunner().invoke(app, ["models", "scoreboard", "--json"])
     assert printed.exit_code == 0 and json.loads(printed.stdout) == json.loads(BOARD.to_json())
     assert "[no source" in CliRunner().invoke(app, ["models", "scoreboard"]).stdout
+
+
+def test_every_model_that_is_trained_has_its_twin_beside_it():
+    found = twins()
+    assert {model for model, _ in found} == {*CATALOGUE} - {"chexzero", "echo-clip"}  # AUC 0.5 without a picture
+    for (model, score), (seen, blind) in found.items():
+        low, other = (float(re.findall(r"\d+(?:\.\d+)?", cell)[k]) for cell, k in ((seen, 1), (blind, 0)))
+        assert "real" in score or low > other, (model, score)  # its interval lies above the twin's value

@@ -173,10 +173,10 @@ pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 # %% [markdown]
 # **Explain.** The model that learned elsewhere guesses, whatever its family. Contrastive, Q-Former and gated model, all
 # trained on the same 20,000 patients, find nearly everything; that the gated one misses some here says little, for its
-# interval reaches up to the others' (and two dozen patients without an error are no proof of perfection). The projector,
-# half a minute old, is on its way, because others had trained both parts that it joins. What the families differ in is
-# price. The Q-Former's join has more than thirty times the projector's numbers, but it hands the language model a
-# quarter of the tokens, and every word that is written has to read them again.
+# interval reaches up to the others' (and two dozen patients without an error are no proof of perfection). The
+# projector, half a minute old, is on its way, because others had trained both parts that it joins. What the families
+# differ in is price. The Q-Former's join has more than thirty times the projector's numbers, but it hands the language
+# model a quarter of the tokens, and every word that is written has to read them again.
 #
 # ## What only a Q-Former can do: ask according to the question
 #
