@@ -196,6 +196,10 @@ axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
+# **Explain.** A curve that stays high while the upper layers forget belongs to a map that never depended on them.
+# Cross-attention, which papers like to show, stays until the lower layers go; the others fall at once. Four studies are
+# few: [explanations.md](../docs/explanations.md) has every method on every model of this book.
+#
 # ## 5. Attention is not explanation
 #
 # ClinicalBLIP writes words, and while it writes each, its Q-Former attends to the picture. Such maps are shown in many
