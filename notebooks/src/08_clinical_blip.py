@@ -26,6 +26,7 @@
 
 # %%
 import medvlm_lab as lab
+lab.style.apply()
 chest = lab.phantom("chest-xray")
 patient = next(s for s in chest.sample(11, 300, part="test") if s.find("pleural effusion") and s.find("pacemaker"))
 image, real = chest.image(patient, 256), lab.sample("chest-xray-nodules")
@@ -54,7 +55,6 @@ from medvlm_lab.train.contrastive import Studies
 from medvlm_lab.train.lessons import Lessons
 from medvlm_lab.train.loop import keep_freed_memory, optimizers
 
-lab.style.apply()
 blip, teller = (lab.load("clinical-blip", device="cpu") for _ in range(2))  # taken apart by hand below
 rows = {title: [*blip.prompts([i], ["report:"]), str(blip.report(i))] for title, i in pictures.items()}
 table = pd.DataFrame.from_dict(rows, orient="index", columns=["the prompt, with the model's own tags", "its report"])

@@ -26,6 +26,7 @@
 
 # %%
 import medvlm_lab as lab
+lab.style.apply()
 real = lab.sample("colon-ihc")
 lab.style.show({"real: colon, immunohistochemistry": real}, side=4)
 
@@ -48,7 +49,6 @@ from medvlm_lab.published import Scoreboard
 from medvlm_lab.train import recipe
 from medvlm_lab.train.live_connector import Looking, Patients, exam, fit_connector, look, shrunk
 
-lab.style.apply()
 model, tissue = lab.load("pathology-vlm", device="cpu"), lab.phantom("histology")  # taken apart by hand below
 net, data = model.module, lab.dataset("phantom:histology", "test", n=40)
 patients = Patients.of(model, [data.scene(i) for i in range(40)])

@@ -27,6 +27,7 @@
 
 # %%
 import medvlm_lab as lab
+lab.style.apply()
 data = lab.dataset("phantom:chest-xray", "test", n=250, size=128, wording="usual", authors=50)
 cases = [data.study(i) for i in range(20)]
 images, shots = [case.image() for case in cases], [data.examples(i, 4) for i in range(20)]
@@ -52,7 +53,6 @@ from medvlm_lab.train.documents import DocumentTask
 from medvlm_lab.train.lessons import Lessons
 from medvlm_lab.train.loop import keep_freed_memory
 
-lab.style.apply()
 flamingo, half = (lab.load("flamingo-cxr", device="cpu") for _ in range(2))  # taken apart by hand below
 texts = {"example 1, by the same author": examples[0][1], "without examples": flamingo.report(image),
          "after four examples": flamingo.report(image, shots=examples), "what the author wrote": cases[3].report,
