@@ -31,7 +31,7 @@ real = lab.sample("colon-ihc")
 lab.style.show({"real: colon, immunohistochemistry": real}, side=4)
 
 # %% [markdown]
-# A real section, as large as a pathologist's field of view. The model of this chapter learned from simulated ones:
+# A real section, stained by antibodies (brown). And a simulated one, as most that the model has learned from:
 
 # %%
 import ipywidgets
