@@ -1,6 +1,6 @@
 """How long a widget takes to react: a new map after a change of text, method or layer; a patient changed.
 
-    python bench/widgets.py [rounds]     # aims: 200 ms for a map by a quick method, 500 ms for a changed patient
+    python bench/widgets.py [rounds] [models…]     # aims: 200 ms for a map by a quick method, 500 ms for a patient
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from medvlm_lab.widgets import explain_state as logic
 CASES = {
     "chexzero": ("chest-xray", "nodule"), "echo-clip": ("echocardiogram", "TAVR valve"),
     "vit-bert-vqa": ("chest-xray", "Is there a nodule?"), "clinical-blip": ("chest-xray", "Is there a nodule?"),
-    "flamingo-cxr": ("chest-xray", "Is there a nodule?"),
+    "flamingo-cxr": ("chest-xray", "Is there a nodule?"), "pathology-vlm": ("histology", "Is there necrosis?"),
+    "prompt-segmenter": ("chest-xray", "the heart"),
 }  # fmt: skip
 MAP_MS, PATIENT_MS = 200, 500
 
@@ -49,11 +50,11 @@ def reactions(name: str, phantom: str, text: str, rounds: int) -> tuple[dict[str
     return maps, spent(lambda: setattr(box, "value", not box.value), rounds)
 
 
-def main(rounds: int = 5) -> int:
+def main(rounds: int = 5, *names: str) -> int:
     torch.set_num_threads(1)
     late = 0
-    for name, (phantom, text) in CASES.items():
-        maps, patient = reactions(name, phantom, text, rounds)
+    for name in names or CASES:
+        maps, patient = reactions(name, *CASES[name], rounds)
         told = ", ".join(f"{method} {ms:.0f}" for method, ms in maps.items())
         print(f"{name}: {told}; a changed patient {patient:.0f} ms")
         late += sum(ms > MAP_MS for ms in maps.values()) + (patient > PATIENT_MS)
@@ -61,4 +62,4 @@ def main(rounds: int = 5) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:2])))
+    sys.exit(main(*map(int, sys.argv[1:2]), *sys.argv[2:]))

@@ -72,12 +72,12 @@ def traced(
     needs(model, "trace", "show its inside")
     if layer is None:
         return answering(model, image, text, answer)
-    known, grid = layers(model, image, text), model.trace(image, text).grid
+    known, own = layers(model, image, text), model.trace(image, text)
     if layer not in known:
         raise MedVLMError(
             f"{model_name(model)} has no layer {layer!r} with a map of the image; it has {', '.join(known) or 'none'}."
         )
-    return behind(model, image, text, layer, grid, answer)
+    return behind(model, image, text, layer, own.grid, answer, own.tiles)
 
 
 def answering(model: Any, image: MedicalImage, text: str, answer: str | None) -> Trace:
@@ -86,10 +86,11 @@ def answering(model: Any, image: MedicalImage, text: str, answer: str | None) ->
 
 
 def behind(
-    model: Any, image: MedicalImage, text: str, layer: str, grid: tuple[int, int], answer: str | None = None
-) -> Trace:
-    """The trace with the map that leaves a layer, one of `layers`; `grid` is that of the model's own map."""
-    with record_map(model.module.get_submodule(layer), grid, leaving=True) as maps:
+    model: Any, image: MedicalImage, text: str, layer: str, grid: tuple[int, int], answer: str | None = None,
+    tiles: tuple[int, int] = (1, 1),
+) -> Trace:  # fmt: skip
+    """The trace with the map that leaves a layer, one of `layers`; `grid`, `tiles` are those of the model's own map."""
+    with record_map(model.module.get_submodule(layer), grid, leaving=True, tiles=tiles) as maps:
         trace = answering(model, image, text, answer)
     looked = next(found for found in maps if found.requires_grad)  # a model that answers first passes without gradients
     return replace(trace, activations=looked, layer=layer)
@@ -100,7 +101,9 @@ def layers(model: Any, image: MedicalImage, text: str) -> list[str]:
 
     Blocks and stages only, which networks number and which have parts; of a stage and its last block, the stage.
     """
-    grid, found = model.trace(image, text).grid, {}
+    own, found = model.trace(image, text), {}
+    grid, count = own.grid, own.tiles[0] * own.tiles[1]
+    del own  # and its graph
 
     def watch(name: str) -> Callable:
         def hook(module, args, output) -> None:
@@ -109,8 +112,9 @@ def layers(model: Any, image: MedicalImage, text: str) -> list[str]:
             if output.ndim == 4 and output.shape[0] == 1:  # a map of the grid's proportions
                 h, w = output.shape[-2:]
                 fits = h * grid[1] == w * grid[0] and h > 1
-            else:  # tokens of the patches, perhaps a class token before them
-                fits = output.ndim == 3 and output.shape[0] == 1 and output.shape[1] - grid[0] * grid[1] in (0, 1)
+            else:  # tokens of the patches, perhaps a class token before them; the whole view before tiles
+                fits = output.ndim == 3 and output.shape[0] == count + (count > 1)
+                fits = fits and output.shape[1] - grid[0] * grid[1] // count in (0, 1)
             if fits:
                 found[output] = name
 

@@ -13,7 +13,7 @@ from medvlm_lab.models.trace import Trace
 def cross_attention(trace: Trace) -> Float[Tensor, "words h w"]:
     """A map for each word, in `Explanation.looks`; `values` is their mean.
 
-    Of a Q-Former or a resampler, the word's weights on its queries times their weights on the patches. Where a model
-    looked is not why it said so: compare with the other methods.
+    Through a Q-Former, a resampler or (BLIP) the question, the word's weights on what stands between times its weights
+    on the patches. Where a model looked is not why it said so: compare with the other methods.
     """
     return trace.looks.unflatten(1, trace.grid)

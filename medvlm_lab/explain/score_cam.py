@@ -16,6 +16,8 @@ from medvlm_lab.models.trace import Trace
 def score_cam(trace: Trace, batch: int = 32) -> Float[Tensor, "h w"]:
     """Weights are the softmax over channels of how much each masked picture scores above an empty one (algorithm 1).
 
+    Masks are enlarged as the authors' code does, so that they lie where the cells do; pytorch-grad-cam aligns corners.
+
     batch: masked pictures scored together.
     """
     pixels, maps = trace.pixels, trace.activations.detach()[0]  # (1, *c, s, s), (k, h, w)

@@ -19,9 +19,10 @@ from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer
 from medvlm_lab.models.hub_memory import memory_hint
 from medvlm_lab.models.hub_read import processor_of, read_transformers
-from medvlm_lab.models.trace import Tower, Trace, eager_attention
+from medvlm_lab.models.trace import Reading, Tower, Trace, eager_attention, record_attention
 from medvlm_lab.models.view import processor_view
 from medvlm_lab.models.vqa_answerer import checked
+from medvlm_lab.models.writer import looked
 
 Inputs = dict[str, Tensor]  # of one prompt, batch of 1, as the processor makes them
 
@@ -34,7 +35,7 @@ class PublishedAnswerer:
 
     Attributes:
         module, processor: the library's own. name, device: of `lab.load`.
-        batch: prompts answered together. max_new_tokens: the longest answer.
+        batch: prompts answered together. max_new_tokens: the longest answer; a report's limit is `hub_report.LONGEST`.
     """
 
     batch: int = 4
@@ -52,6 +53,13 @@ class PublishedAnswerer:
     def _encode(self, pictures: list[Image], question: str) -> Inputs: ...
     def _logits(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Float[Tensor, "t v"]: ...
     def _tower(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Tower: ...
+
+    def _reading(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Reading:
+        return Reading()  # the words themselves look at the image
+
+    def _longest(self, text: str) -> int:
+        """Tokens that what is said to `text` may have."""
+        return self.max_new_tokens
 
     def answer(self, image: MedicalImage, question: str) -> Answer:
         """The greedy answer about an image, of a cine or volume its middle frame.
@@ -93,22 +101,25 @@ class PublishedAnswerer:
 
     @torch.enable_grad()
     def trace(self, image: MedicalImage, text: str, answer: str | None = None, frame: int | None = None) -> Trace:
-        """The question `text` and the log-probability of `answer`, by default the model's own.
+        """The question `text`, or the request for a report (`report_prompt`), and the log-probability of `answer`, by
+        default all that the model says to it.
 
         Raises:
-            QuestionError: the question is empty or too long.
+            QuestionError: the question is empty, or too long together with the answer.
+            OutOfMemoryError: what to lower; a part of a report, given as `answer`, takes less, too.
         """
         frame = image.frames // 2 if frame is None else range(image.frames)[frame]
-        inputs = self._inputs([image], text, frame)
-        tokenizer = self.processor.tokenizer
+        tokenizer, longest = self.processor.tokenizer, self._longest(text)
         if answer is None:
-            ids = self._generate([inputs])[0][0].clone()
+            inputs = self._inputs([image], text, frame, longest)
+            ids = self._generate([inputs], max_new_tokens=longest)[0][0].clone()
         else:
             ids = torch.tensor(tokenizer(answer, add_special_tokens=False).input_ids, dtype=torch.long)
+            inputs = self._inputs([image], text, frame, len(ids))
         if not len(ids):  # said nothing: the end itself is what is explained
             ids = torch.tensor([self._ends()[0]])
         ids = ids.to(self.device)
-        tower = self._tower(inputs, ids)
+        tower, reading = self._tower(inputs, ids), self._reading(inputs, ids)
         inputs = inputs | {"pixel_values": inputs["pixel_values"].clone().requires_grad_()}
 
         def score(pixels: Tensor) -> Tensor:
@@ -116,20 +127,22 @@ class PublishedAnswerer:
             return logs.gather(1, ids[:, None]).sum()
 
         with (
-            memory_hint(self.name, self.device, self.batch),
+            memory_hint(self.name, self.device),
             eager_attention(self.module),
             tower.record() as (maps, attentions),
+            record_attention(tower.encoder) as encoder,
+            record_attention(reading.attended, reading.only) as read,
         ):
             total = score(inputs["pixel_values"])
-        rows = tower.reads.start is not None  # those of the answer's words
         return Trace(
             text, total, maps[0],
             replace(processor_view(self.processor.image_processor, (image.height, image.width)), frame=frame),
             tuple(attentions), tower.places(attentions), tower.reads,
             answer=tokenizer.decode(ids, skip_special_tokens=True).strip(),
-            words=tuple(tokenizer.convert_ids_to_tokens(ids)) if rows and attentions else (),
-            looks=_looks(attentions, tower) if rows and attentions else None, pixels=inputs["pixel_values"],
-            again=lambda pixels: torch.stack([score(row[None]) for row in pixels]),
+            words=tuple(tokenizer.convert_ids_to_tokens(ids)),
+            looks=_looks(attentions, tower, [w[:, :, reading.rows][..., reading.columns] for w in read]),
+            pixels=inputs["pixel_values"], again=lambda pixels: torch.stack([score(row[None]) for row in pixels]),
+            encoder=tuple(encoder),
         )  # fmt: skip
 
     def _inputs(
@@ -191,7 +204,12 @@ class PublishedAnswerer:
         return tuple(n // patch for n in inputs["pixel_values"].shape[-2:])
 
 
-def _looks(attentions: list[Tensor], tower: Tower) -> Float[Tensor, "t cells"]:
-    """Mean over layers and heads of what the answer's words give to each cell."""
+def _looks(attentions: list[Tensor], tower: Tower, read: list[Tensor]) -> Float[Tensor, "t cells"]:
+    """Mean over layers and heads of what the answer's words give to each cell, through what they `read`, if anything.
+
+    What stands between counts as it was when it looked; how later layers mix it is left out, as it is of patches.
+    """
     places = tower.places(attentions)
+    if read:
+        return looked(read, attentions)[:, places]
     return torch.stack([w[0, :, tower.reads][..., places].mean(0) for w in attentions]).mean(0).detach()

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from medvlm_lab.errors import QuestionError
 from medvlm_lab.models.hub_answerer import Inputs, PublishedAnswerer
-from medvlm_lab.models.trace import Tower
+from medvlm_lab.models.trace import Reading, Tower
 
 
 class BlipAnswerer(PublishedAnswerer):
-    """Short answers; attentions are those of the question's words to the image's patches."""
+    """Short answers; attentions are those of the question's words, through which the answer's look, to the patches."""
 
     def _encode(self, pictures: list[Image], question: str) -> Inputs:
         if len(pictures) != 1:
@@ -38,4 +38,8 @@ class BlipAnswerer(PublishedAnswerer):
 
     def _tower(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Tower:
         grid = self._patches(inputs, self.module.config.vision_config.patch_size)
-        return Tower(self.module.vision_model.encoder.layers[-1], grid, self.module.text_encoder, "crossattention")
+        vision = self.module.vision_model.encoder
+        return Tower(vision.layers[-1], grid, self.module.text_encoder, "crossattention", encoder=vision)
+
+    def _reading(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Reading:
+        return Reading(self.module.text_decoder, "crossattention")

@@ -10,13 +10,16 @@ from torch import Tensor
 from medvlm_lab.errors import QuestionError
 from medvlm_lab.models.hub_answerer import Inputs, PublishedAnswerer
 from medvlm_lab.models.hub_report import ReportMixin
-from medvlm_lab.models.trace import Tower
+from medvlm_lab.models.trace import Reading, Tower
 
 TURN = "<end_of_utterance>"
 
 
 class IdeficsAnswerer(ReportMixin, PublishedAnswerer):
-    """Attentions are those of the answer's words to the patches, one per gated layer; none through a resampler."""
+    """Attentions are those of the answer's words to the patches, one per gated layer.
+
+    With a resampler they are those of its latents, through which the words look.
+    """
 
     @property
     def _turn(self) -> str:
@@ -45,8 +48,18 @@ class IdeficsAnswerer(ReportMixin, PublishedAnswerer):
 
     def _tower(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Tower:
         grid = self._patches(inputs, self.module.config.vision_config.patch_size)
-        model, end = self.module.model, inputs["input_ids"].shape[1] + len(answer) - 1
-        # a resampler's latents have no place in the image
-        only = "no attention" if self.module.config.use_resampler else "cross_attn"
-        reads = slice(end - len(answer), end)
-        return Tower(model.vision_model.encoder.layers[-1], grid, model, only, reads)
+        model, vision = self.module.model, self.module.model.vision_model.encoder
+        if self.module.config.use_resampler:  # which looks at class token, patches and latents
+            cells = torch.arange(1, 1 + grid[0] * grid[1])
+            return Tower(vision.layers[-1], grid, model.perceiver_resampler, tokens=cells, encoder=vision)
+        return Tower(vision.layers[-1], grid, model, "cross_attn", self._rows(inputs, answer), encoder=vision)
+
+    def _reading(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Reading:
+        if not self.module.config.use_resampler:
+            return Reading()
+        return Reading(self.module.model, "cross_attn", self._rows(inputs, answer))
+
+    def _rows(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> slice:
+        """From which the answer's words are written: each from the one before it."""
+        end = inputs["input_ids"].shape[1] + len(answer) - 1
+        return slice(end - len(answer), end)

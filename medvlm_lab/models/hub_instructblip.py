@@ -13,11 +13,11 @@ from medvlm_lab.errors import CheckpointError, QuestionError
 from medvlm_lab.models.hub_answerer import Inputs, PublishedAnswerer
 from medvlm_lab.models.hub_read import check_vocabulary
 from medvlm_lab.models.hub_report import ReportMixin
-from medvlm_lab.models.trace import Tower
+from medvlm_lab.models.trace import Reading, Tower
 
 
 class InstructBlipAnswerer(ReportMixin, PublishedAnswerer):
-    """Attentions are those of the Q-Former's queries to the image's patches."""
+    """Attentions are those of the Q-Former's queries, through which the answer's words look, to the patches."""
 
     @classmethod
     def load(cls, folder: Path, name: str, device: torch.device, dtype: str) -> InstructBlipAnswerer:
@@ -50,4 +50,12 @@ class InstructBlipAnswerer(ReportMixin, PublishedAnswerer):
 
     def _tower(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Tower:
         grid = self._patches(inputs, self.module.config.vision_config.patch_size)
-        return Tower(self.module.vision_model.encoder.layers[-1], grid, self.module.qformer, "crossattention")
+        vision = self.module.vision_model.encoder
+        return Tower(vision.layers[-1], grid, self.module.qformer, "crossattention", encoder=vision)
+
+    def _reading(self, inputs: Inputs, answer: Int[Tensor, " t"]) -> Reading:
+        queries = (inputs["input_ids"][0] == self.module.config.image_token_id).nonzero()[:, 0]
+        if not self.module.config.use_decoder_only_language_model:  # T5's decoder looks at its encoder
+            return Reading(self.module.language_model, "EncDecAttention", columns=queries)
+        end = inputs["input_ids"].shape[1] + len(answer) - 1
+        return Reading(self.module.language_model, rows=slice(end - len(answer), end), columns=queries)

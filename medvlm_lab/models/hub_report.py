@@ -24,11 +24,14 @@ class ReportMixin:
         """Findings and impression of the middle frame; all is findings where the model writes no headings."""
         started = time.perf_counter()
         request = f"{REQUEST} Indication: {indication.strip()}" if indication and indication.strip() else REQUEST
-        inputs = self._inputs([image], request, longest=LONGEST)
-        ids, logs = self._generate([inputs], max_new_tokens=LONGEST)[0]
+        inputs = self._inputs([image], request, longest=self._longest(request))
+        ids, logs = self._generate([inputs], max_new_tokens=self._longest(request))[0]
         text, sentences = _sentences(self.processor.tokenizer, ids, logs)
         parts = sections(text)
         return Report(parts["findings"], parts["impression"], sentences, time.perf_counter() - started)
+
+    def _longest(self, text: str) -> int:
+        return LONGEST if text.startswith(REQUEST) else super()._longest(text)
 
 
 def _sentences(

@@ -15,7 +15,7 @@ from medvlm_lab.models.generative import Seen, lesson
 from medvlm_lab.models.trace import Trace
 from medvlm_lab.models.view import View
 from medvlm_lab.models.writer import LONGEST_ANSWER, QUESTION, looked
-from medvlm_lab.nn.connector import choose_grid, fit, resize
+from medvlm_lab.nn.connector import choose_grid, fit, framed, parted, resize
 from medvlm_lab.nn.efficientnet import STRIDE
 from medvlm_lab.text.prose import tidy
 
@@ -33,7 +33,7 @@ def trace(model: PathologyVLM, image: MedicalImage, question: str, answer: str |
 
     m, tokenizer, config = model.module, model.tokenizer, model.module.config
     shown = picture(image)  # (3, height, width)
-    rows, columns = choose_grid(*shown.shape[1:], config.tile, largest=config.tiles)
+    shape = rows, columns = choose_grid(*shown.shape[1:], config.tile, largest=config.tiles)
     side, count, frame = config.tile // STRIDE, rows * columns, (rows * config.tile, columns * config.tile)
     h, w = fit(*shown.shape[1:], *frame)
     top, left = (frame[0] - h) // 2, (frame[1] - w) // 2
@@ -42,15 +42,6 @@ def trace(model: PathologyVLM, image: MedicalImage, question: str, answer: str |
 
     def patches_of(pixels: Float[Tensor, "n k 3 s s"]) -> Float[Tensor, "n k p c"]:
         return m.patches(Views(pixels, keep.expand(len(pixels), -1, -1)))
-
-    def framed(tiles: Float[Tensor, "n k s s c"]) -> Float[Tensor, "n c h w"]:
-        """Tiles beside each other as they lie in the picture."""
-        return tiles.unflatten(1, (rows, columns)).permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
-
-    def parted(grid: Float[Tensor, "n c h w"], size: int) -> Float[Tensor, "n k s s c"]:
-        """The way back."""
-        grid = grid.unflatten(3, (columns, size)).unflatten(2, (rows, size))  # (n, c, rows, s, columns, s)
-        return grid.permute(0, 2, 4, 3, 5, 1).flatten(1, 2)
 
     with torch.no_grad():
         patches = patches_of(pixels)
@@ -69,21 +60,21 @@ def trace(model: PathologyVLM, image: MedicalImage, question: str, answer: str |
         return m.log_probability(Seen(prefix), *(part.expand(n, -1) for part in (whole, real, target)), read)
 
     def again(pixels: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        tiles = parted(pixels, config.tile).permute(0, 1, 4, 2, 3)  # (n, k, 3, s, s)
+        tiles = parted(pixels, shape).permute(0, 1, 4, 2, 3)  # (n, k, 3, s, s)
         over = [resize(p[:, top : top + h, left : left + w], (config.tile,) * 2) for p in pixels.detach()]
         over = torch.stack(over).clamp(0, 1)[:, None]
         return score(patches_of(F.pad(torch.cat([over, tiles], 1), (0,) * 7 + (config.tiles - count,))))
 
     tiles = patches[:, 1 : 1 + count].unflatten(2, (side, side))  # (1, rows · columns, s, s, c)
-    activations = framed(tiles).requires_grad_()
-    changed = parted(activations, side).flatten(2, 3)
+    activations = framed(tiles, shape).requires_grad_()
+    changed = parted(activations, shape).flatten(2, 3)
     total = score(torch.cat([patches[:, :1], changed, patches[:, 1 + count :]], 1), attentions, reading)[0]
     places = torch.arange(count * side * side).view(1, count, side, side, 1)
-    places = framed(places).flatten()  # of each cell, row by row, its column in the attentions
+    places = framed(places, shape).flatten()  # of each cell, row by row, its column in the attentions
     view = View.through((image.height, image.width), (h, w), frame, (-top, -left))
     return Trace(
         question, total, activations, replace(view, frame=image.frames // 2), tuple(attentions), places,
         answer=tidy(tokenizer.decode(said)), words=tuple(tokenizer.vocabulary[i] for i in said),
         looks=looked(reading, attentions)[target[0, 1:]][:, places],
-        pixels=framed(pixels[:, 1 : 1 + count].permute(0, 1, 3, 4, 2)), again=again,
+        pixels=framed(pixels[:, 1 : 1 + count].permute(0, 1, 3, 4, 2), shape), again=again, tiles=shape,
     )  # fmt: skip

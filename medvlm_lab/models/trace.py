@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlm_lab.models.view import View
+from medvlm_lab.nn.connector import framed, parted
 from medvlm_lab.nn.layers import Attention
 
 
@@ -36,6 +37,8 @@ class Trace:
         layer: whose map `activations` is, where it is another than the model's own.
         encoder: weights of the image's tokens on each other, where `attentions` are of words or queries that look at
             what becomes of them; `tokens` are its columns, too.
+        tiles: rows and columns of the tiles that the grid consists of, where the image's encoder sees each of them by
+            itself, and before them the whole view.
     """
 
     text: str
@@ -55,6 +58,7 @@ class Trace:
     patches: Callable[[], Float[Tensor, "cells d"]] | None = None
     layer: str = ""
     encoder: tuple[Float[Tensor, "1 heads t t"], ...] = ()
+    tiles: tuple[int, int] = (1, 1)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -90,6 +94,7 @@ class Tower:
         layer: whose input is the map, or whose output if `leaving`. grid: rows and columns of that map.
         attended: the module whose attentions are kept, those whose name holds `only`.
         reads, tokens: as in `Trace`; the last columns by default.
+        encoder: whose attentions are `Trace.encoder`; none by default.
     """
 
     layer: nn.Module
@@ -99,6 +104,7 @@ class Tower:
     reads: slice = field(default_factory=lambda: slice(None))
     tokens: Int[Tensor, " cells"] | None = None
     leaving: bool = False
+    encoder: nn.Module = field(default_factory=nn.Module)
 
     @contextmanager
     def record(self) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
@@ -117,21 +123,41 @@ class Tower:
         return torch.arange(columns - self.grid[0] * self.grid[1], columns)
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Where an answer's words look at what stands between them and the patches: queries, latents, a question's words.
+
+    Attributes:
+        attended, only: as in `Tower`; nothing by default. rows: from which the words are written.
+        columns: what stands between, each the row with the same place in the tower's attentions.
+    """
+
+    attended: nn.Module = field(default_factory=nn.Module)
+    only: str = ""
+    rows: slice = field(default_factory=lambda: slice(None))
+    columns: slice | Int[Tensor, " between"] = field(default_factory=lambda: slice(None))
+
+
 @contextmanager
-def record_map(layer: nn.Module, grid: tuple[int, int], leaving: bool = False) -> Iterator[list[Tensor]]:
+def record_map(
+    layer: nn.Module, grid: tuple[int, int], leaving: bool = False, tiles: tuple[int, int] = (1, 1)
+) -> Iterator[list[Tensor]]:
     """What enters (or leaves) `layer`, as a map `(1, c, h, w)` through which the computation then passes.
 
-    Tokens that are no patches (the class token) come first in every encoder here and are passed on.
+    Tokens that are no patches (the class token) come first in every encoder here and are passed on, as is the whole
+    view before tiles.
     """
     found: list[Tensor] = []
+    count, cells = tiles[0] * tiles[1], (grid[0] // tiles[0], grid[1] // tiles[1])
 
     def through(x: Tensor) -> Tensor:
         if x.ndim == 4:
             found.append(x)
             return x
-        lead = x.shape[1] - grid[0] * grid[1]
-        found.append(x[:, lead:].transpose(1, 2).unflatten(2, grid))  # (1, c, h, w)
-        return torch.cat([x[:, :lead], found[-1].flatten(2).transpose(1, 2)], 1)
+        views, lead = x.shape[0] % count, x.shape[1] - cells[0] * cells[1]
+        found.append(framed(x[views:, lead:].unflatten(1, cells).unflatten(0, (-1, count)), tiles))  # (1, c, h, w)
+        patches = parted(found[-1], tiles).flatten(0, 1).flatten(1, 2)  # (tiles, cells of each, c)
+        return torch.cat([x[:views], torch.cat([x[views:, :lead], patches], 1)])
 
     if leaving:
         handle = layer.register_forward_hook(lambda module, args, output: through(output))
@@ -161,6 +187,11 @@ def record_attention(tower: nn.Module, only: str = "") -> Iterator[list[Tensor]]
         keep(weights)
         return mixed, None
 
+    def resample(module: nn.Module, args, output):
+        mixed, weights = resampling_written_out(module, *args)
+        keep(weights)
+        return mixed
+
     for name, module in tower.named_modules():
         if not type(module).__name__.endswith("Attention") or only not in name:
             continue
@@ -169,12 +200,14 @@ def record_attention(tower: nn.Module, only: str = "") -> Iterator[list[Tensor]]
         elif isinstance(module, Attention):
             ask = lambda m, args, options: (args, options | {"maps": found})  # noqa: E731
             undo.append(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
+        elif type(module).__name__ == "IdeficsPerceiverAttention":  # it returns no weights
+            undo.append(module.register_forward_hook(resample).remove)
         elif hasattr(module, "fused_attn"):  # timm: with `fused_attn` off, the weights pass a module of their own
             undo.append(lambda m=module, fused=module.fused_attn: setattr(m, "fused_attn", fused))
             module.fused_attn = False
             undo.append(module.attn_drop.register_forward_hook(lambda m, a, weights: keep(weights)).remove)
-        else:  # transformers: (output, weights), which an outer module may pass on
-            see = lambda m, a, output: keep(output[1]) if isinstance(output, tuple) else None  # noqa: E731
+        else:  # transformers: (output, weights), T5 (output, bias, weights); an outer module may pass them on
+            see = lambda m, a, output: keep(output[-1]) if isinstance(output, tuple) else None  # noqa: E731
             undo.append(module.register_forward_hook(see).remove)
     try:
         yield found
@@ -194,6 +227,20 @@ def written_out(
     q, k, v = (F.linear(x, w, b).unflatten(-1, (module.num_heads, -1)).transpose(1, 2) for x, w, b in parts)
     weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)  # (n, heads, q, k)
     return module.out_proj((weights @ v).transpose(1, 2).flatten(2)), weights
+
+
+def resampling_written_out(
+    module: nn.Module, context: Float[Tensor, "n p d"], latents: Float[Tensor, "n l d"]
+) -> tuple[Float[Tensor, "n l d"], Float[Tensor, "n heads l p+l"]]:
+    """The attention of IDEFICS's resampler, whose latents look at patches and latents, as `written_out`."""
+    latents = module.latents_layer_norm(latents)
+    both = torch.cat([module.context_layer_norm(context), latents], 1)
+    parts = module.q_proj(latents), module.k_proj(both), module.v_proj(both)
+    q, k, v = (x.unflatten(-1, (module.n_heads, -1)).transpose(1, 2) for x in parts)
+    if module.qk_layer_norms:
+        q, k = module.q_layer_norm(q), module.k_layer_norm(k)
+    weights = (module.qk_scale * q @ k.transpose(-1, -2)).softmax(-1)  # (n, heads, l, p + l)
+    return module.output_proj((weights @ v).transpose(1, 2).flatten(2)), weights
 
 
 @contextmanager

@@ -103,6 +103,18 @@ def cut_tiles(
     return resize(image, (tile, tile)), cut(canvas), keep
 
 
+def framed(tiles: Float[Tensor, "n k s t c"], shape: tuple[int, int]) -> Float[Tensor, "n c h w"]:
+    """Tiles beside each other as they lie in the picture, `shape` rows and columns of them."""
+    return tiles.unflatten(1, shape).permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+
+
+def parted(grid: Float[Tensor, "n c h w"], shape: tuple[int, int]) -> Float[Tensor, "n k s t c"]:
+    """The way back."""
+    rows, columns = shape
+    grid = grid.unflatten(3, (columns, -1)).unflatten(2, (rows, -1))  # (n, c, rows, s, columns, t)
+    return grid.permute(0, 2, 4, 3, 5, 1).flatten(1, 2)
+
+
 def resize(image: Float[Tensor, "c h w"], size: tuple[int, int]) -> Float[Tensor, "c i j"]:
     """Bicubic, without aliasing when reduced."""
     return F.interpolate(image[None], size, mode="bicubic", antialias=True)[0]

@@ -37,6 +37,7 @@ class ExplainState:
     Attributes:
         masks: true places by name, each of the image's own size, one for each frame.
         layer: whose map is looked at; "" for the model's own. layers: those there are, None until they are known.
+        grid, tiles: of the model's own map.
         shifts: 1, or n for maps that are the mean of n x n moved pictures; not of methods that are slow already.
         trace: what all maps share. found, problems: map or sentence of each method tried so far.
         error: one sentence to show the reader in place of all maps, or "".
@@ -49,6 +50,7 @@ class ExplainState:
     layers: tuple[str, ...] | None = None
     shifts: int = 1
     grid: tuple[int, int] = (0, 0)
+    tiles: tuple[int, int] = (1, 1)
     trace: Trace | None = None
     found: Mapping[str, Explanation] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
@@ -104,6 +106,9 @@ def asked_place(state: ExplainState) -> str:
 
 def change(state: ExplainState, **values: Any) -> ExplainState:
     """Another image, text or layer: what was found is of the old one and goes."""
+    image = values.get("image", state.image)
+    if (image.height, image.width) != (state.image.height, state.image.width):  # perhaps another grid
+        values["layers"] = None
     return replace(state, **values, trace=None, found={}, problems={}, error="")
 
 
@@ -145,12 +150,13 @@ def _traced(state: ExplainState, model: Any) -> ExplainState:
     if named(model, state.text) and prompts(model, state.text)[0]:
         trace = asked(model, state.image, [state.text], state.layer or None)[state.text]
     elif state.layer and state.layer in (state.layers or ()):  # known to be there: one pass instead of four
-        trace = behind(model, state.image, state.text, state.layer, state.grid)
+        trace = behind(model, state.image, state.text, state.layer, state.grid, tiles=state.tiles)
     else:
         trace = traced(model, state.image, state.text, state.layer or None)
     if state.layers is None:
-        grid = trace.grid if not state.layer else model.trace(state.image, state.text).grid
-        state = replace(state, layers=tuple(layers(model, state.image, state.text)), grid=grid)
+        own = trace if not state.layer else model.trace(state.image, state.text)
+        found = tuple(layers(model, state.image, state.text))
+        state = replace(state, layers=found, grid=own.grid, tiles=own.tiles)
     return replace(state, trace=trace)
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -102,6 +103,27 @@ def test_another_layer_of_a_model_that_answers(answerers, xray, name):
         assert names == [f"image_encoder.{block}" for block in (*blocks, "layers.0", "layers.1")]
     else:
         assert names[0] == "vision.layers.0"
+
+
+@pytest.mark.parametrize("shape", [(128, 128), (96, 200)])
+def test_another_layer_of_a_model_that_sees_tiles(answerers, shape):
+    """Its tiles go in as a batch, the whole view before them; the map is theirs, side by side."""
+    model, question = answerers["pathology-vlm"], "Is there a nodule?"
+    pixels = np.random.default_rng(0).integers(0, 255, (*shape, 3)).astype(np.uint8)
+    image, seen = MedicalImage.from_array(pixels, "histology"), []
+    assert explain.layers(model, image, question) == ["vision.layers.0"]
+    handle = model.module.vision.layers[0].register_forward_hook(lambda _, args, output: seen.append(output))
+    own = model.trace(image, question)
+    handle.remove()
+    (trace,) = traces(model, image, [question], "vision.layers.0")
+    assert trace.grid == own.grid and trace.tiles == own.tiles and trace.answer == own.answer
+    torch.testing.assert_close(trace.score, own.score)  # what is looked at passes on as it was
+    for tile, tokens in enumerate(seen[-1][1:]):
+        row, column = (2 * i for i in divmod(tile, trace.tiles[1]))
+        cells = trace.activations[0, :, row : row + 2, column : column + 2]
+        torch.testing.assert_close(cells.flatten(1).T, tokens[1:])
+    assert trace.gradients().abs().sum() > 0
+    assert explain.explain("grad-cam", model, image, question, layer="vision.layers.0").values.shape == shape
 
 
 def test_against_another_text(chest, xray):

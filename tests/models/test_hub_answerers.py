@@ -1,5 +1,6 @@
 """Published models that answer or segment: equal to the library's own, and traces of what they said."""
 
+import contextlib
 import functools
 
 import hub_answerers as build
@@ -7,10 +8,12 @@ import hub_checkpoints
 import numpy as np
 import pytest
 import torch
+from hub_checkpoints import softmaxed
 
 import medvlm_lab as lab
 from medvlm_lab.errors import CheckpointError, QuestionError
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.models import hub_report
 from medvlm_lab.models.base import Answerer, Explainable, Reporter, Segmenter
 from medvlm_lab.text.prose import sections
 
@@ -19,7 +22,8 @@ QUESTION = "is there a nodule ?"
 KINDS = {
     "blip": ("blip-vqa", build.blip), "instructblip": ("instructblip", build.instructblip),
     "instructblip t5": ("instructblip", functools.partial(build.instructblip, t5=True)),
-    "idefics": ("idefics", build.idefics), "llava": ("llava", build.llava),
+    "idefics": ("idefics", build.idefics),
+    "idefics resampler": ("idefics", functools.partial(build.idefics, resampler=True)), "llava": ("llava", build.llava),
     "llava-med": ("llava-med", functools.partial(build.llava, mistral=True)),
     "paligemma": ("paligemma", build.paligemma), "gemma3": ("medgemma", build.gemma3),
 }  # fmt: skip
@@ -55,7 +59,7 @@ def test_generated_ids_equal_the_librarys_own(kind, models, folders, pictures):
     model, image = models[kind], pictures[0]
     own = type(model.module).from_pretrained(folders[kind]).eval()
     processor = hf.AutoProcessor.from_pretrained(folders[kind])
-    if kind == "idefics":
+    if kind.startswith("idefics"):
         prompt = [["User:", image.pil(), f"{QUESTION}\nAssistant:"]]
         inputs = processor(text=prompt, return_tensors="pt")
     else:
@@ -126,10 +130,110 @@ def test_columns_of_the_attention_are_the_images_tokens(kind, models, pictures):
     assert (ids[model.trace(pictures[0], QUESTION).tokens] == model.module.config.image_token_id).all()
 
 
-def test_a_resamplers_latents_have_no_place_in_the_image(tmp_path, pictures):
-    build.idefics(tmp_path, resampler=True)
-    trace = lab.load("idefics", checkpoint=tmp_path, device="cpu").trace(pictures[0], QUESTION, answer="yes")
-    assert not trace.attentions and trace.tokens is None and trace.gradients().abs().max() > 0
+def mean(maps):
+    return torch.stack([w[0].mean(0) for w in maps]).mean(0)  # (rows, columns)
+
+
+@contextlib.contextmanager
+def returned(modules):
+    """The second output of some of the library's modules, in order."""
+    found = []
+    hooks = [m.register_forward_hook(lambda m, args, output: found.append(output[1])) for m in modules]
+    yield found
+    for hook in hooks:
+        hook.remove()
+
+
+def looked_while_writing(kind, own, inputs, monkeypatch):
+    """By the library's own generation: the weights of each word, and of what stands between it and the patches.
+
+    Returns (words, between), (between, columns), None where nothing stands there, and the encoder's attentions.
+    """
+    options = {"max_new_tokens": 6, "do_sample": False, "output_attentions": True, "return_dict_in_generate": True}
+    seen, asked = inputs["pixel_values"], {"output_attentions": True}
+    crossing = []  # the library records no such attention in its generation; both have two layers
+    if kind == "blip":
+        crossing = [layer.crossattention.self for layer in own.text_decoder.bert.encoder.layer]
+    elif kind.startswith("idefics"):
+        crossing = [layer.cross_attn for layer in own.model.gated_cross_attn_layers]
+    with returned(crossing) as crossed:
+        out = own.generate(**inputs, **options)
+    steps = [crossed[i : i + 2] for i in range(0, len(crossed), 2)]
+    steps = steps or getattr(out, "cross_attentions", None) or out.attentions
+    if kind == "blip":
+        tower = own.vision_model(pixel_values=seen, **asked)
+        question = own.text_encoder(inputs["input_ids"], encoder_hidden_states=tower.last_hidden_state, **asked)
+        return written(steps), mean(question.cross_attentions), tower.attentions
+    if kind.startswith("idefics"):
+        with returned([layer.self_attn for layer in own.model.vision_model.encoder.layers]) as attentions:
+            hidden = own.model.vision_model(pixel_values=seen[:, 0]).last_hidden_state
+        if not own.config.use_resampler:
+            return written(steps), None, attentions
+        with softmaxed(monkeypatch) as latents:
+            own.model.perceiver_resampler(hidden)
+        return written(steps), mean(latents), attentions
+    places = (inputs["input_ids"][0] == own.config.image_token_id).nonzero()[:, 0]
+    if not kind.startswith("instructblip"):
+        return written(steps, places), None, ()
+    found = own.get_image_features(seen, inputs["qformer_input_ids"], inputs["qformer_attention_mask"], **asked)
+    queries = mean(found.qformer_outputs.cross_attentions)
+    return written(steps, places), queries, found.vision_outputs.attentions
+
+
+def written(steps, places=slice(None)):
+    """A row for each word: the last of the step that wrote it."""
+    return torch.stack([mean(step)[-1, places] for step in steps])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_each_word_looks_where_it_did_while_it_was_written(kind, folders, pictures, monkeypatch):
+    model = lab.load(KINDS[kind][0], checkpoint=folders[kind], device="cpu")
+    model.module.double()
+    model.max_new_tokens = 6
+    trace, inputs = model.trace(pictures[0], QUESTION), model._inputs([pictures[0]], QUESTION)
+    own = type(model.module).from_pretrained(folders[kind], attn_implementation="eager").double().eval()
+    words, between, encoder = looked_while_writing(kind, own, inputs, monkeypatch)
+    words, cells = words[: len(trace.words)], trace.grid[0] * trace.grid[1]
+    whole = words if between is None else words @ between
+    places = slice(1, 1 + cells) if encoder else slice(None)  # behind the class token
+    assert trace.looks.shape == (len(trace.words), cells) and len(words) > 1
+    torch.testing.assert_close(trace.looks, whole[:, places], rtol=1e-5, atol=1e-7)
+    assert (trace.looks - trace.looks[:1])[1:].abs().amax(1).min() > 1e-4  # no word looks as the first did
+    if kind in ("blip", "idefics", "idefics resampler"):  # the words give 1, and class token and latents get the rest
+        rest = torch.cat([whole[:, :1], whole[:, 1 + cells :]], 1).sum(1)
+        torch.testing.assert_close(trace.looks.sum(1), 1 - rest, rtol=1e-5, atol=1e-7)
+    assert len(trace.encoder) == len(encoder)
+    for found, expected in zip(trace.encoder, encoder, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_word_looks_otherwise_after_other_words_and_at_another_image(kind, models, pictures):
+    """Each row is of the step that writes its word: it knows the words before, not its own."""
+    said, other = (models[kind].trace(pictures[0], QUESTION, answer=f"yes {w} heart").looks for w in ("no", "large"))
+    assert len(said) == len(other) == 3
+    torch.testing.assert_close(said[:2], other[:2], rtol=1e-5, atol=1e-7)
+    assert (said[2] - other[2]).abs().max() > 1e-4
+    elsewhere = models[kind].trace(pictures[1], QUESTION, answer="yes no heart").looks
+    assert (said - elsewhere).abs().amax(1).min() > 1e-4
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("blip", "paligemma")])
+def test_all_of_a_report_is_explained(kind, models, pictures, monkeypatch):
+    monkeypatch.setattr(hub_report, "LONGEST", 40)
+    model, request = models[kind], f"{hub_report.REQUEST} Indication: left lung"
+    trace, report = model.trace(pictures[0], request), model.report(pictures[0], "left lung")
+    assert sections(trace.answer) == {"findings": report.findings, "impression": report.impression}
+    monkeypatch.setattr(model, "max_new_tokens", 40)
+    said = model.answer(pictures[0], request)
+    assert trace.words == said.tokens and len(trace.looks) == len(said.tokens) > 32
+    assert trace.score.item() == pytest.approx(sum(said.token_logprobs), rel=1e-4)
+
+
+def test_an_answer_that_the_context_does_not_hold_is_refused(models, pictures):
+    with pytest.raises(QuestionError, match="and the answer up to 600 more, but llava holds 512"):
+        models["llava"].trace(pictures[0], QUESTION, answer="yes " * 600)
 
 
 @pytest.mark.parametrize("kind", ["instructblip", "idefics", "llava", "gemma3"])

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from hub_checkpoints import softmaxed
 from PIL import Image
 
 from medvlm_lab.errors import QuestionError
@@ -13,6 +14,7 @@ from medvlm_lab.models.base import Explainable
 from medvlm_lab.models.chexzero import CheXzero
 from medvlm_lab.models.dual_encoder import Config, DualEncoder
 from medvlm_lab.models.preprocess import to_square
+from medvlm_lab.models.trace import record_attention
 from medvlm_lab.models.view import View, fitted, processor_view
 from medvlm_lab.text.tokenizer import Tokenizer
 
@@ -123,6 +125,27 @@ def test_the_image_s_pixels_are_found_in_the_input():
     seen = view.to_input(values, (8, 4))  # two rows of padding above and below, a column cut off at each side
     assert (seen[:2] == -torch.inf).all() and (seen[6:] == -torch.inf).all()
     torch.testing.assert_close(seen[2:6], values[:, 1:5])
+
+
+@pytest.mark.parametrize("normed", [False, True])
+def test_a_resampler_with_its_weights_written_out_is_the_library_s(normed, monkeypatch):
+    from transformers import IdeficsConfig
+    from transformers.models.idefics.perceiver import IdeficsPerceiverResampler
+
+    settings = {"qk_layer_norms_perceiver": normed}
+    config = IdeficsConfig(perceiver_config=settings, vision_config={"embed_dim": 16})
+    torch.manual_seed(0)
+    resampler, context = IdeficsPerceiverResampler(config, 16, 2, 2, 8, 3).double(), torch.randn(1, 5, 16).double()
+    with softmaxed(monkeypatch) as soft:
+        expected = resampler(context)
+    with record_attention(resampler) as found:
+        passed = resampler(context)
+    torch.testing.assert_close(passed, expected)
+    torch.testing.assert_close(found, soft)
+    assert [w.shape for w in found] == [(1, 2, 3, 8)] * 2
+    gradients = torch.autograd.grad(passed.sum(), found)  # what came out was computed through the weights
+    assert min(g.abs().max() for g in gradients) > 0
+    assert resampler(context).equal(expected)  # nothing is left behind
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,11 @@ def masks():
     return lab.phantom("chest-xray").masks([SCENE], 96)
 
 
+def tissue(height, width):
+    pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3)).astype(np.uint8)
+    return MedicalImage.from_array(pixels, "histology")
+
+
 def heard(widget):
     widget.sent = []
     widget.send = lambda content, buffers=None: widget.sent.append((content, buffers))
@@ -164,6 +169,20 @@ def test_layers_of_a_model_that_answers(writer, xray):
     widget.layer = widget.state.layers[0]
     about, buffers = widget.sent[-1]
     assert not about["error"] and buffers[2] != own and "the same at every layer" in about["panes"][1]["captions"]
+
+
+def test_layers_of_a_model_that_sees_tiles():
+    """A picture of another size lies on another grid."""
+    widget = heard(lab.widgets.explain(lab.load("pathology-vlm", device="cpu"), tissue(128, 128), "Is there necrosis?"))
+    widget.methods = ["grad-cam", "chefer"]
+    own = widget.sent[-1][1][2]
+    assert widget.state.layers == ("vision.layers.0", "vision.layers.1")
+    widget.layer = "vision.layers.1"
+    assert not widget.sent[-1][0]["error"] and widget.sent[-1][1][2] != own
+    widget.show(tissue(128, 256))
+    alone = lab.explain.explain("grad-cam", widget._model, widget.image, widget.text, layer=widget.layer)
+    assert not widget.sent[-1][0]["error"] and np.ptp(alone.values) > 0
+    np.testing.assert_array_equal(widget.state.found["grad-cam"].values, alone.values)
 
 
 @pytest.mark.parametrize(
