@@ -104,6 +104,11 @@ class HistologyScene(Scene):
         return GRADES[0 if score <= 5 else 1 if score <= 7 else 2]
 
     @property
+    def grade_step(self) -> int:
+        """The grade as a number, 1 to 3; 0 without a carcinoma."""
+        return ("", *GRADES).index(self.grade)
+
+    @property
     def objective(self) -> str:
         """The lens that shows about this field: "10x", "20x" or "40x"."""
         return "40x" if self.field_um < 300 else "20x" if self.field_um < 560 else "10x"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,19 +14,7 @@ from medvlm_lab.phantoms.language import TAUGHT
 from medvlm_lab.train.contrastive import Studies, shuffled
 from medvlm_lab.train.lessons import Lessons, reworded
 from medvlm_lab.train.pathology_pictures import Pictures
-from medvlm_lab.train.pathology_plip import PlipTask, Slides, lost
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Real questions beside the stem's features of the pictures that they are about."""
-
-    pictures: Pictures
-    questions: Sequence[str]
-    answers: Sequence[str]
-    closed: np.ndarray
-    image_index: np.ndarray
-    parts: dict[str, np.ndarray] = field(default_factory=dict)  # rows to train, validate and test on
+from medvlm_lab.train.pathology_plip import Asked, PlipTask, Slides, lost, passes
 
 
 class AnswerTask:
@@ -39,7 +24,7 @@ class AnswerTask:
     language model alone); `captions` and `contrast`, the shares of simulated batches that hold captions instead of
     questions, or go on with stage "plip" while adapters change the image encoder; `taught`, the share of simulated
     patients who are asked about in that wording, and `reworded`, of questions begun at another of their words, with
-    a share `strays` of five words of a real one; `real`, the share of the real ones that an epoch holds;
+    a share `strays` of five words of a real one; `real`, how often an epoch goes through the real ones;
     `questions_per_image`, side by side in a batch.
     """
 
@@ -49,7 +34,7 @@ class AnswerTask:
     ):  # fmt: skip
         self.model, self.lessons, self.recipe = model, lessons, recipe
         self.train, self.validation, self.asked = train, validation, asked
-        self.plip = PlipTask(model, lessons, train, validation, recipe)
+        self.plip = PlipTask(model, lessons, train, validation, asked, recipe)
         size, device = model.config.tile, model.logit_scale.device
         keep = torch.ones(1, 1, model.vision.grid**2, dtype=torch.bool, device=device)
         with torch.no_grad():
@@ -65,10 +50,10 @@ class AnswerTask:
             for rows in shuffled(len(self.train.studies), self.recipe, epoch)
         ]
         if self.asked is not None:
-            rows = rng.permutation(self.asked.parts["train"])
-            rows = self.neighbours(rows[: round(self.recipe["real"] * len(rows))], rng)
             size = self.recipe["batch_size"] * self.recipe["questions_per_image"]
-            found += [("real", rows[i : i + size]) for i in range(0, len(rows), size)]
+            for some in passes(self.asked.parts["train"], self.recipe["real"], rng):
+                rows = self.neighbours(some, rng)
+                found += [("real", rows[i : i + size]) for i in range(0, len(rows), size)]
         return [found[i] for i in rng.permutation(len(found))]
 
     def neighbours(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -79,7 +64,7 @@ class AnswerTask:
     def loss(self, batch: tuple[str, np.ndarray], rng: np.random.Generator) -> Tensor:
         kind, rows = batch
         if kind == "contrast":
-            return self.plip.loss(rows, rng)
+            return self.plip.loss(("simulated", rows), rng)
         own, count = rng_of(int(rng.integers(2**40))), self.recipe["questions_per_image"]
         if kind == "real":
             images, place = np.unique(self.asked.image_index[rows], return_inverse=True)
@@ -112,9 +97,11 @@ class AnswerTask:
         device, tokenizer, seen = model.logit_scale.device, self.lessons.tokenizer, Seen()
         if self.recipe["sees"] != "nothing":
             patches, keep = (part.to(device) for part in pictures.draw(rows, rng))
-            if self.recipe["sees"] == "black":
-                patches = self.black.to(device).expand_as(patches)
-            seen = model.connect(model.look(patches, keep)).rows(torch.from_numpy(place).to(device))
+            place = torch.from_numpy(place).to(device)
+            if self.recipe["sees"] == "black":  # looked at once for all pictures of one shape
+                keep, shape = keep.unique(dim=0, return_inverse=True)
+                patches, place = self.black.to(device).expand(len(keep), *patches.shape[1:]), shape[place]
+            seen = model.connect(model.look(patches, keep)).rows(place)
         prompts = [self.lessons.prompt(prompt) for prompt, _ in pairs]
         targets = [self.lessons.target(text) for _, text in pairs]
         ids, keep, target = lesson(prompts, targets, tokenizer.pad, model.config.context)

@@ -81,7 +81,8 @@ PATHVQA = """
 `{data}`: {test:,} questions about images of which training saw none ({fraction:.0%} of all, by image, seed
 {seed}); exact match in percent with 95 % bootstrap intervals. The last two rows are the part of them on which
 vit-bert-vqa was scored, and what its card says. The model went through the real training questions {seen:.1f} times,
-its twin {blind:.1f} times.
+its twin {blind:.1f} times; before that its image encoder had passed {named:.0f} times through the training images, each
+beside one of its answers.
 
 | | closed | open |
 |---|---|---|
@@ -202,4 +203,5 @@ def real_scores(model: PathologyVLM, twin: Blinded, parts: dict[str, np.ndarray]
     return about, PATHVQA.format(
         data=recipe["data"], test=len(test), fraction=fraction, seed=recipe["seed"], rows="\n".join(table),
         seen=sum(passes.values()) - black, blind=passes["language"] + black,
+        named=sum(stage.get("named", 0.0) * stage["epochs"] for stage in recipe["stages"].values()),
     )  # fmt: skip

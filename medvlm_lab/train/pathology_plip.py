@@ -6,8 +6,9 @@ is: contrast alone leaves what is as small as a mitosis at chance.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -37,16 +38,41 @@ class Slides:
     pictures: Pictures
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Real questions beside the stem's features of the pictures that they are about."""
+
+    pictures: Pictures
+    questions: Sequence[str]
+    answers: Sequence[str]
+    closed: np.ndarray
+    image_index: np.ndarray
+    parts: dict[str, np.ndarray] = field(default_factory=dict)  # rows to train, validate and test on
+
+    def captions(self, part: str) -> dict[int, list[str]]:
+        """Each picture's answers to open questions: all that a data set of questions says of what an image shows."""
+        found = defaultdict(list)
+        for i in self.parts[part]:
+            if not self.closed[i]:
+                found[int(self.image_index[i])].append(self.answers[i].lower())
+        return dict(found)
+
+
 class PlipTask:
     """Stage "plip": image–text contrast (ITC), matching (ITM), and sentences told from their denial; see `loop.Task`.
 
     Patients with the same findings are no negatives of each other. Each image is also compared with a true and a false
     sentence about one finding. `cell_loss` is the weight at which patches tell what they show, `number_loss` that at
     which the whole tells the amount of every finding and the scene's `numbers`, by heads that no checkpoint keeps.
+    Real pictures pass `named` times an epoch, each beside one of its answers to open questions; contrast alone.
     """
 
-    def __init__(self, model: PathologyNet, lessons: Lessons, train: Slides, validation: Slides, recipe: dict):
+    def __init__(
+        self, model: PathologyNet, lessons: Lessons, train: Slides, validation: Slides, asked: Asked | None,
+        recipe: dict,
+    ):  # fmt: skip
         self.model, self.lessons, self.recipe, self.train, self.validation = model, lessons, recipe, train, validation
+        self.asked, self.captions = asked, asked.captions("train") if asked else {}
         scenes = train.studies.scenes
         groups = {key: i for i, key in enumerate(dict.fromkeys(map(AlignmentTask.findings, scenes)))}
         self.group = torch.tensor([groups[AlignmentTask.findings(scene)] for scene in scenes])
@@ -57,16 +83,26 @@ class PlipTask:
             self.truth = standard(amounts(scenes, recipe["numbers"]))
             model.number_head = nn.Linear(2 * model.config.width, self.truth.shape[1])
 
-    def batches(self, epoch: int) -> list[np.ndarray]:
-        return shuffled(len(self.train.studies), self.recipe, epoch)
+    def batches(self, epoch: int) -> list[tuple[str, np.ndarray]]:
+        """(kind, rows): of real pictures for "real", else of simulated patients."""
+        found = [("simulated", rows) for rows in shuffled(len(self.train.studies), self.recipe, epoch)]
+        rng, size = np.random.default_rng((self.recipe["seed"], epoch, 3)), self.recipe["batch_size"]
+        for rows in passes(np.array(list(self.captions), int), self.recipe["named"], rng):
+            found += [("real", rows[i : i + size]) for i in range(0, len(rows), size)]
+        return [found[i] for i in rng.permutation(len(found))]
 
     def ids(self, texts: list[str], rng: np.random.Generator) -> Int[Tensor, "n t"]:
         """Tokens, some unknown: what a word that was never read will be."""
         ids = self.lessons.tokenizer.batch(texts, self.model.config.caption)
         return lost(ids, self.lessons, self.recipe["word_dropout"], rng).to(self.model.logit_scale.device)
 
-    def loss(self, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-        model, device = self.model, self.model.logit_scale.device
+    def loss(self, batch: tuple[str, np.ndarray], rng: np.random.Generator) -> Tensor:
+        (kind, rows), model, device = batch, self.model, self.model.logit_scale.device
+        if kind == "real":
+            looked = model.look(*(part.to(device) for part in self.asked.pictures.draw(rows, rng)))
+            told = [self.captions[row][int(rng.integers(len(self.captions[row])))] for row in rows.tolist()]
+            same = torch.tensor([[a == b for b in told] for a in told], device=device)
+            return contrast(model, looked, self.ids(told, rng), same)[0]
         patches, keep, cells = (part.to(device) for part in self.train.pictures.outlined(rows, rng))
         looked = model.look(patches, keep)
         own = rng_of(int(rng.integers(2**40)))
@@ -96,7 +132,17 @@ class PlipTask:
             pairs = [self.statements.pair(scene, rng_of(i, turn)) for i, scene in enumerate(studies.scenes)]
             true, false = (embed(list(part)) for part in zip(*pairs, strict=True))
             right.append(float(((images * (true - false)).sum(1) > 0).float().mean()))
-        return {"mcmrr_percent": 100 * rank / len(studies), "sentences_right": 100 * float(np.mean(right))}
+        found = {"mcmrr_percent": 100 * rank / len(studies), "sentences_right": 100 * float(np.mean(right))}
+        return found | ({"real_rank_percent": self.named(embed)} if self.captions else {})
+
+    def named(self, embed) -> float:
+        """Where a real picture's answer stands among all answers of training, in percent (chance 50)."""
+        answers = sorted({text for texts in self.captions.values() for text in texts})
+        held = {row: texts for row, texts in self.asked.captions("validation").items() if set(texts) & set(answers)}
+        images = self.model.embed(look(self.model, self.asked.pictures, np.array(list(held), int)))
+        places = (images @ embed(answers).T).argsort(descending=True).argsort().cpu()
+        ranks = [[places[i, answers.index(t)] for t in texts if t in answers] for i, texts in enumerate(held.values())]
+        return 100 * float(np.mean([np.mean(some) for some in ranks])) / len(answers)
 
 
 def amounts(scenes: Sequence[Scene], names: Sequence[str]) -> Float[Tensor, "n m"]:
@@ -143,17 +189,29 @@ def plip_loss(
     true: Int[Tensor, "n s"], false: Int[Tensor, "n s"],
 ) -> Float[Tensor, ""]:  # fmt: skip
     """ITC with smoothed targets, ITM with a hard negative text for each image, and true against false sentences."""
-    n, device, scale = len(ids), ids.device, model.logit_scale.clamp(max=4.6).exp()
-    images = model.embed(looked)
-    logits = scale * images @ model.embed_text(ids).T  # (n, n)
-    target = (1 - SMOOTHING) * same.float() / same.sum(1, keepdim=True) + SMOOTHING / n
-    itc = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-
+    n, device = len(ids), ids.device
+    itc, logits = contrast(model, looked, ids, same)
     with torch.no_grad():  # hard: drawn as likely as the contrast mistakes them; uniformly where all are the same
         odds = logits.masked_fill(same, -torch.inf).masked_fill(same.all(1)[:, None], 0.0).softmax(1)
         wrong = odds.multinomial(1)[:, 0]
     answers = torch.cat([model.matched(looked, ids), model.matched(looked, ids[wrong])]).float()
     itm = F.cross_entropy(answers, (torch.arange(2 * n, device=device) < n).long())
 
+    images, scale = model.embed(looked), model.logit_scale.clamp(max=4.6).exp()
     told = torch.stack([(images * model.embed_text(text)).sum(1) for text in (true, false)], 1)  # (n, 2)
     return itc + itm + F.cross_entropy(scale * told, torch.zeros(n, dtype=torch.long, device=device))
+
+
+def contrast(
+    model: PathologyNet, looked: Looked, ids: Int[Tensor, "n t"], same: Bool[Tensor, "n n"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, "n n"]]:
+    """ITC with smoothed targets, and its logits; what is the `same` is no negative."""
+    logits = model.logit_scale.clamp(max=4.6).exp() * model.embed(looked) @ model.embed_text(ids).T
+    target = (1 - SMOOTHING) * same.float() / same.sum(1, keepdim=True) + SMOOTHING / len(ids)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2, logits
+
+
+def passes(rows: np.ndarray, count: float, rng: np.random.Generator) -> list[np.ndarray]:
+    """The rows in random order, `count` times; a last part of them where it is no whole number."""
+    shares = [1.0] * int(count) + [count % 1] * bool(count % 1)
+    return [rng.permutation(rows)[: round(share * len(rows))] for share in shares]

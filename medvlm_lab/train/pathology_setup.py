@@ -21,9 +21,9 @@ from medvlm_lab.train.contrastive import Studies
 from medvlm_lab.train.generative_setup import started
 from medvlm_lab.train.lessons import Lessons, instruction_vocabulary
 from medvlm_lab.train.loop import Task
-from medvlm_lab.train.pathology_answers import AnswerTask, Asked
+from medvlm_lab.train.pathology_answers import AnswerTask
 from medvlm_lab.train.pathology_pictures import pictures
-from medvlm_lab.train.pathology_plip import PlipTask, Slides
+from medvlm_lab.train.pathology_plip import Asked, PlipTask, Slides
 from medvlm_lab.train.pretrained import load_stem
 
 
@@ -102,5 +102,5 @@ def task(recipe: dict, data: Data, stage: str) -> Task:
     model, lessons = started(recipe, data, stage), Lessons(data.tokenizer)
     model.vision.stem.requires_grad_(False)
     if recipe["stages"][stage]["learns"] == "contrast":
-        return PlipTask(model, lessons, data.train, data.validation, recipe)
+        return PlipTask(model, lessons, data.train, data.validation, data.asked, recipe)
     return AnswerTask(model, lessons, data.train, data.validation, data.asked, recipe)

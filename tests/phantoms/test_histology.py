@@ -159,6 +159,7 @@ def test_grade_follows_the_nottingham_score():
     best = PLAIN[3].with_(gland_formation=0.9, mitoses=0)
     worst = PLAIN[3].with_(gland_formation=0.0, nuclear_variation=0.5, mitoses=6)
     assert (best.grade, worst.grade, PLAIN[1].grade) == ("low", "high", "")
+    assert [s.grade_step for s in (PLAIN[1], best, worst)] == [0, 1, 3]
     assert PLAIN[2].grade == "low" and PLAIN[2].with_(necrosis_percent=10.0).grade == "intermediate"
 
 

@@ -18,7 +18,7 @@ from medvlm_lab.train.lessons import reworded
 from medvlm_lab.train.loop import Loop
 from medvlm_lab.train.pathology_export import difference
 from medvlm_lab.train.pathology_pictures import varied
-from medvlm_lab.train.pathology_plip import amounts, standard, whole
+from medvlm_lab.train.pathology_plip import amounts, passes, standard, whole
 from medvlm_lab.train.pathology_setup import prepare, task
 
 SMALL = {
@@ -39,7 +39,8 @@ def real(tmp_path, monkeypatch):
     for i in range(12):
         pixels = np.full((40, 60, 3), (200, 20 * i, 180), np.uint8)
         Image.fromarray(pixels).save(folder / "images" / f"{i}.jpg")
-        for question, answer, kind in ((f"is tissue{i} present?", "yes", "CLOSED"), ("what is shown?", "skin", "OPEN")):
+        organ = "Skin" if i < 6 else "liver"
+        for question, answer, kind in ((f"is tissue{i} present?", "yes", "CLOSED"), ("what is shown?", organ, "OPEN")):
             rows.append({"image": f"{i}.jpg", "question": question, "answer": answer, "answer_type": kind})
     (folder / "trainset.json").write_text(json.dumps(rows), encoding="utf-8")
     monkeypatch.setenv("MEDVLM_DATA", str(tmp_path / "data"))
@@ -130,6 +131,28 @@ def test_the_twin_sees_nothing_and_the_stem_never_learns(tmp_path, real):
     stem = {k: v.clone() for k, v in model.vision.stem.state_dict().items()}
     Loop(made, numbers, tmp_path).run()
     assert all(torch.equal(v, stem[k]) for k, v in made.model.vision.stem.state_dict().items())
+
+
+def test_real_pictures_are_called_by_their_own_answers_in_training(tmp_path, real):
+    numbers, made = started(tmp_path, "plip", data="path_vqa", named=2.5, epochs=10, learning_rate=3e-3)
+    asked, captions = made.asked, made.captions
+    known = set(asked.image_index[asked.parts["train"]].tolist())
+    assert set(captions) == known and {text for told in captions.values() for text in told} == {"skin", "liver"}
+    batches = [rows for kind, rows in made.batches(0) if kind == "real"]
+    rows = np.concatenate(batches).tolist()
+    assert set(rows) == known and {rows.count(row) for row in known} == {2, 3} and len(rows) == round(2.5 * len(known))
+    lost = lambda: float(made.loss(("real", np.array(sorted(known))), np.random.default_rng(0)).detach())  # noqa: E731
+    before = lost()
+    Loop(made, numbers, tmp_path).run()
+    assert lost() < before - 0.1
+    assert 0 <= made.validate(made.model.eval())["real_rank_percent"] <= 50, "of two answers, first (0) or last (50)"
+
+
+def test_rows_pass_as_often_as_asked():
+    rng = np.random.default_rng(0)
+    assert [len(rows) for rows in passes(np.arange(10), 2.3, rng)] == [10, 10, 3]
+    assert [len(rows) for rows in passes(np.arange(10), 0.6, rng)] == [6] and passes(np.arange(10), 0.0, rng) == []
+    assert all(sorted(rows) == list(range(10)) for rows in passes(np.arange(10), 2, rng))
 
 
 def test_variations_keep_what_is_shown():
