@@ -96,7 +96,8 @@ def main(rounds: int = 15) -> int:
         print(f"32 prompts {ms['many']:.0f} ms, {name} one by one {ms[f'{name} each']:.0f} ms: {gain:.1f}")
         print(f"memory: one map {peaks['one']:.1f} MB, {name} {peaks[name]:.1f}; "
               f"32 maps {peaks['many']:.1f}, {name} {peaks[f'{name} each']:.1f}")  # fmt: skip
-        behind |= single > 1.0 or gain < 10.0 or peaks["one"] > peaks[name]
+        heavier = peaks["one"] > peaks[name] or peaks["many"] > peaks[f"{name} each"]
+        behind |= single > 1.0 or gain < 10.0 or heavier
     return int(behind)
 
 

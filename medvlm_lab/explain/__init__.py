@@ -49,9 +49,10 @@ def explain_many(
     """A map for each text. A dual encoder's image tower sees the image once. Raises as `explain`."""
     from medvlm_lab.explain.base import traces
 
-    run = function(method)
-    found = traces(model, image, texts, layer)
-    return [run(model, image, trace.text, trace=trace, **options) for trace in found]
+    begun = function(method).begun
+    # every map over its grid first: the graph is gone before maps of the picture's size come
+    found = [begun(model, image, trace.text, trace=trace, **options) for trace in traces(model, image, texts, layer)]
+    return [draw() for draw in found]
 
 
 def methods(model: Any) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,22 +38,28 @@ def method(signed: bool = False, mode: str = "bilinear", against: Sequence[str] 
     def decorate(function: Callable[..., Float[Tensor, "*words h w"]]) -> Callable[..., Explanation]:
         name = function.__name__.replace("_", "-")
 
-        @functools.wraps(function)
-        def explained(
+        def begun(
             model: Any, image: MedicalImage, text: str, *, trace: Trace | None = None, layer: str | None = None,
             against: Sequence[str] = usual, shifts: int = 1, **options: Any,
-        ) -> Explanation:  # fmt: skip
+        ) -> Callable[[], Explanation]:  # fmt: skip
+            """The map over the grid; what is returned draws it, and holds nothing else of the trace."""
             if trace is not None and layer is not None:
                 raise MedVLMError(f"trace= already holds a layer's map; give trace= or layer={layer!r}, not both.")
             trace = suited(name, model, trace or traced(model, image, text, layer))
             trace = less(model, trace, against) if against else trace
             if shifts != 1:
-                return shifted(explained, model, image, trace, shifts, options)
+                whole = shifted(explained, model, image, trace, shifts, options)
+                return lambda: whole
             found = function(trace, **options).detach()
             # the rest of the trace goes, and with it the graph, before a map of the picture's size comes
             trace = Trace(trace.text, trace.score.detach(), found, trace.view, answer=trace.answer, words=trace.words)
-            return drawn(name, model, image, trace, found, signed, mode)
+            return functools.partial(drawn, name, model, image, trace, found, signed, mode)
 
+        @functools.wraps(function)
+        def explained(model: Any, image: MedicalImage, text: str, **options: Any) -> Explanation:
+            return begun(model, image, text, **options)()
+
+        explained.begun = begun
         return explained
 
     return decorate
@@ -204,14 +210,17 @@ def moved(pixels: np.ndarray, down: int, along: int) -> np.ndarray:
     return pixels[:, rows.clip(0, pixels.shape[1] - 1)][:, :, columns.clip(0, pixels.shape[2] - 1)]
 
 
-def traces(model: Any, image: MedicalImage, texts: Sequence[str], layer: str | None = None) -> list[Trace]:
+def traces(model: Any, image: MedicalImage, texts: Sequence[str], layer: str | None = None) -> Iterator[Trace]:
     """A trace for each text; of a dual encoder, all from one pass of the image through its tower."""
     if not texts:
-        return []
+        return
     first = traced(model, image, texts[0], layer)
-    if first.embedding is None:
-        return [first, *(traced(model, image, text, layer) for text in texts[1:])]
-    return [first.towards(*pair) for pair in zip(texts, model.encode_texts(texts).clone(), strict=True)]
+    if first.embedding is not None:
+        yield from (first.towards(*pair) for pair in zip(texts, model.encode_texts(texts).clone(), strict=True))
+        return
+    yield first
+    del first  # and its graph
+    yield from (traced(model, image, text, layer) for text in texts[1:])
 
 
 def weighted(activations: Float[Tensor, "1 c h w"], weights: Float[Tensor, "1 c"]) -> Float[Tensor, "h w"]:

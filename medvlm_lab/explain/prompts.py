@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from medvlm_lab.explain.base import less, traced
 from medvlm_lab.image import MedicalImage
@@ -16,7 +22,8 @@ def asked(
     model: Any, image: MedicalImage, findings: Iterable[str], layer: str | None = None,
     answers: Mapping[str, str] | None = None,
 ) -> dict[str, Trace]:  # fmt: skip
-    """A trace for each finding that the model has prompts for; of a dual encoder from one pass of the image.
+    """A trace for each finding that the model has prompts for; of a dual encoder from one pass of the image, and of
+    every changed picture that methods score for each finding anew.
 
     A dual encoder is explained as it classifies: by the mean of its prompts, and where the negative counts, less the
     mean of the negative ones.
@@ -34,11 +41,28 @@ def asked(
         positive, negative = prompts(model, name)
         if not positive:
             continue
-        first = first or traced(model, image, positive[0], layer)
+        if first is None:
+            first = traced(model, image, positive[0], layer)
+            first = replace(first, again=first.again and remembered(first.again))
         found[name] = first.towards(name, model.encode_texts(positive).mean(0).clone())
         if negative:
             found[name] = less(model, found[name], negative)
     return found
+
+
+def remembered(again: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The same; pixels that were there before, to be compared with another text, cost no second pass."""
+    known: dict[bytes, Tensor] = {}
+
+    def embedded(pixels: Float[Tensor, "n *k s s"]) -> Float[Tensor, "n d"]:
+        if torch.is_grad_enabled():  # a graph is for one use
+            return again(pixels)
+        key = sha256(pixels.cpu().contiguous().numpy()).digest()
+        if key not in known:
+            known[key] = again(pixels)
+        return known[key]
+
+    return embedded
 
 
 def prompts(model: Any, finding: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """`lab.explain`: which methods explain which model, many texts at once, other layers, pictures, and what is refused."""
 
+import gc
 import io
 import json
 import sys
@@ -16,9 +17,11 @@ from PIL import Image
 import medvlm_lab as lab
 from medvlm_lab import cli
 from medvlm_lab.errors import MedVLMError, ModalityError, QuestionError, UnknownNameError
+from medvlm_lab.explain import base
 from medvlm_lab.explain.base import traces
 from medvlm_lab.explain.explanation import LUMA, Explanation
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.trace import Trace
 
 explain = lab.explain
 CAMS = ["grad-cam", "grad-cam-plus-plus", "score-cam"]
@@ -69,6 +72,23 @@ def test_many_texts_from_one_pass(chest, xray):
         np.testing.assert_allclose(seen.values, alone.values, rtol=1e-4, atol=1e-6)
         assert seen.score == pytest.approx(alone.score, abs=1e-5)
     assert explain.explain_many("prompt-cam", chest, xray, []) == []
+
+
+def test_no_graph_is_left_when_the_maps_of_many_texts_are_drawn(chest, writers, xray, monkeypatch):
+    def graphs():
+        return sum(type(o) is Trace and o.score.requires_grad for o in gc.get_objects())
+
+    def drawn(*args):
+        left.append(graphs())
+        return draw(*args)
+
+    gc.collect()
+    draw, before, left = base.drawn, graphs(), []
+    monkeypatch.setattr(base, "drawn", drawn)
+    for model in (chest, writers["clinical-blip"]):
+        explain.explain_many("grad-cam", model, xray, ["nodule", "pacemaker", "effusion"])
+    explain.explain("grad-cam", chest, xray, "nodule")
+    assert left == [before] * 7
 
 
 def test_many_questions(writers, xray):

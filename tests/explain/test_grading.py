@@ -105,6 +105,20 @@ def test_a_point_is_so_far_from_a_finding():
     assert distance(mask, (3, 6)) == 0 and distance(mask, (6, 7)) == 3 and distance(mask, (0, 1)) == np.hypot(2, 4)
 
 
+@pytest.mark.parametrize("method", ["score-cam", "occlusion"])
+def test_changed_pictures_are_seen_once_for_all_findings(chest, xray, method):
+    passes = []
+    handle = chest.module.image_encoder.stem.register_forward_hook(lambda *_: passes.append(1))
+    first, second = asked(chest, xray, ["nodule", "pacemaker"]).items()
+    lab.explain.explain(method, chest, xray, first[0], trace=first[1])
+    before = len(passes)
+    seen = lab.explain.explain(method, chest, xray, second[0], trace=second[1])
+    handle.remove()
+    (alone,) = asked(chest, xray, [second[0]]).values()
+    assert before > 1 and len(passes) == before
+    np.testing.assert_array_equal(seen.values, lab.explain.explain(method, chest, xray, "x", trace=alone).values)
+
+
 def test_how_models_are_asked(chest, echo, writers, xray):
     assert prompts(chest, "nodule") == (
         ("There is nodule.", "nodule is present."), ("There is no nodule.", "No nodule is seen."),
