@@ -172,8 +172,9 @@ pd.DataFrame(recipe("pathology-vlm")["stages"]).T[["learns", "sees", "trains", "
 # `plip`, `align` and `vqa` are the paper's three. `language` stands in for LLaMA's own training, `wording` asks in
 # other forms, and the two `blind` stages make the twin of section 5. "lora" names the parts that small adapters change.
 # In `plip` every patch learns from the simulator's masks which findings reach into it, and the whole how much of each
-# there is, besides contrast: of what is as small as a mitosis, contrast alone told nothing. The whole recipe takes
-# about an hour and a half on one core.
+# there is, besides contrast: of what is as small as a mitosis, contrast alone told nothing. PathVQA's micrographs pass
+# through `plip`, too, each beside one of its answers ("liver"): an encoder that has seen simulated tissue alone hardly
+# tells real organs apart. The whole recipe takes about an hour and a half on one core.
 #
 # Now stage `align`, small enough to watch: encoder and language model stay frozen, and a *new* connector learns from
 # questions about 64 patients. Twice, for the ablation that it calls for: once it may look at the tiles, once it has to
@@ -265,13 +266,13 @@ card = (lab.models.WEIGHTS / model.name / "README.md").read_text(encoding="utf-8
 Markdown(card[card.index("## Answers on real") : card.index("## Zero-shot")].replace("## Answers", "#### Answers"))
 
 # %% [markdown]
-# **Explain.** None: as many closed questions are answered right without the picture. "Is the tumour present?" is mostly
-# answered with yes, by the way such questions are written, and a few thousand questions about six hundred textbook
-# figures teach that sooner than they teach to see. Open questions cannot be guessed so well: there the model is right
-# more often than its twin, though still rarely. The row of differences compares them question by question, which is
-# sharper than to ask whether their two intervals overlap. On simulated patients, where yes and no are balanced, the
-# picture is worth much (the card's first table). Stop the twin's training early, and it falls behind: then the picture
-# seems useful everywhere, and only the comparison is unfair. So a score needs its question-only twin, trained alike.
+# **Explain.** Hardly any, and the interval of the difference holds zero: nearly as many closed questions are answered
+# right without the picture. "Is the tumour present?" is mostly answered with yes, by the way such questions are
+# written, and a few thousand questions about six hundred textbook figures teach that sooner than they teach to see.
+# Open questions cannot be guessed so well: most ask for an organ, and there the model is right about twice as often as
+# its twin, though still seldom. On simulated patients, where yes and no are balanced, the picture is worth much (the
+# card's first table). Stop the twin's training early, and it falls behind: then the picture seems useful everywhere,
+# and only the comparison is unfair. So a score needs its question-only twin, trained alike.
 #
 # Ask the real picture. It is a colon, stained by antibodies (brown) and not with eosin: of a kind that the
 # simulator never makes. Whatever it answers, look at how sure it is.
