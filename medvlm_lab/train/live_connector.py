@@ -24,7 +24,7 @@ from medvlm_lab.nn.layers import init_weights
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.phantoms.histology_scene import HistologyScene
 
-RATE, BATCH = 2e-3, 16  # AdamW; patients a step
+RATE, BATCH = 1e-3, 16  # AdamW; patients a step
 ROUNDS, EVERY = 4, 15  # questions to each patient in an exam; steps between two exams
 TOGETHER = 16  # pictures looked at together
 

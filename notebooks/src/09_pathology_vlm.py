@@ -196,10 +196,10 @@ plt.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
-# **Explain.** In seconds a connector learns more than half of what there is to learn, because others trained what it
-# joins. Both curves end side by side; give `seed=1` and see how much of what still parts them is luck. The questions
-# hang on glands and sheets of tumour, hundreds of micrometres wide, and one view shows these. And a wrong picture costs
-# more than none: the model believes what it is shown.
+# **Explain.** In seconds a connector learns about half of what there is to learn, because others trained what it joins.
+# With tiles it ends a little lower; give `seed=1` and see how much of what parts the curves is luck. The questions hang
+# on glands and sheets of tumour, hundreds of micrometres wide, and one view shows these. And a wrong picture costs more
+# than none: the model believes what it is shown.
 #
 # ## 4. What one view loses
 #
@@ -234,11 +234,11 @@ lab.style.show(quarters, side=2.6)
 
 # %% [markdown]
 # **Explain.** The upper left quarter of one picture, at the three sizes. At half the width a nucleus is two or three
-# pixels, and specks, single cells and thin fibres go first; what is drawn in glands survives. With forty patients an
-# area is uncertain by about a tenth: read the column, not the cell.
+# pixels, and specks and single cells go first; what is drawn in glands survives. With forty patients an area is
+# uncertain by about a tenth: read the column, not the cell.
 #
 # One line is suspicious. At 64 pixels a nucleus is about one pixel wide, and nobody can see it divide; yet mitoses are
-# still found. **Predict.** How can that be?
+# still found, if less surely. **Predict.** How can that be?
 
 # %%
 scenes = tissue.sample(1, 300, part="test")
