@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ from medvlm_lab.train.lessons import Lessons, reworded
 from medvlm_lab.train.pathology_pictures import Pictures
 from medvlm_lab.train.pathology_plip import Asked, PlipTask, Slides, lost, passes
 
+DEGREE = re.compile(r"low|intermediate|high|mild|moderate|severe|\d")
+
 
 class AnswerTask:
     """Stages "language", "align", "vqa" and "blind": captions and answers, simulated and real; see `loop.Task`.
@@ -24,7 +28,8 @@ class AnswerTask:
     language model alone); `captions` and `contrast`, the shares of simulated batches that hold captions instead of
     questions, or go on with stage "plip" while adapters change the image encoder; `taught`, the share of simulated
     patients who are asked about in that wording, and `reworded`, of questions begun at another of their words, with
-    a share `strays` of five words of a real one; `real`, how often an epoch goes through the real ones;
+    a share `strays` of five words of a real one; `degrees`, see `questions`; `real`, how often an epoch goes through
+    the real ones;
     `questions_per_image`, side by side in a batch.
     """
 
@@ -75,7 +80,8 @@ class AnswerTask:
             pairs = [(REPORT, self.lessons.excerpt(studies, int(row), own)) for row in rows]
         else:
             asked = ((row, TAUGHT if own.random() < self.recipe["taught"] else "usual") for row in rows)
-            pairs = [pair for row, wording in asked for pair in questions(studies, int(row), own, count, wording)]
+            often = self.recipe["degrees"]
+            pairs = [p for row, wording in asked for p in questions(studies, int(row), own, count, wording, often)]
             pairs = [(self.changed(request, own), text) for request, text in pairs]
         place = np.arange(len(rows)).repeat(len(pairs) // len(rows))
         return self.lost(self.model, self.train.pictures, rows, place, pairs, rng)
@@ -132,8 +138,14 @@ class AnswerTask:
 
 
 def questions(
-    studies: Studies, row: int, rng: np.random.Generator, count: int, wording: str = "usual"
+    studies: Studies, row: int, rng: np.random.Generator, count: int, wording: str = "usual", degrees: float = 1.0
 ) -> list[tuple[str, str]]:
-    """Requests and answers about a simulated patient, `count` of those that a data set may hold."""
-    asked = studies.simulator.questions(studies.scenes[row], rng, wording)[:count]
-    return [(QUESTION.format(one.question), one.answer) for one in asked]
+    """Requests and answers about a simulated patient, `count` of those that a data set may hold.
+
+    Those that ask for a degree or a number come `degrees` times as often as others.
+    """
+    asked = studies.simulator.questions(studies.scenes[row], rng, wording)
+    if degrees != 1:  # else they are in random order as it is
+        weight = np.array([degrees if DEGREE.match(one.answer) else 1.0 for one in asked])
+        asked = [asked[i] for i in rng.choice(len(asked), min(count, len(asked)), False, weight / weight.sum())]
+    return [(QUESTION.format(one.question), one.answer) for one in asked[:count]]

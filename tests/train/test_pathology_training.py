@@ -16,6 +16,7 @@ from medvlm_lab.tasks.vqa import VQARow
 from medvlm_lab.train import recipe, train
 from medvlm_lab.train.lessons import reworded
 from medvlm_lab.train.loop import Loop
+from medvlm_lab.train.pathology_answers import DEGREE, questions
 from medvlm_lab.train.pathology_export import difference
 from medvlm_lab.train.pathology_pictures import varied
 from medvlm_lab.train.pathology_plip import amounts, passes, standard, whole
@@ -146,6 +147,20 @@ def test_real_pictures_are_called_by_their_own_answers_in_training(tmp_path, rea
     Loop(made, numbers, tmp_path).run()
     assert lost() < before - 0.1
     assert 0 <= made.validate(made.model.eval())["real_rank_percent"] <= 50, "of two answers, first (0) or last (50)"
+
+
+def test_degrees_and_numbers_are_asked_about_more_often(tmp_path):
+    studies = prepare(recipe("pathology-vlm") | SMALL, tmp_path).train.studies
+
+    def share(degrees):
+        asked = [questions(studies, i, rng_of(i, turn), 4, degrees=degrees) for i in range(16) for turn in range(20)]
+        assert all(len(set(some)) == 4 for some in asked), "none twice"
+        return np.mean([bool(DEGREE.match(answer)) for some in asked for _, answer in some])
+
+    assert 1.5 * share(1.0) < share(4.0) < share(1e9) < 1
+    simulator, scene = studies.simulator, studies.scenes[0]
+    told = [(f"question: {one.question} answer:", one.answer) for one in simulator.questions(scene, rng_of(5))[:3]]
+    assert questions(studies, 0, rng_of(5), 3) == told, "in their own order where all are alike"
 
 
 def test_rows_pass_as_often_as_asked():
