@@ -15,7 +15,7 @@ from medvlm_lab import datasets
 from medvlm_lab.datasets.base import VQAItem
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.io.whole import write_whole
-from medvlm_lab.metrics import exact_match, paired
+from medvlm_lab.metrics import bootstrap_interval, exact_match, paired
 from medvlm_lab.models import CATALOGUE, load
 from medvlm_lab.models import WEIGHTS as MODELS
 from medvlm_lab.models.base import Answer
@@ -56,8 +56,8 @@ steps, and shown black pictures. Stage "wording", and the many forms in which it
 validation patients' questions in these held-out wordings had been seen to fail; no held-out form is among them.
 **Simulated: not to be compared with a paper's figures on real patients.**
 
-| | closed | open |
-|---|---|---|
+| | closed | open | all |
+|---|---|---|---|
 {simulated}
 {pathvqa}
 ## Zero-shot classification
@@ -84,8 +84,8 @@ vit-bert-vqa was scored, and what its card says. The model went through the real
 its twin {blind:.1f} times; before that its image encoder had passed {named:.0f} times through the training images, each
 beside one of its answers.
 
-| | closed | open |
-|---|---|---|
+| | closed | open | all |
+|---|---|---|---|
 {rows}
 """
 
@@ -158,15 +158,15 @@ def majority(data: Sequence[VQAItem], train: Sequence[VQAItem]) -> tuple[VQARow,
 
 def line(title: str, rows: Sequence[VQARow]) -> str:
     """One row of the card's tables."""
-    scores = score_rows(rows)
-    return f"| {title} | {scores['closed']} | {scores['open']} |"
+    scores, right = score_rows(rows), [100.0 * row.correct for row in rows]
+    return f"| {title} | {scores['closed']} | {scores['open']} | {Score(*bootstrap_interval(right), len(right))} |"
 
 
 def difference(title: str, rows: Sequence[VQARow], others: Sequence[VQARow]) -> str:
     """One row of the card's tables: by how many points more of the same questions are answered rightly."""
     cells = []
-    for closed in (True, False):
-        a, b = (np.array([100.0 * row.correct for row in side if row.closed == closed]) for side in (rows, others))
+    for kinds in ((True,), (False,), (True, False)):
+        a, b = (np.array([100.0 * row.correct for row in side if row.closed in kinds]) for side in (rows, others))
         cells.append(str(Score(*paired(a, b), len(a)) if len(a) else BLANK))
     return f"| {title} | {' | '.join(cells)} |"
 
@@ -191,7 +191,7 @@ def real_scores(model: PathologyVLM, twin: Blinded, parts: dict[str, np.ndarray]
         line("pathology-vlm", rows), line("blinded twin (questions only)", blinded),
         difference("pathology-vlm less its twin, question by question", rows, blinded),
         line("majority", majority(test, train)), line("pathology-vlm, vit-bert-vqa's images", shared),
-        f"| vit-bert-vqa, its `by_image` model | {' | '.join(by_image_scores(recipe['data']))} |",
+        f"| vit-bert-vqa, its `by_image` model | {' | '.join(by_image_scores(recipe['data']))} | |",
     ]  # fmt: skip
     about = REAL.format(
         data=recipe["data"], train=len(train), images=len({item.image_name for item in train}),
