@@ -49,21 +49,27 @@ def merge_heads(x: Float[Tensor, "n h t e"]) -> Float[Tensor, "n t d"]:
 
 def attend(
     q: Float[Tensor, "n h t e"],
-    k: Float[Tensor, "n h m e"],
-    v: Float[Tensor, "n h m e"],
+    k: Float[Tensor, "n g m e"],
+    v: Float[Tensor, "n g m e"],
     keep: Bool[Tensor, "n 1 #t m"] | None = None,
     causal: bool = False,
     maps: list[Tensor] | None = None,
 ) -> Float[Tensor, "n h t e"]:
     """softmax(q kᵀ / √e) v, weights exactly zero where `keep` is False or, if `causal`, where a key lies ahead.
 
-    Every query needs a key that it may see. `maps`, when given, receives the weights, (n, h, t, m).
+    Where keys and values have fewer heads, each serves a group of the queries' heads. Every query needs a key that it
+    may see. `maps`, when given, receives the weights, (n, h, t, m).
     """
     if causal and (keep is not None or maps is not None or not fused(q)):
         ahead = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
         keep, causal = ahead if keep is None else keep & ahead, False
-    if maps is None and fused(q):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=keep, is_causal=causal)
+    plain = maps is not None or not fused(q)
+    if k.shape[1] < q.shape[1] and (plain or q.is_cuda):  # on a GPU a mask needs as many heads
+        k, v = (y.repeat_interleave(q.shape[1] // y.shape[1], 1) for y in (k, v))  # (n, h, m, e)
+    if not plain:
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=keep, is_causal=causal, enable_gqa=k.shape[1] < q.shape[1]
+        )
     scores = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5  # (n, h, t, m)
     weights = (scores if keep is None else scores.masked_fill(~keep, -torch.inf)).softmax(-1)
     if maps is not None:

@@ -108,7 +108,6 @@ class GroupedQueryAttention(nn.Module):
         v = split_heads(self.v_proj(x), self.kv_heads)
         if cache is not None:
             k, v = cache.extend(layer, k, v)  # (n, kv_heads, m, e)
-        k, v = (y.repeat_interleave(self.heads // self.kv_heads, 1) for y in (k, v))  # (n, heads, m, e)
         return self.out_proj(merge_heads(attend(q, k, v, sees, maps=maps)))
 
 
