@@ -3,6 +3,7 @@
 
 const HELP = "drag or arrows: move · wheel or + −: zoom · click, or Enter for the middle: select · Escape: deselect";
 const MARK = "#d55e00", FAINT = "rgba(213, 94, 0, .45)";
+const FULL = 20000; // points that are drawn in full colour
 const MOST_BYTES = 9e6; // of a file: what Jupyter's connection takes in one message
 
 function render({ model, el }) {
@@ -57,6 +58,8 @@ function render({ model, el }) {
   const screen = (x, y) => [box.w / 2 + (x - view.x) * unit(), box.h / 2 - (y - view.y) * unit()];
   const at = (row) => screen(places[2 * row], places[2 * row + 1]);
   const count = () => places.length / 2;
+  // of very many points each is pale, so that a crowd looks denser than an edge; chosen ones stand out
+  const solid = () => (model.get("selection").length > 1 ? 1 : Math.min(1, Math.max(0.2, FULL / count()) * view.zoom));
   const radius = () => Math.min(6, Math.min(5.5, Math.max(1.5, 95 / Math.sqrt(count()))) * Math.sqrt(view.zoom));
 
   function nearest(x, y, within) {
@@ -77,7 +80,7 @@ function render({ model, el }) {
       if (canvas.height !== Math.round(h * dense)) canvas.height = Math.round(h * dense);
     }
     const scale = [2 * unit() / w, 2 * unit() / h];
-    if (points) gl?.draw(count(), scale, [-view.x * scale[0], -view.y * scale[1]], 2 * radius() * dense);
+    if (points) gl?.draw(count(), scale, [-view.x * scale[0], -view.y * scale[1]], 2 * radius() * dense, solid());
     const pen = hand.getContext("2d");
     pen.setTransform(dense, 0, 0, dense, 0, 0);
     pen.clearRect(0, 0, w, h);

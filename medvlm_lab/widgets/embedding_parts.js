@@ -2,12 +2,12 @@
 
 const VERTEX = `
   attribute vec2 place; attribute vec3 colour; attribute float text, faded;
-  uniform vec2 scale, shift; uniform mediump float size; // as the other shader has it
+  uniform vec2 scale, shift; uniform mediump float size; uniform float ink; // size: as the other shader has it
   varying vec3 paint; varying float diamond, alpha;
   void main() {
     gl_Position = vec4(place * scale + shift, 0.0, 1.0);
     gl_PointSize = size * (text > 0.5 ? 1.25 : 1.0);
-    paint = colour; diamond = text; alpha = faded > 0.5 ? 0.12 : 0.92;
+    paint = colour; diamond = text; alpha = faded > 0.5 ? 0.12 : 0.92 * ink;
   }`;
 const FRAGMENT = `
   precision mediump float;
@@ -82,12 +82,13 @@ function painter(canvas) {
       gl.vertexAttribPointer(at, width, type, normalized, 0, 0);
     },
     bytes: gl.UNSIGNED_BYTE,
-    draw(count, scale, shift, size) {
+    draw(count, scale, shift, size, ink) {
       gl.viewport(0, 0, canvas.width, canvas.height);
       gl.clear(gl.COLOR_BUFFER_BIT);
       gl.uniform2fv(gl.getUniformLocation(program, "scale"), scale);
       gl.uniform2fv(gl.getUniformLocation(program, "shift"), shift);
       gl.uniform1f(gl.getUniformLocation(program, "size"), size);
+      gl.uniform1f(gl.getUniformLocation(program, "ink"), ink);
       gl.drawArrays(gl.POINTS, 0, count);
     },
     end() { gl.getExtension("WEBGL_lose_context")?.loseContext(); }, // a page may hold only sixteen
