@@ -20,6 +20,9 @@ def evaluate(
     images: Annotated[Path | None, typer.Option(help="The images' folder, if not in the usual place.")] = None,
     n: Annotated[int | None, typer.Option(min=1, help="Only this many questions or studies, drawn at random.")] = None,
     seed: int = 0,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels per side of simulated patients' pictures; 256 by default.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Questions or studies per call of the model.")] = 64,
     out: Annotated[
         Path | None,
@@ -38,7 +41,7 @@ def evaluate(
     from medvlm_lab.models import load
     from medvlm_lab.tasks import evaluate as run
 
-    chosen = dataset(data, split=split, questions=questions, images=images)
+    chosen = dataset(data, split=split, questions=questions, images=images, size=size)
     loaded = load(model, device=device, checkpoint=checkpoint)
     result = run(task, loaded, chosen, n=n, seed=seed, batch_size=batch_size, out=out)
     payload = {name: score.to_dict() for name, score in result.scores.items()}

@@ -125,6 +125,20 @@ def test_missing_data_set(call, monkeypatch, tmp_path):
     refused(call("evaluate", "vqa", "--model", "vit-bert-vqa", "--data", "vqa_rad"), "vqa_rad", "fetch")
 
 
+def test_size_of_simulated_pictures(call, monkeypatch):
+    sizes = []
+
+    class Asked(Oracle):
+        def answer_batch(self, images, questions):
+            sizes.extend(image.width for image in images)
+            return [self.answer(*pair) for pair in zip(images, questions, strict=True)]
+
+    monkeypatch.setattr(models, "load", lambda name, **_: Asked())
+    arguments = ("evaluate", "vqa", "--model", "oracle", "--n", 2, "--data")
+    assert call(*arguments, "phantom:histology", "--size", 64)[0] == 0 and sizes == [64, 64]
+    refused(call(*arguments, "phantom:histology", "--size", 5), "size is 5", "32 to 2048")
+
+
 def test_device_that_is_not_there(call, monkeypatch):
     monkeypatch.setenv("MEDVLM_DEVICE", "nosuch")
     code, out, _ = call("doctor", "--json")
@@ -166,7 +180,9 @@ def test_evaluate_passes_folder_parts_and_prints_intervals(call, oracle, monkeyp
     printed = json.loads(out)
     assert code == 0 and printed["split"] == "test" and printed["versions"]["torch"]
     assert printed["closed"] == printed["bleu1"] == {"value": 50.0, "low": 40.0, "high": 60.0, "n": 100}
-    assert asked == {"name": str(tmp_path), "split": "test", "questions": tmp_path / "q.json", "images": None}
+    assert asked == {
+        "name": str(tmp_path), "split": "test", "questions": tmp_path / "q.json", "images": None, "size": None,
+    }  # fmt: skip
     assert "50.0 (40.0–60.0, n = 100)" in call(*arguments)[1]
 
 
