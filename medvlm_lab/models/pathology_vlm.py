@@ -40,8 +40,8 @@ FINDINGS = (
     "benign hyperplasia", "in situ carcinoma", "invasive carcinoma", "nuclear pleomorphism", "mitoses", "necrosis",
     "desmoplastic stroma", "lymphocytic infiltrate", "calcification",
 )  # fmt: skip
-FINE = (4, 10)  # blocks of the stem that still tell 8 and 16 pixels apart: nuclei, where the last tells 32
-COLUMN = CHANNELS + 2 * (40 + 112)  # features of a patch: the last block's, mean and maximum of the finer ones'
+FINE = (0, 2, 4, 10)  # blocks of the stem that still tell 2 to 16 pixels apart, as mitoses need; the last tells 32
+COLUMN = CHANNELS + 2 * (16 + 24 + 40 + 112)  # features of a patch: the last block's, mean and maximum of the finer
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,12 @@ No image is part of this checkpoint. Confidence is the model's own probability o
 
 ## Answers on simulated patients
 
-{held:,} other simulated patients (test part, seed {seed}), asked in wordings that training never saw; exact match in
-percent with 95 % bootstrap intervals. The majority baseline says the most frequent closed or open answer. The blinded
-twin is the same network, trained on the same questions with a black picture for every image, for {blind:.0%} of the
-steps, and shown black pictures. Stage "wording", and the many forms in which it asks, were added after the answers to
-validation patients' questions in these held-out wordings had been seen to fail; no held-out form is among them.
+{held:,} other simulated patients (test part, seed {seed}), in pictures of {size} pixels a side, asked in wordings that
+training never saw; exact match in percent with 95 % bootstrap intervals. The majority baseline says the most frequent
+closed or open answer. The blinded twin is the same network, trained on the same questions with a black picture for
+every image, for {blind:.0%} of the steps, and shown black pictures. Stage "wording", and the many forms in which it
+asks, were added after the answers to validation patients' questions in these held-out wordings had been seen to fail;
+no held-out form is among them.
 **Simulated: not to be compared with a paper's figures on real patients.**
 
 | | closed | open | all |
@@ -110,8 +111,9 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
     shutil.copyfile(loop.out / "log.jsonl", out / "log.jsonl")
     model = load(name, checkpoint=out)
     twin = Blinded(PathologyVLM(merged(loops["blind_wording"]), model.tokenizer))
-    patients = datasets.dataset(f"phantom:{recipe['phantom']}", "test", n=recipe["test_studies"])
-    usual = datasets.dataset(f"phantom:{recipe['phantom']}", "validation", n=recipe["validation_studies"])
+    simulator, size = f"phantom:{recipe['phantom']}", recipe["size"]
+    patients = datasets.dataset(simulator, "test", n=recipe["test_studies"], size=size)
+    usual = datasets.dataset(simulator, "validation", n=recipe["validation_studies"], size=size)
     simulated = [
         ("pathology-vlm", answered(model, patients)), ("blinded twin", answered(twin, patients)),
         ("majority", majority(patients, usual)),
@@ -126,7 +128,7 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
         tiles=config.tiles, tile=config.tile, tokens=net.vision.grid**2, layers=config.language_depth,
         width=config.width, vocabulary=config.vocabulary, seed=recipe["seed"],
         epochs=", ".join(f"{stage} {loop.epoch}" for stage, loop in loops.items()), phantom=recipe["phantom"],
-        studies=recipe["studies"], real=real, held=recipe["test_studies"],
+        studies=recipe["studies"], real=real, held=recipe["test_studies"], size=size,
         blind=(loops["blind"].step + loops["blind_wording"].step) / (loops["vqa"].step + loop.step),
         simulated="\n".join(line(*entry) for entry in simulated), pathvqa=pathvqa,
         zero_shot="\n".join(f"| {found.titles[key]} | {score} |" for key, score in found.scores.items()),

@@ -49,9 +49,10 @@ from medvlm_lab.published import Scoreboard
 from medvlm_lab.train import recipe
 from medvlm_lab.train.live_connector import Looking, Patients, exam, fit_connector, look, shrunk
 
+SIZE = 384  # pixels per side of each picture
 model, tissue = lab.load("pathology-vlm", device="cpu"), lab.phantom("histology")  # taken apart by hand below
-net, data = model.module, lab.dataset("phantom:histology", "test", n=40)
-patients = Patients.of(model, [data.scene(i) for i in range(40)])
+net, data = model.module, lab.dataset("phantom:histology", "test", n=32, size=SIZE)
+patients = Patients.of(model, [data.scene(i) for i in range(32)], SIZE)
 shown = next(i for i, scene in enumerate(patients.scenes) if scene.diagnosis == 3 and scene.necrotic)
 lab.widgets.vqa(model, patients.images[shown], "Is there necrosis?")
 
@@ -81,10 +82,10 @@ print(tissue.report(patients.scenes[shown], 0))
 # ## 1. From slide to word, tensor by tensor
 #
 # The small model of this book has the same parts. It looks at the picture several times: once as a whole, squeezed into
-# 128 × 128 pixels, and once in tiles of that size.
+# 192 × 192 pixels, and once in tiles of that size.
 
 # %%
-pixels, keep = cut(picture(patients.images[shown]), net.config)  # (9, 3, 128, 128), (9, 16)
+pixels, keep = cut(picture(patients.images[shown]), net.config)  # (9, 3, 192, 192), (9, 36)
 titles = ["whole view", *(f"tile {k}" for k in range(1, 9))]
 views = {title: view.permute(1, 2, 0).numpy() for title, view in zip(titles, pixels[keep.any(1)], strict=False)}
 lab.style.show(views, columns=5, side=2, vmax=1)
@@ -94,7 +95,7 @@ lab.style.show(views, columns=5, side=2, vmax=1)
 # will the language model read for it?
 
 # %%
-guess = ipywidgets.IntSlider(value=40, min=1, max=200, description="My guess:")
+guess = ipywidgets.IntSlider(value=100, min=1, max=200, description="My guess:")
 guess
 
 # %%
@@ -128,7 +129,7 @@ pd.DataFrame([(part, name, str(tuple(t.shape))) for part, name, t in steps], col
 
 # %%
 area = np.arange(0.05, 4, 0.05)  # million pixels
-for tile, color in ((224, lab.style.BLUE), (128, lab.style.ORANGE)):
+for tile, color in ((224, lab.style.BLUE), (192, lab.style.ORANGE)):
     for wide, line in ((1, "-"), (2, "--")):
         sizes = [(round(h), round(wide * h)) for h in np.sqrt(1e6 * area / wide)]
         grids = [choose_grid(*size, tile) for size in sizes]
@@ -174,18 +175,18 @@ pd.DataFrame(recipe("pathology-vlm")["stages"]).T[["learns", "sees", "trains", "
 # In `plip` every patch learns from the simulator's masks which findings reach into it, and the whole how much of each
 # there is, besides contrast: of what is as small as a mitosis, contrast alone told nothing. PathVQA's micrographs pass
 # through `plip`, too, each beside one of its answers ("liver"): an encoder that has seen simulated tissue alone hardly
-# tells real organs apart. The whole recipe takes about an hour and a half on one core.
+# tells real organs apart. The whole recipe takes about two hours on one core.
 #
 # Now stage `align`, small enough to watch: encoder and language model stay frozen, and a *new* connector learns from
-# questions about 64 patients. Twice, for the ablation that it calls for: once it may look at the tiles, once it has to
+# questions about 48 patients. Twice, for the ablation that it calls for: once it may look at the tiles, once it has to
 # make do with the whole view. **Predict.** How far apart will the two curves end?
 
 # %%
-learners = Patients.of(model, tissue.sample(0, 64))
+learners = Patients.of(model, tissue.sample(0, 48), SIZE)
 tiles, whole = slice(1, None), slice(0, 1)
 curves = {"new, with tiles": fit_connector(model, learners, patients, tiles),
           "new, whole view alone": fit_connector(model, learners, patients, whole)}  # fmt: skip
-soft = patients.soft(net.connector, range(40), tiles)
+soft = patients.soft(net.connector, range(32), tiles)
 levels = {"no picture": None, "another patient's picture": soft.roll(1, 0), "the bundled connector": soft}
 for (name, curve), color in zip(curves.items(), (lab.style.PURPLE, lab.style.ORANGE), strict=True):
     plt.plot(list(curve), list(curve.values()), marker="o", color=color, label=name)
@@ -221,30 +222,30 @@ def measure(images, looked):
     return scores | kinds.mean().to_dict()
 
 
-truth = [data.study(i).findings for i in range(40)]
-found = {"256 pixels": measure(patients.images, patients.looked)}
-for side in (128, 64):
+truth = [data.study(i).findings for i in range(32)]
+found = {"384 pixels": measure(patients.images, patients.looked)}
+for side in (192, 96):
     small = [shrunk(image, side) for image in patients.images]
     found[f"{side} pixels"] = measure(small, look(model, small))
 pd.DataFrame(found).round(2)
 
 # %%
-quarters = {f"{s} pixels": shrunk(patients.images[shown], s).display()[: s // 2, : s // 2] for s in (256, 128, 64)}
+quarters = {f"{s} pixels": shrunk(patients.images[shown], s).display()[: s // 2, : s // 2] for s in (384, 192, 96)}
 lab.style.show(quarters, side=2.6)
 
 # %% [markdown]
-# **Explain.** The upper left quarter of one picture, at the three sizes. At half the width a nucleus is two or three
-# pixels, and specks and single cells go first; what is drawn in glands survives. With forty patients an area is
+# **Explain.** The upper left quarter of one picture, at the three sizes. At half the width a nucleus is about four
+# pixels wide, and specks and single cells go first; what is drawn in glands survives. With 32 patients an area is
 # uncertain by about a tenth: read the column, not the cell.
 #
-# One line is suspicious. At 64 pixels a nucleus is about one pixel wide, and nobody can see it divide; yet mitoses are
+# One line is suspicious. At 96 pixels a nucleus is about two pixels wide, and nobody can see it divide; yet mitoses are
 # still found, if less surely. **Predict.** How can that be?
 
 # %%
 scenes = tissue.sample(1, 300, part="test")
 company = roc_auc_score([bool(s.find("mitoses")) for s in scenes], [s.diagnosis > 1 for s in scenes])
-seen = found["64 pixels"]["mitoses"]
-print(f"area for mitoses: from knowing only who has a cancer {company:.2f}, from pictures of 64 pixels {seen:.2f}")
+seen = found["96 pixels"]["mitoses"]
+print(f"area for mitoses: from knowing only who has a cancer {company:.2f}, from pictures of 96 pixels {seen:.2f}")
 
 # %% [markdown]
 # **Explain.** Dividing nuclei keep company: with most cancers, with little else. A model that knows a cancer when it
@@ -269,10 +270,10 @@ Markdown(card[card.index("## Answers on real") : card.index("## Zero-shot")].rep
 # **Explain.** Hardly any, and the interval of the difference holds zero: nearly as many closed questions are answered
 # right without the picture. "Is the tumour present?" is mostly answered with yes, by the way such questions are
 # written, and a few thousand questions about six hundred textbook figures teach that sooner than they teach to see.
-# Open questions cannot be guessed so well: most ask for an organ, and there the model is right about twice as often as
-# its twin, though still seldom. On simulated patients, where yes and no are balanced, the picture is worth much (the
-# card's first table). Stop the twin's training early, and it falls behind: then the picture seems useful everywhere,
-# and only the comparison is unfair. So a score needs its question-only twin, trained alike.
+# Open questions cannot be guessed so well: most ask for an organ, and there the model is right about three times as
+# often as its twin, though still seldom. On simulated patients, where yes and no are balanced, the picture is worth
+# much (the card's first table). Stop the twin's training early, and it falls behind: then the picture seems useful
+# everywhere, and only the comparison is unfair. So a score needs its question-only twin, trained alike.
 #
 # Ask the real picture. It is a colon, stained by antibodies (brown) and not with eosin: of a kind that the
 # simulator never makes. Whatever it answers, look at how sure it is.
@@ -302,17 +303,17 @@ Scoreboard(tuple(figure for figure in lab.scoreboard().figures if figure.system 
 # The same patients, cut and stained elsewhere: a paler stain, a softer lens, a noisier camera. Nothing else changed.
 
 # %%
-elsewhere = [tissue.image(tissue.draw(scene.seed, hospital=3), 256) for scene in patients.scenes]
+elsewhere = [tissue.image(tissue.draw(scene.seed, hospital=3), SIZE) for scene in patients.scenes]
 found["stained elsewhere"] = measure(elsewhere, look(model, elsewhere))
 lab.style.show({"trained on": patients.images[shown], "stained elsewhere": elsewhere[shown]}, side=2.6)
-pd.DataFrame(found)[["256 pixels", "stained elsewhere"]].round(2)
+pd.DataFrame(found)[["384 pixels", "stained elsewhere"]].round(2)
 
 # %% [markdown]
 # **Explain.** An eye sees the difference at once; the scores hardly notice. Training pictures were varied in the
 # strength of the stain, and what is varied in training is ignored later. That is no promise for other stains: the
 # simulator has none like the brown one of section 5.
 #
-# **Limits.** One simulator and one stain to learn from; pictures of 256 pixels, where a slide has a hundred thousand;
+# **Limits.** One simulator and one stain to learn from; pictures of 384 pixels, where a slide has a hundred thousand;
 # answers of a few words; confidence that is not calibrated.
 #
 # ## The published checkpoint, on a GPU
