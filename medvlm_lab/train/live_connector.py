@@ -38,7 +38,7 @@ class Patients:
     looked: Looked
 
     @classmethod
-    def of(cls, model: PathologyVLM, scenes: Sequence[HistologyScene], size: int = 256) -> Patients:
+    def of(cls, model: PathologyVLM, scenes: Sequence[HistologyScene], size: int = 384) -> Patients:
         """Pictures of `size` pixels per side, each looked at once."""
         simulator = phantom(model.modality)
         images = [simulator.image(scene, size) for scene in tqdm(scenes, desc="staining", unit="slide")]

@@ -49,10 +49,9 @@ from medvlm_lab.published import Scoreboard
 from medvlm_lab.train import recipe
 from medvlm_lab.train.live_connector import Looking, Patients, exam, fit_connector, look, shrunk
 
-SIZE = 384  # pixels per side of each picture
 model, tissue = lab.load("pathology-vlm", device="cpu"), lab.phantom("histology")  # taken apart by hand below
-net, data = model.module, lab.dataset("phantom:histology", "test", n=32, size=SIZE)
-patients = Patients.of(model, [data.scene(i) for i in range(32)], SIZE)
+net, data = model.module, lab.dataset("phantom:histology", "test", n=32)
+patients = Patients.of(model, [data.scene(i) for i in range(32)])
 shown = next(i for i, scene in enumerate(patients.scenes) if scene.diagnosis == 3 and scene.necrotic)
 lab.widgets.vqa(model, patients.images[shown], "Is there necrosis?")
 
@@ -182,7 +181,7 @@ pd.DataFrame(recipe("pathology-vlm")["stages"]).T[["learns", "sees", "trains", "
 # make do with the whole view. **Predict.** How far apart will the two curves end?
 
 # %%
-learners = Patients.of(model, tissue.sample(0, 48), SIZE)
+learners = Patients.of(model, tissue.sample(0, 48))
 tiles, whole = slice(1, None), slice(0, 1)
 curves = {"new, with tiles": fit_connector(model, learners, patients, tiles),
           "new, whole view alone": fit_connector(model, learners, patients, whole)}  # fmt: skip
@@ -303,7 +302,7 @@ Scoreboard(tuple(figure for figure in lab.scoreboard().figures if figure.system 
 # The same patients, cut and stained elsewhere: a paler stain, a softer lens, a noisier camera. Nothing else changed.
 
 # %%
-elsewhere = [tissue.image(tissue.draw(scene.seed, hospital=3), SIZE) for scene in patients.scenes]
+elsewhere = [tissue.image(tissue.draw(scene.seed, hospital=3), 384) for scene in patients.scenes]
 found["stained elsewhere"] = measure(elsewhere, look(model, elsewhere))
 lab.style.show({"trained on": patients.images[shown], "stained elsewhere": elsewhere[shown]}, side=2.6)
 pd.DataFrame(found)[["384 pixels", "stained elsewhere"]].round(2)
