@@ -6,6 +6,7 @@ Pixels stay as they were acquired; windowing and inversion happen only in `displ
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ WINDOW_PRESETS: dict[str, dict[str, tuple[float, float]]] = {
 MAX_FRAME_PIXELS = 100_000_000  # 20,000 x 20,000 is four times this: a screen shows none of it and memory pays for it
 MAX_TOTAL_PIXELS = 600_000_000  # a 512 x 512 CT of 2,000 slices still fits
 
+COVER = (96, 112, 128)  # a plain box over burned-in text: no grey of the picture's own, so that it is seen as a cover
+
 SIMULATED_NOTE = "Simulated by MedVLM Lab"  # how a written picture's comment begins, so that it is known on reading
 
 Window = tuple[float, float]
@@ -66,7 +69,8 @@ class MedicalImage:
 
     pixels: raw values, (frames, h, w) grey or (frames, h, w, 3) uint8 RGB. spacing_mm: (row, column) distance between
     pixel centres. window: (center, width) in the units of `pixels`. inverted: MONOCHROME1, low values shown bright.
-    burned_in: boxes (x0, y0, x1, y1) in pixels that may hold burned-in text. tags: the allow-listed header only.
+    burned_in: boxes (x0, y0, x1, y1) in pixels that may hold burned-in text: every picture that is kept or sent covers
+    them; `image.with_(burned_in=())` shows all. tags: the allow-listed header only.
     Raises ImageReadError for empty, oversized or non-finite pixels, UnknownNameError for an unknown modality.
     """
 
@@ -189,11 +193,22 @@ class MedicalImage:
             grey = 255 - grey
         return np.repeat(grey[..., None], 3, axis=-1)  # (h, w, 3)
 
+    def covered(self, shown: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        """A displayed frame with plain boxes where text may be burned in; what a model gets is `display`, uncovered."""
+        if not self.burned_in:
+            return shown
+        shown = shown.copy()
+        down, right = shown.shape[0] / self.height, shown.shape[1] / self.width
+        for x0, y0, x1, y1 in self.burned_in:
+            rows = slice(math.floor(y0 * down), math.ceil(y1 * down))
+            shown[rows, math.floor(x0 * right) : math.ceil(x1 * right)] = COVER
+        return shown
+
     def pil(self, frame: int = 0, window: Window | str | None = None) -> Image.Image:
-        """One displayed frame as a PIL RGB image."""
+        """One displayed frame as a PIL RGB image to keep or to show, `covered`."""
         from PIL import Image
 
-        return Image.fromarray(self.display(frame, window))
+        return Image.fromarray(self.covered(self.display(frame, window)))
 
     def _repr_png_(self) -> bytes:
         picture = self.pil(self.frames // 2 if self.frames > 1 and not self.fps else 0)

@@ -107,7 +107,7 @@ def show(pictures: dict, columns: int = 6, side: float = 2.6, vmax: float | None
     for axis in axes.flat:
         axis.axis("off")
     for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
-        array = picture.display() if hasattr(picture, "display") else np.asarray(picture)
+        array = picture.covered(picture.display()) if hasattr(picture, "covered") else np.asarray(picture)
         axis.imshow(array, vmin=None if vmax is None else 0, vmax=vmax or np.percentile(array, 99.5))
         axis.set_title(title)
     plt.tight_layout()

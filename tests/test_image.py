@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from medvlm_lab.errors import ImageReadError, UnknownNameError
-from medvlm_lab.image import WINDOW_PRESETS, MedicalImage, check_size
+from medvlm_lab.image import COVER, WINDOW_PRESETS, MedicalImage, check_size
 
 grey = hnp.arrays(np.int16, st.tuples(st.integers(1, 12), st.integers(4, 12)))
 
@@ -77,3 +77,14 @@ def test_frame_out_of_range_and_notebook_picture():
     with pytest.raises(ImageReadError, match="Frame 2"):
         image.display(2)
     assert Image.open(io.BytesIO(image._repr_png_())).size == (5, 4)
+
+
+def test_kept_pictures_cover_burned_in_text_and_models_get_the_pixels():
+    image = MedicalImage.from_array(np.full((40, 60), 200, np.uint8), window=(127.5, 255), burned_in=((0, 0, 60, 4),))
+    shown = np.asarray(image.pil())
+    assert (shown[:4] == COVER).all() and (shown[4:] == 200).all() and (image.display() == 200).all()
+    assert (image.covered(np.zeros((10, 15, 3), np.uint8))[0] == COVER).all()  # boxes follow a smaller picture
+    png = np.asarray(Image.open(io.BytesIO(image._repr_png_())))
+    assert (png[:4] == COVER).all()
+    everything = image.with_(burned_in=())
+    assert (np.asarray(everything.pil()) == 200).all()

@@ -50,15 +50,15 @@ class Explanation:
         """The picture as displayed, tinted orange where the map speaks for the text and blue where against it.
 
         Only the hue changes: every pixel stays as bright as it was, within a grey level, for brightness is what a
-        reader of X-rays reads. The full tint goes to the magnitude `full`, by default the map's largest; give maps that
-        are compared the same one.
+        reader of X-rays reads; boxes cover burned-in text. The full tint goes to the magnitude `full`, by default the
+        map's largest; give maps that are compared the same one.
         """
         full = (float(np.abs(self.values).max()) if full is None else full) or 1.0
         share = opacity * np.minimum(np.abs(self.values / full), 1)[..., None]  # (h, w, 1)
         shown = self.image.display(self.frame) / 255
         red, blue = (tinted(shown @ LUMA, colour) for colour in (VERMILION, BLUE))
         colour = np.where(self.values[..., None] >= 0, red, blue)
-        return np.rint(255 * (shown + share * (colour - shown))).astype(np.uint8)
+        return self.image.covered(np.rint(255 * (shown + share * (colour - shown))).astype(np.uint8))
 
     def _repr_png_(self) -> bytes:
         from PIL import Image

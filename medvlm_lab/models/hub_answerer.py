@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
-from PIL.Image import Image
+from PIL.Image import Image, fromarray
 from torch import Tensor, nn
 
 from medvlm_lab.errors import QuestionError
@@ -149,7 +149,7 @@ class PublishedAnswerer:
         self, images: list[MedicalImage], question: str, frame: int | None = None, longest: int | None = None
     ) -> Inputs:
         """A prompt on the device, known to fit the context together with an answer of `longest` tokens."""
-        pictures = [image.pil(image.frames // 2 if frame is None else frame) for image in images]
+        pictures = [fromarray(image.display(image.frames // 2 if frame is None else frame)) for image in images]
         inputs = self._encode(pictures, checked(question))
         context = getattr(self.module.config.get_text_config(), "max_position_embeddings", math.inf)
         tokens = inputs["input_ids"].shape[1]

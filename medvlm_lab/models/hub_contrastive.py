@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL.Image import Image
+from PIL.Image import Image, fromarray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -54,7 +54,7 @@ class PublishedEncoder:
     def encode_frames(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n f d"]:
         """Unit rows, one for each frame that is looked at: up to 8 of a cine, the middle slice of a volume."""
         count = max((min(FRAMES, image.frames) if image.fps else 1 for image in images), default=1)
-        pictures = [image.pil(frame) for image in images for frame in _frames(image, count)]
+        pictures = [fromarray(image.display(frame)) for image in images for frame in _frames(image, count)]
         rows = self._in_batches(pictures, lambda part: self._embed_pixels(self._pixels(part).to(self.device)))
         return rows.unflatten(0, (len(images), count))
 
@@ -84,7 +84,7 @@ class PublishedEncoder:
         """
         frame = image.frames // 2 if frame is None else range(image.frames)[frame]
         towards = self.encode_texts([text])[0].clone().to(self.device)  # (d,), no longer an inference tensor
-        pixels = self._pixels([image.pil(frame)]).to(self.device).requires_grad_()
+        pixels = self._pixels([fromarray(image.display(frame))]).to(self.device).requires_grad_()
         tower = self._tower(pixels)
         with memory_hint(self.name, self.device, self.batch), self._written_out(), tower.record() as (maps, attentions):
             embedding = self._embed_pixels(pixels)[0].float()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from PIL.Image import fromarray
 from torch import Tensor, nn
 
 from medvlm_lab.errors import QuestionError
@@ -65,7 +66,7 @@ class CLIPSegSegmenter:
         )  # fmt: skip
 
     def _pixels(self, image: MedicalImage, frame: int) -> Float[Tensor, "1 3 s s"]:
-        seen = self.processor.image_processor([image.pil(frame)], return_tensors="pt").pixel_values
+        seen = self.processor.image_processor([fromarray(image.display(frame))], return_tensors="pt").pixel_values
         return seen.to(self.device, self.module.dtype)
 
     def _logits(self, pixels: Float[Tensor, "1 3 s s"], phrase: str) -> Float[Tensor, "s s"]:

@@ -116,7 +116,8 @@ class Segmentation(Task):
         covers = f"covers {truth.mean():.1%} of the picture" if row.present else "absent"
         heading = f"{row.structure}: " + (f"Dice {row.dice:.2f}" if row.present else "invented")
         outlined = f"outlines {said.mean():.1%} of it" if said.any() else "outlines nothing"
-        return Tile([image.display(FRAME)], heading, covers, outlined, f"Asked: {row.phrase}", (truth, said))
+        picture = image.covered(image.display(FRAME))
+        return Tile([picture], heading, covers, outlined, f"Asked: {row.phrase}", (truth, said))
 
 
 def true_masks(data: Any, number: int) -> dict[str, np.ndarray]:

@@ -68,7 +68,7 @@ def pane(state: logic.ExplainState, method: str, word: int = -1, outlined: str =
         seen = state.found[method]
         shown = replace(seen, values=logic.values(state, method, word)).overlay(full=full)
     else:
-        shown = state.image.display(state.frame).copy()
+        shown = state.image.covered(state.image.display(state.frame)).copy()
     if outlined in state.masks:
         edge = outline(np.asarray(state.masks[outlined][state.frame]))
         shown[edge] = [int(EDGE[i : i + 2], 16) for i in (1, 3, 5)]

@@ -230,7 +230,7 @@ def view(
 ) -> tuple[dict[str, Any], list[bytes]]:
     """For the browser: what to write, and the picture (rows, columns, 3), the outline and each map as bytes."""
     step = -(-max(state.image.height, state.image.width) // SHOWN_PIXELS)
-    picture = np.ascontiguousarray(state.image.display(state.frame)[::step, ::step])
+    picture = np.ascontiguousarray(state.image.covered(state.image.display(state.frame))[::step, ::step])
     mask = state.masks[outlined][state.frame, ::step, ::step] if outlined in state.masks else None
     edge = b"" if mask is None else outline(mask).astype(np.uint8).tobytes()
     panes, maps = [], []
