@@ -19,6 +19,7 @@ from medvlm_lab.metrics import bootstrap_interval
 from medvlm_lab.models.trace import Trace
 from medvlm_lab.tasks.base import draw
 from medvlm_lab.tasks.result import Result, Score, data_title, model_name
+from medvlm_lab.text.places import place
 
 STEPS = 16  # in which pixels are added or removed
 NEAR = 0.03  # of the longer side: the 15 pixels that Zhang et al. 2018 allow on pictures of 500
@@ -114,13 +115,6 @@ def present(
         if mask.any():
             found[name] = image, trace, mask
     return found
-
-
-def place(masks: dict[str, Any], finding: str, frame: int) -> Bool[np.ndarray, "h w"]:
-    """Where a finding is in one frame, both sides together."""
-    names = [name for name in (finding, f"left {finding}", f"right {finding}") if name in masks]
-    both = torch.stack([masks[name] for name in names]).any(0).cpu().numpy()
-    return both[frame] if both.ndim == 3 else both
 
 
 def distance(mask: Bool[np.ndarray, "h w"], point: tuple[int, int]) -> float:

@@ -8,8 +8,6 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from medvlm_lab import style
 from medvlm_lab.widgets import explain_state as logic
 from medvlm_lab.widgets.studio_state import outline
@@ -69,7 +67,7 @@ def pane(state: logic.ExplainState, method: str, word: int = -1, outlined: str =
         shown = replace(seen, values=logic.values(state, method, word)).overlay(full=full)
     else:
         shown = state.image.covered(state.image.display(state.frame)).copy()
-    if outlined in state.masks:
-        edge = outline(np.asarray(state.masks[outlined][state.frame]))
+    if (place := logic.true_place(state, outlined)) is not None:
+        edge = outline(place[state.frame])
         shown[edge] = [int(EDGE[i : i + 2], 16) for i in (1, 3, 5)]
     return Image.fromarray(shown)

@@ -63,8 +63,10 @@ class ExplainWidget(Pictured, anywidget.AnyWidget):
     def show(self, image: Any, masks: Mapping[str, Any] | None = None) -> None:
         """Another image under the same text, perhaps with its masks. Raises MedVLMError where it cannot be read."""
         image = resolve_image(image)
+        chosen = self.outline if self.outline != logic.asked_place(self.state) else None  # by the reader's own hand
         self.state = logic.change(self.state, image=image, masks=logic.true_places(image, masks))
-        self.word, self.outline = -1, logic.asked_place(self.state)
+        keep = chosen is not None and (chosen == "" or chosen in self.state.masks)
+        self.word, self.outline = -1, chosen if keep else logic.asked_place(self.state)
         self._show()
 
     def fail(self, sentence: str) -> None:
@@ -75,7 +77,7 @@ class ExplainWidget(Pictured, anywidget.AnyWidget):
     def _changed(self, change) -> None:
         self.state = logic.change(self.state, **{change["name"]: change["new"]})
         if change["name"] == "text":
-            self.word = -1
+            self.word, self.outline = -1, logic.asked_place(self.state)
         self._show()
 
     def _shifted(self, change) -> None:

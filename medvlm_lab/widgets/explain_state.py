@@ -27,6 +27,7 @@ BY_LAYER = ("grad-cam", "grad-cam-plus-plus", "prompt-cam", "score-cam")  # the 
 FAVOURITES = ("prompt-cam", "cross-attention", "chefer", "grad-cam", "grad-cam-plus-plus")
 _BREAK = re.compile(r"Ġ|Ċ|\n|<0x0A>")  # spaces and lines as BPE and SentencePiece write them
 _MARK = re.compile(r"\[\w+\]|<.+>")  # such as the end
+NO_PLACE = "the text names nothing that has a true place in this picture: no outline, no grade"
 WORDS = "cross-attention"  # the method that knows what each word looked at
 
 
@@ -99,9 +100,23 @@ def true_places(image: MedicalImage, masks: Mapping[str, Any] | None) -> dict[st
 
 
 def asked_place(state: ExplainState) -> str:
-    """The mask of what the text speaks of, "" without one."""
-    bare = {name: name.removeprefix("left ").removeprefix("right ") for name in state.masks}
-    return next((name for name in bare if bare[name].lower() in state.text.lower()), "")
+    """What to call the place that the text speaks of: "pleural effusion" for both sides; "" without one."""
+    from medvlm_lab.text.places import places, sided
+
+    names = places(state.text, state.masks)
+    kinds = [sided(name)[1] for name in names]
+    return " and ".join(dict.fromkeys(k if kinds.count(k) > 1 else n for n, k in zip(names, kinds, strict=True)))
+
+
+def true_place(state: ExplainState, outlined: str) -> Bool[np.ndarray, "frames h w"] | None:
+    """The mask of that name, or the union of all that the text speaks of where that is what is outlined."""
+    from medvlm_lab.text.places import places
+
+    if outlined in state.masks:
+        return np.asarray(state.masks[outlined])
+    if outlined and outlined == asked_place(state):
+        return np.any([state.masks[name] for name in places(state.text, state.masks)], 0)
+    return None
 
 
 def change(state: ExplainState, **values: Any) -> ExplainState:
@@ -212,16 +227,17 @@ def captions(state: ExplainState, method: str, word: int, outlined: str) -> list
         lines.append("the same at every layer")
     if state.shifts > 1:
         lines.append("one pass: slow enough" if method in SLOW else f"mean of {state.shifts**2} moved pictures")
-    if outlined in state.masks:
-        mask, shown = state.masks[outlined][state.frame], values(state, method, word)
-        if not mask.any():
-            return [*lines, f"{outlined} is not in this frame"]
-        hit, (_, share) = mask[np.unravel_index(shown.argmax(), shown.shape)], mass(shown, mask)
-        lines.append(f"largest value {'inside' if hit else 'outside'} {outlined}")
-        lines.append(
-            f"{share:.0%} of the map inside, which is {mask.mean():.1%} of the picture; best overlap (IoU) "
-            f"{best_iou(shown, mask):.2f}"
-        )
+    if (place := true_place(state, outlined)) is None:
+        return [*lines, NO_PLACE] if state.masks and not asked_place(state) else lines
+    mask, shown = place[state.frame], values(state, method, word)
+    if not mask.any():
+        return [*lines, f"{outlined} is not in this frame"]
+    hit, (_, share) = mask[np.unravel_index(shown.argmax(), shown.shape)], mass(shown, mask)
+    lines.append(f"largest value {'inside' if hit else 'outside'} {outlined}")
+    lines.append(
+        f"{share:.0%} of the map inside, which is {mask.mean():.1%} of the picture; best overlap (IoU) "
+        f"{best_iou(shown, mask):.2f}"
+    )
     return lines
 
 
@@ -231,8 +247,8 @@ def view(
     """For the browser: what to write, and the picture (rows, columns, 3), the outline and each map as bytes."""
     step = -(-max(state.image.height, state.image.width) // SHOWN_PIXELS)
     picture = np.ascontiguousarray(state.image.covered(state.image.display(state.frame))[::step, ::step])
-    mask = state.masks[outlined][state.frame, ::step, ::step] if outlined in state.masks else None
-    edge = b"" if mask is None else outline(mask).astype(np.uint8).tobytes()
+    mask, asked = true_place(state, outlined), asked_place(state)
+    edge = b"" if mask is None else outline(mask[state.frame, ::step, ::step]).astype(np.uint8).tobytes()
     panes, maps = [], []
     for method in methods:
         if state.error or method not in state.found:
@@ -249,7 +265,7 @@ def view(
         "rows": picture.shape[0], "columns": picture.shape[1], "step": step, "simulated": state.image.simulated,
         "alt": f"{state.image.modality}: {state.image.name or 'image'}", "error": state.error, "panes": panes,
         "words": [label for label, _ in words(state)], "layers": list(state.layers or ()), "able": able(state),
-        "masks": list(state.masks), "text": state.text,
+        "masks": list(dict.fromkeys([*([asked] if asked else []), *state.masks])), "text": state.text,
     }  # fmt: skip
     return about, [picture.tobytes(), edge, *maps]
 

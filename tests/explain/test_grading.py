@@ -14,12 +14,13 @@ from medvlm_lab.errors import MedVLMError, UnknownNameError
 from medvlm_lab.explain import grading, randomise, remove
 from medvlm_lab.explain.base import layers, traced
 from medvlm_lab.explain.explanation import Explanation
-from medvlm_lab.explain.grading import GradeRow, best_iou, curves, distance, grade, place, score_rows
+from medvlm_lab.explain.grading import GradeRow, best_iou, curves, distance, grade, score_rows
 from medvlm_lab.explain.prompts import asked, prompts
 from medvlm_lab.explain.randomise import randomisation
 from medvlm_lab.explain.remove import counterfactual, mass
 from medvlm_lab.models.trace import Trace
 from medvlm_lab.models.view import View
+from medvlm_lab.text.places import place
 
 
 @pytest.fixture(scope="module")

@@ -232,3 +232,28 @@ def test_a_saved_notebook_keeps_both_maps_and_no_pixels(encoder, xray, masks):
         assert card.width == 928 and red[:464].any() and red[464:].any()
     assert not any(isinstance(value, bytes) for value in widget.get_state().values())
     assert callable(lab.widgets.explain)  # still the function, not a module
+
+
+def test_the_true_place_follows_the_text_and_unites_both_sides(encoder, xray):
+    left, right = np.zeros((2, 96, 96), bool)
+    left[40:60, 60:80], right[40:60, 10:30] = True, True
+    masks = {"right pleural effusion": right, "left pleural effusion": left, "right consolidation": right}
+    widget = heard(lab.widgets.explain(encoder, xray, "pleural effusion", masks))
+    assert widget.outline == "pleural effusion"
+    np.testing.assert_array_equal(logic.true_place(widget.state, widget.outline)[0], left | right)
+    widget.text = "left effusion"
+    assert widget.outline == "left pleural effusion"
+    widget.outline = "right consolidation"  # the reader's own choice stays for another picture, not for another text
+    widget.show(xray, masks)
+    assert widget.outline == "right consolidation"
+    widget.text = "pacemaker lead"
+    about, (_, edge, *_) = widget.sent[-1]
+    assert widget.outline == "" and not edge
+    assert all(pane["captions"][-1] == logic.NO_PLACE for pane in about["panes"])
+    widget.text = "no pleural effusion"
+    assert widget.outline == "" and widget.sent[-1][0]["panes"][0]["captions"][-1] == logic.NO_PLACE
+    odd = np.arange(96 * 96).reshape(96, 96) % 2 == 1
+    everywhere = {"left nodule": odd, "right nodule": ~odd}
+    widget.show(xray, everywhere)
+    widget.text = "nodules"
+    assert f"largest value inside {widget.outline}" in widget.sent[-1][0]["panes"][0]["captions"]
