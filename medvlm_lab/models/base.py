@@ -68,11 +68,13 @@ class Mask:
         pixels: of the image's own size, True inside.
         probability: that a pixel belongs to it, in [0, 1].
         phrase: what was asked for.
+        note: why nothing could be outlined, where the model never learned what the phrase names; else empty.
     """
 
     pixels: Bool[np.ndarray, "h w"]
     probability: Float32[np.ndarray, "h w"]
     phrase: str
+    note: str = ""
 
     @property
     def empty(self) -> bool:

@@ -2,6 +2,7 @@
 
     model = lab.load("prompt-segmenter")
     model.segment(image, "the left lung")       # Mask in the image's own pixels, empty where there is no such thing
+    model.segment(image, "kidneys")             # each structure is looked for by itself, and the masks are united
 
     image  (n, s, s) → convolutions → features at s, s/2, s/4, s/8, s/16          (once for each image)
     phrase (m, t)    → transformer → (m, d)                                       (once for each phrase)
@@ -12,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -35,6 +36,8 @@ from medvlm_lab.nn.clip_text import CLIPText
 from medvlm_lab.nn.convnext import ConvNeXtBlock
 from medvlm_lab.nn.layers import init_weights
 from medvlm_lab.nn.unet import UNet, enlarged
+from medvlm_lab.text.phrases import said_so
+from medvlm_lab.text.places import places
 from medvlm_lab.text.tokenizer import Tokenizer
 
 MODALITIES = ("X-ray", "CT", "MR", "echo")
@@ -163,14 +166,16 @@ class PromptSegmenter(Roomy):
     Attributes:
         module: the network. tokenizer: its vocabulary. device: where it computes.
         threshold: probability of presence below which the mask stays empty, fixed on validation patients.
+        structures: what it learned to outline in pictures of each modality; {} where a checkpoint does not tell.
     """
 
     name: ClassVar[str] = "prompt-segmenter"
 
     def __init__(
-        self, module: PromptNet, tokenizer: Tokenizer, threshold: float = 0.5, device: torch.device | str = "cpu"
-    ):
-        self.device, self.threshold = torch.device(device), threshold
+        self, module: PromptNet, tokenizer: Tokenizer, threshold: float = 0.5, device: torch.device | str = "cpu",
+        structures: Mapping[str, Sequence[str]] | None = None,
+    ):  # fmt: skip
+        self.device, self.threshold, self.structures = torch.device(device), threshold, dict(structures or {})
         self.module, self.tokenizer = module.eval().to(self.device), tokenizer
 
     @classmethod
@@ -183,7 +188,7 @@ class PromptSegmenter(Roomy):
         """
         settings, config, tokenizer = opened(folder, cls.name, Config, "threshold")
         module = restored(folder, cls.name, lambda: PromptNet(config, tokenizer.end), untrained)
-        return cls(module, tokenizer, settings["threshold"], device)
+        return cls(module, tokenizer, settings["threshold"], device, settings.get("structures"))
 
     def segment(self, image: MedicalImage, phrase: str, frame: int = 0) -> Mask:
         """Where in one frame of the image the phrase's structure is; empty where it is absent.
@@ -196,22 +201,60 @@ class PromptSegmenter(Roomy):
 
     @torch.inference_mode()
     def segment_batch(self, images: Sequence[MedicalImage], phrases: Sequence[str], frame: int = 0) -> list[Mask]:
-        """One mask per (image, phrase) pair; an image given several times is encoded once. Raises as `segment`."""
+        """One mask per (image, phrase) pair; an image given several times is encoded once. Raises as `segment`.
+
+        A phrase that means several structures gets the union of their masks; one that names none that the model has
+        learned in such pictures gets an empty mask whose `note` says so.
+        """
         if len(images) != len(phrases):
             raise MedVLMError(f"{len(images)} images but {len(phrases)} phrases; give one phrase for each image.")
         if empty := [i for i, phrase in enumerate(phrases) if not phrase.strip()]:
             raise QuestionError(f"Phrase {empty[0]} is empty; write what to outline, such as 'the left lung'.")
+        meant = [self.meant(image, phrase) for image, phrase in zip(images, phrases, strict=True)]
+        found = iter(self._outlined(
+            [image for image, (said, _) in zip(images, meant, strict=True) for _ in said],
+            [text for said, _ in meant for text in said], frame,
+        ))  # fmt: skip
+        masks = []
+        for image, phrase, (said, note) in zip(images, phrases, meant, strict=True):
+            self.pixels(image, frame)  # refuses what it never saw
+            parts = [next(found) for _ in said] or [np.zeros((2, image.height, image.width), np.float32)]
+            pixels, probability = np.max(parts, 0)
+            masks.append(Mask(pixels > 0, probability, phrase, note))
+        return masks
+
+    def meant(self, image: MedicalImage, phrase: str) -> tuple[list[str], str]:
+        """What the network is asked for, one phrase for each structure, and why there is none.
+
+        A bare kind ("kidney") is asked for side by side: the network learned to answer such a word, where it does not
+        know it, with whatever has two sides in the picture.
+        """
+        if not self.structures:
+            return [phrase], ""
+        every = tuple(dict.fromkeys(name for names in self.structures.values() for name in names))
+        known = tuple(self.structures.get(image.modality, every))
+        if names := places(phrase, known):
+            own = said_so(phrase, names[0], known) if len(names) == 1 else False
+            return ([phrase] if own else list(names)), ""
+        if elsewhere := places(phrase, every):
+            where = [m for m, names in self.structures.items() if set(elsewhere) & set(names)]
+            about = f"{self.name} has learned {' and '.join(elsewhere)} in {' and '.join(where)} pictures only"
+            return [], f"{about}, not in {image.modality}."
+        return [], f"{phrase!r} names nothing that {self.name} has learned to outline; it knows {', '.join(known)}."
+
+    def _outlined(self, images: list[MedicalImage], phrases: list[str], frame: int) -> list[np.ndarray]:
+        """For each pair whether each pixel belongs to it, and its probability: (2, h, w)."""
         masks = []
         for i in range(0, len(images), BATCH):
-            part, said = images[i : i + BATCH], list(phrases[i : i + BATCH])
+            part, said = images[i : i + BATCH], phrases[i : i + BATCH]
             distinct = {id(image): image for image in part}
             place = {key: k for k, key in enumerate(distinct)}
             pixels = torch.stack([self.pixels(image, frame) for image in distinct.values()])
             rows = torch.tensor([place[id(image)] for image in part], device=self.device)
             ids = self.tokenizer.batch(said, self.module.config.context)
             logits, presence = self.module(pixels.to(self.device), ids.to(self.device), rows)
-            pairs = zip(part, said, logits.float().cpu(), presence.float().cpu(), strict=True)
-            masks += [self.mask(image, phrase, *found) for image, phrase, *found in pairs]
+            pairs = zip(part, logits.float().cpu(), presence.float().cpu(), strict=True)
+            masks += [self.mask(image, *found) for image, *found in pairs]
         return masks
 
     @torch.enable_grad()
@@ -241,9 +284,11 @@ class PromptSegmenter(Roomy):
             )
         return to_square(image.display(frame), self.module.config.image_size).mean(0)
 
-    def mask(self, image: MedicalImage, phrase: str, logits: Float[Tensor, "s s"], presence: Float[Tensor, ""]) -> Mask:
-        """Logits in the network's square → mask in the image's own pixels."""
+    def mask(
+        self, image: MedicalImage, logits: Float[Tensor, "s s"], presence: Float[Tensor, ""]
+    ) -> Float[np.ndarray, "2 h w"]:
+        """Logits in the network's square → the mask and the probability of each of the image's own pixels."""
         there = float(presence.sigmoid())
         inside = from_square(logits, image.height, image.width).sigmoid().numpy()  # (h, w)
         pixels = (inside > 0.5) & (there > self.threshold)
-        return Mask(pixels, np.float32(there) * inside, phrase)
+        return np.stack([pixels.astype(np.float32), np.float32(there) * inside])

@@ -7,7 +7,9 @@ for a small text tower knows only words that it has read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -86,6 +88,14 @@ def phrase(
     options = [both_sides(kind)] if union else spoken(name, kind, wording)
     pattern = patterns[int(rng.integers(len(patterns)))]
     return choose(insert(pattern, {"it": options[int(rng.integers(len(options)))]}), rng)
+
+
+@lru_cache(maxsize=2**10)
+def said_so(text: str, name: str, names: tuple[str, ...]) -> bool:
+    """Whether a text names a mask, one among `names`, in words that phrases have for it, its side included."""
+    bare = lambda said: f" {' '.join(re.findall(r'[a-z]+', said.lower()))} "  # noqa: E731
+    patterns = [pattern for wording in WORDINGS for pattern in spoken(name, kind_of(name, names), wording)]
+    return any(bare(form) in bare(text) for pattern in patterns for form in forms(pattern))
 
 
 def all_names(names: Iterable[str]) -> Iterator[str]:

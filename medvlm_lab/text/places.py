@@ -190,10 +190,11 @@ def lexicon(own: frozenset[str] = frozenset()) -> dict[tuple[str, ...], frozense
     organs = {normal(text) for kind, said in _kinds().items() if kind in ANATOMY for text in said}
     for kind, said in _kinds().items():
         for text in said:
-            words = normal(text)
-            for i in range(len(words)):  # "cyst" may be any cyst, but the "left atrium" is not a dilated one
-                if i == 0 or (words[i:] not in organs and " ".join(words[i:]) not in GENERIC):
-                    found.setdefault(words[i:], set()).add(kind)
+            found.setdefault(normal(text), set()).add(kind)
+        words = normal(kind)
+        for i in range(1, len(words)):  # "cyst" may be any cyst, but the "left atrium" is not a dilated one
+            if words[i:] not in organs and " ".join(words[i:]) not in GENERIC:
+                found.setdefault(words[i:], set()).add(kind)
     for kind in own:
         found.setdefault(normal(kind), set()).add(kind)
     for text, kinds in ALSO.items():
@@ -218,7 +219,7 @@ def _kinds() -> dict[str, set[str]]:
 @lru_cache(maxsize=1)
 def _modifiers() -> frozenset[str]:
     """Words that tell kinds apart: "renal", "liver"."""
-    return frozenset(word for kind in _kinds() for word in normal(kind)[:-1]) | {"lung", "kidney", "brain"}
+    return frozenset(word for kind in _kinds() for word in normal(kind)[:-1]) - {"left", "right"} | {"lung", "kidney"}
 
 
 @lru_cache(maxsize=1)

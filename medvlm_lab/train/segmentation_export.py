@@ -36,7 +36,8 @@ CARD = """# {name}
 
 {patients}: simulated patients and their exact masks. No real image was used. PET, histology and heart sounds are left
 out (minutes to simulate, or too fine for {size} pixels), and so is {leave_out} (a single frame does not show it).
-Phrases hold the masks' names and a few synonyms; other words for a structure are not understood.
+Phrases hold the masks' names and a few synonyms. A phrase that means several structures ("kidneys") gets the union of
+their masks; one that names nothing learned in pictures of that modality gets an empty mask and a note that says so.
 
 ## Scores
 
@@ -73,7 +74,8 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
     steps = sum(own.step for stage, own in loops.items() if stage not in ("tower", "blind"))
     model = loop.averaged().cpu()
     config, threshold = model.config, loop.task.validate(model)["threshold"]
-    settings = {"architecture": name, "model": asdict(config), "threshold": threshold}
+    structures = {scans.simulator.modality: scans.names for scans in loop.task.train}
+    settings = {"architecture": name, "model": asdict(config), "threshold": threshold, "structures": structures}
     save_weights(out, model.state_dict(), settings | {"recipe": recipe})
     write_whole(out / "log.jsonl", joined_log(loops))
     stored = load(name, checkpoint=out)

@@ -39,7 +39,7 @@ class Readout:
         values: answers with their probabilities; or scores of findings and numbers read by prompts; or of an outline
             the share of the picture that it covers, in per cent.
         row: of the image in the space of images and texts, of unit length; None of a model without one.
-        error: one sentence in place of what is missing, or "".
+        error: one sentence in place of what is missing, or "". note: one beside what is there.
     """
 
     answer: str = ""
@@ -47,6 +47,7 @@ class Readout:
     values: dict[str, float] = field(default_factory=dict)
     row: Float32[np.ndarray, " d"] | None = None
     error: str = ""
+    note: str = ""
 
 
 def readout(model: Any, image: MedicalImage, text: str) -> Readout:
@@ -64,7 +65,9 @@ def readout(model: Any, image: MedicalImage, text: str) -> Readout:
             if can(method):
                 found["values"] |= {name: float(score[0]) for name, score in getattr(model, method)([image]).items()}
         if can("segment"):
-            found["values"][f"{text}, % of the picture"] = 100 * float(model.segment(image, text).pixels.mean())
+            mask = model.segment(image, text)
+            found["values"][f"{text}, % of the picture"] = 100 * float(mask.pixels.mean())
+            found["note"] = mask.note
         if can("encode_images"):
             found["row"] = np.asarray(model.encode_images([image])[0], np.float32)
     except MedVLMError as error:

@@ -175,7 +175,7 @@ def outline(phrase="right lung"):
     plt.imshow(image.display().mean(-1))
     if not mask.empty:
         plt.contour(mask.pixels, [0.5], colors=lab.style.ORANGE)
-    plt.title(f"{phrase}: {'nothing' if mask.empty else f'{mask.pixels.mean():.1%} of the picture'}")
+    plt.title(mask.note[:90] or f"{phrase}: {'nothing' if mask.empty else f'{mask.pixels.mean():.1%} of the picture'}")
     plt.axis("off")
     plt.show()
 
@@ -192,7 +192,8 @@ masks
 # tumours" means little without the tumours' size and shape. With a few patients for a finding a row is only a hint; the
 # [card](../medvlm_lab/weights/prompt-segmenter/README.md) has all of them.
 #
-# **Where it fails.** Two ways to say heart that it knows, and words that it never read. Bright: the mask.
+# **Where it fails.** Two ways to say heart that it knows, words that it never read, and an organ that it learned in CT
+# only. Where it knows nothing of the kind it outlines nothing, and `mask.note` says why. Bright: the mask.
 
 # %%
 words = ["heart", "cardiac silhouette", "what pumps blood", "gallbladder", "the moon"]

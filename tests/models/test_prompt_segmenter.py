@@ -151,3 +151,36 @@ def test_a_blinded_twin_sees_nothing():
     logits, presence = net(torch.rand(2, 32, 32), ids, rows)
     torch.testing.assert_close(logits[0], logits[1])
     torch.testing.assert_close(presence[0], presence[1])
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return lab.load("prompt-segmenter", device="cpu")
+
+
+def test_what_was_never_learned_gets_an_empty_mask_and_a_sentence(bundled, xray):
+    for phrase, said in [
+        ("kidney", "has learned left kidney and right kidney in CT pictures only, not in X-ray"),
+        ("hemispheres", "in MR pictures only"),
+        ("the moon", "'the moon' names nothing that prompt-segmenter has learned to outline; it knows cardiomegaly"),
+        ("no heart", "names nothing"),
+    ]:  # fmt: skip
+        mask = bundled.segment(xray, phrase)
+        assert mask.empty and not mask.probability.any() and said in mask.note, phrase
+    assert "it knows" in bundled.segment(xray.with_(modality="unknown"), "haert").note
+
+
+def test_a_bare_kind_is_the_union_of_its_sides(bundled, xray):
+    phrases = ["left lung", "right lung", "lungs", "heart or left lung"]
+    left, right, both, named = bundled.segment_batch([xray] * 4, phrases)
+    assert not left.empty and not right.empty and both.note == ""
+    np.testing.assert_array_equal(both.pixels, left.pixels | right.pixels)
+    np.testing.assert_array_equal(named.pixels, left.pixels | bundled.segment(xray, "heart").pixels)
+    np.testing.assert_allclose(both.probability, np.maximum(left.probability, right.probability), atol=1e-6)
+    assert bundled.segment(xray, "airspace opacity on the left").phrase == "airspace opacity on the left"
+
+
+def test_a_phrase_of_known_words_reaches_the_network_as_it_stands(bundled, xray):
+    for phrase in ("mark the lung on the left side for me", "Left-sided lung, please", "cardiac silhouette"):
+        assert bundled.meant(xray, phrase) == ([phrase], "")
+    assert bundled.meant(xray, "blunted left costophrenic angle") == (["left pleural effusion"], "")
