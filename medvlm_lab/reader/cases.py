@@ -11,14 +11,14 @@ from medvlm_lab.phantoms.base import Scene, rng_of
 from medvlm_lab.reader.study import Case
 from medvlm_lab.tasks.studies import batches, needs
 
-HUMAN, AI = "human", "AI"
+HUMAN, AI = "simulated clinician", "AI"
 SIZE = 384  # pixels per side
 
 
 def simulated_cases(
     n: int = 6, model: Any = None, seed: int = 0, slips: float = 0.15, progress: bool = True
 ) -> tuple[Case, ...]:
-    """`n` simulated chest X-rays of the test part; "human" is a simulated clinician's report, "AI" the model's.
+    """`n` simulated chest X-rays of the test part; "simulated clinician" and "AI", the model's.
 
     Both are laid out alike and worded as reports of the training part are, so that neither layout nor vocabulary tells
     them apart.

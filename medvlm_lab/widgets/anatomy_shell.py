@@ -10,6 +10,7 @@ import ipywidgets as w
 
 from medvlm_lab.widgets import anatomy_state as logic
 from medvlm_lab.widgets.anatomy_diagram import diagram
+from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.vqa_state import resolve_image
 
 CSS = """
@@ -21,7 +22,7 @@ CSS = """
 """
 
 
-class AnatomyWidget(w.VBox):
+class AnatomyWidget(Pictured, w.VBox):
     """Follow one image and one question through a model; `.state` holds everything that is shown."""
 
     def __init__(self, model, image, question: str):
@@ -41,7 +42,7 @@ class AnatomyWidget(w.VBox):
                 s.about for s in self.state.stages
             ], style={"button_width": "auto"}, description="",
         )  # fmt: skip
-        footer = w.HTML(f'<div class="mv-footer" role="note">{logic.DISCLAIMER}</div>')
+        footer = w.HTML(f'<div class="mv-footer" role="note">{logic.said(self.state)}</div>')
         super().__init__([style, self.question, self.diagram, self.stage, self.about, self.view, footer])
         self.add_class("mv-anatomy")
         self.question.observe(lambda change: self._ask(change["new"]), "value")
@@ -64,13 +65,13 @@ class AnatomyWidget(w.VBox):
             return
         self.diagram.value = diagram(state.model, state.stages, state.chosen)
         self.about.value = error + logic.summary(state.stage)
-        self.png = logic.picture(state)
-        data = base64.b64encode(self.png).decode("ascii")
+        data = base64.b64encode(logic.picture(state)).decode("ascii")
         self.view.value = f'<img src="data:image/png;base64,{data}" alt="{escape(logic.describe(state))}">'
 
-    def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and the chosen stage's picture for pages on which no kernel runs."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None and self.state.stage is not None:
-            bundle["image/png"] = base64.b64encode(self.png).decode("ascii")
-        return bundle
+    def png(self) -> bytes:
+        """The model's stages, and the chosen one's picture."""
+        return logic.card_png(self.state)
+
+    def alt(self) -> str:
+        """The chosen stage in words."""
+        return logic.alt(self.state)

@@ -12,6 +12,7 @@ from medvlm_lab.errors import MedVLMError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.stages import Stage, Staged
 from medvlm_lab.style import COLORS
+from medvlm_lab.widgets.captioned import captioned
 
 DISCLAIMER = "Not for clinical use."
 
@@ -93,6 +94,27 @@ def picture(state: AnatomyState) -> bytes:
         figure.savefig(buffer, format="png", dpi=100)
         plt.close(figure)
     return buffer.getvalue()
+
+
+def card_png(state: AnatomyState) -> bytes:
+    """PNG of the picture, with the question and the stage below it, for pages on which no kernel runs."""
+    from PIL import Image
+
+    if state.stage is None:
+        return captioned(Image.new("RGB", (1, 1)), [state.error], said(state))
+    lines = [f"{state.model} · {state.question}", f"{state.stage.name}: {state.stage.about} ({state.stage.shape})"]
+    return captioned(Image.open(io.BytesIO(picture(state))), lines, said(state), (920, 400))
+
+
+def said(state: AnatomyState) -> str:
+    """The line below everything: whether the image is simulated, and what it is not for."""
+    return f"{'Simulated. ' if state.image.simulated else ''}{DISCLAIMER}"
+
+
+def alt(state: AnatomyState) -> str:
+    """The card in words."""
+    shown = state.error if state.stage is None else describe(state)
+    return f"{state.model} followed on {state.image.name}, {state.question} {shown}. {said(state)}"
 
 
 def describe(state: AnatomyState) -> str:

@@ -149,3 +149,7 @@ class CounterfactualWidget(Pictured, w.VBox):
         """Both readings, and the way between them."""
         method = "" if self.method.value == NO_MAP else self.method.value
         return logic.card_png(model_name(self._model), self.before, self.now, method, self.atlas)
+
+    def alt(self) -> str:
+        """Both in words."""
+        return logic.describe(model_name(self._model), self.before, self.now)

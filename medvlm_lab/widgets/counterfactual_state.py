@@ -198,6 +198,15 @@ def places_picture(atlas: Atlas, before: Reading, now: Reading) -> Image | None:
     return picture
 
 
+def describe(model: str, before: Reading, now: Reading) -> str:
+    """The card in words."""
+    said = []
+    for title, reading in (("before", before), ("now", now)):
+        found = ", ".join(f.mask_name for f in reading.scene.all_findings) or "no finding"
+        said.append(f"{title}, {found}{f': {reading.says.answer}' if reading.says.answer else ''}")
+    return f"Simulated patient read by {model}, {now.seen.text} {'; '.join(said)}. {studio.DISCLAIMER}"
+
+
 def card_png(model: str, before: Reading, now: Reading, method: str, atlas: Atlas | None = None) -> bytes:
     """PNG of both pictures with what the model says, and the way between them, for pages on which no kernel runs."""
     panes, full, old, new = [], scale(before, now, method), before.says.values, now.says.values

@@ -151,7 +151,8 @@ function render({ model, el }) {
       say(`${count.toLocaleString("en")} selected`);
       const shown = pictures.map((p) => button(p.picture ? element("img", { src: p.picture, alt: p.title }) : "?",
         () => select([p.row]), { title: p.title }));
-      const title = `Contact sheet, ${pictures.length.toLocaleString("en")} of ${count.toLocaleString("en")}`;
+      const made = pictures.some((p) => p.simulated) ? ", simulated" : "";
+      const title = `Contact sheet, ${pictures.length.toLocaleString("en")} of ${count.toLocaleString("en")}${made}`;
       panel.replaceChildren(element("section", {}, element("h4", {}, title),
         element("div", { class: "mv-sheet" }, ...shown)));
       draw();

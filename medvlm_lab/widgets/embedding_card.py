@@ -11,6 +11,13 @@ from medvlm_lab.widgets.embedding_colours import Colours
 from medvlm_lab.widgets.embedding_state import MapState, facts
 
 
+def describe(state: MapState, choice: str, selected: list[str]) -> str:
+    """The map in words."""
+    about = facts(state)
+    names = f"; selected: {', '.join(selected[:5])}{' …' if len(selected) > 5 else ''}" if selected else ""
+    return f"Map of {about['title']}, coloured by {choice}{names}. {about['disclaimer']}"
+
+
 def card_png(state: MapState, colours: Colours, choice: str, selection: list[int]) -> bytes:
     """PNG of the points in their colours, images round and texts as diamonds, what is not selected faded."""
     import matplotlib

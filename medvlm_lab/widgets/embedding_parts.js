@@ -32,7 +32,7 @@ function meaning({ palette, legend, bounds }, texts) {
 function about(card, brief) {
   const parts = [element("b", {}, card.kind === "text" ? "Text" : card.title)];
   if (card.picture) {
-    const image = element("img", { src: card.picture, alt: `${card.modality}: ${card.title}` });
+    const image = element("img", { src: card.picture, alt: `${card.modality}: ${card.title}${card.simulated ? ", simulated" : ""}` });
     const frame = element("div", { class: "mv-screen" }, image);
     if (card.simulated) frame.append(element("span", { class: "mv-badge" }, "simulated"));
     parts.unshift(frame);

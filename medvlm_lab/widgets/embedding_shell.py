@@ -14,7 +14,7 @@ from medvlm_lab.image import MedicalImage
 from medvlm_lab.widgets import embedding_colours as paint
 from medvlm_lab.widgets import embedding_state as logic
 from medvlm_lab.widgets.browser import HERE, module
-from medvlm_lab.widgets.embedding_card import card_png
+from medvlm_lab.widgets.embedding_card import card_png, describe
 from medvlm_lab.widgets.pictured import Pictured
 
 
@@ -93,3 +93,7 @@ class EmbeddingMapWidget(Pictured, anywidget.AnyWidget):
     def png(self) -> bytes:
         """A picture of the map as it is."""
         return card_png(self.state, self.colours, self.color_by, self.selection)
+
+    def alt(self) -> str:
+        """The map in words."""
+        return describe(self.state, self.color_by, self.ids)

@@ -31,6 +31,7 @@ class MapState:
     projection: Projection
     middle: Float32[np.ndarray, " 2"]
     half: float
+    simulated: bool = False  # whether its pictures, as far as looked at, are
 
     def place(self, coordinates: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 2"]:
         return ((coordinates - self.middle) / self.half).astype("<f4")
@@ -45,7 +46,20 @@ def start(embeddings: Embeddings, projection: Projection | None) -> MapState:
             "embeddings anew."
         )
     low, high = projection.coordinates.min(0), projection.coordinates.max(0)
-    return MapState(embeddings, projection, (low + high) / 2, max(float((high - low).max()) / 2, 1e-6))
+    half = max(float((high - low).max()) / 2, 1e-6)
+    return MapState(embeddings, projection, (low + high) / 2, half, _simulated(embeddings))
+
+
+def _simulated(embeddings: Embeddings) -> bool:
+    """Whether the first, the middle or the last image is simulated; reading all would take too long."""
+    rows = np.flatnonzero(embeddings.of_kind("image"))
+    for row in dict.fromkeys(rows[[0, len(rows) // 2, -1]].tolist() if len(rows) else []):
+        try:
+            if embeddings.image(row).simulated:
+                return True
+        except Exception:  # its own card says why
+            continue
+    return False
 
 
 def facts(state: MapState) -> dict[str, Any]:
@@ -55,7 +69,7 @@ def facts(state: MapState) -> dict[str, Any]:
     count = f"{images:,} images" + (f" and {texts:,} texts" if texts else "")
     return {
         "title": f"{count} as {state.embeddings.model} sees them", "images": images, "texts": texts,
-        "quality": str(state.projection), "disclaimer": DISCLAIMER,
+        "quality": str(state.projection), "disclaimer": f"{'Simulated. ' if state.simulated else ''}{DISCLAIMER}",
     }  # fmt: skip
 
 
@@ -100,10 +114,12 @@ def sheet(state: MapState, rows: list[int]) -> list[dict[str, Any]]:
     shown = []
     for row in [row for row in rows if images[row]][:SHEET]:
         try:
-            picture = _picture(state.embeddings.image(row), SHEET_PIXELS)
+            image = state.embeddings.image(row)
+            picture, simulated = _picture(image, SHEET_PIXELS), image.simulated
         except Exception:  # its own card says why
-            picture = ""
-        shown.append({"row": row, "title": ids[row].as_py(), "picture": picture})
+            picture, simulated = "", False
+        title = f"{ids[row].as_py()}{', simulated' if simulated else ''}"
+        shown.append({"row": row, "title": title, "picture": picture, "simulated": simulated})
     return shown
 
 

@@ -24,6 +24,14 @@ def card_png(state: logic.ExplainState, methods: Sequence[str], word: int, outli
     return beside(f"{model}: {state.text}", panes, f"{SIGNS}{simulated} {logic.DISCLAIMER}")
 
 
+def describe(state: logic.ExplainState, methods: Sequence[str], word: int, outlined: str, model: str) -> str:
+    """The card in words."""
+    maps = "; ".join(", ".join([method, *told(state, method, word, outlined)]) for method in methods)
+    simulated = ", simulated" if state.image.simulated else ""
+    about = f"{state.image.modality}{simulated}: {state.image.name or 'image'}"
+    return f"{about}, explained by {model}: {state.text}. {maps}. {logic.DISCLAIMER}"
+
+
 def told(state: logic.ExplainState, method: str, word: int = -1, outlined: str = "") -> list[str]:
     """A map's captions, or the sentence that says why there is none."""
     if method in state.found:

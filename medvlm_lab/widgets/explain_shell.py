@@ -12,7 +12,7 @@ from medvlm_lab.tasks.result import model_name
 from medvlm_lab.tasks.studies import needs
 from medvlm_lab.widgets import explain_state as logic
 from medvlm_lab.widgets.browser import HERE, module
-from medvlm_lab.widgets.explain_card import card_png
+from medvlm_lab.widgets.explain_card import card_png, describe
 from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.vqa_state import resolve_image
 
@@ -92,3 +92,7 @@ class ExplainWidget(Pictured, anywidget.AnyWidget):
     def png(self) -> bytes:
         """A picture of both maps as they are."""
         return card_png(self.state, self.methods, self.word, self.outline, self.facts["model"])
+
+    def alt(self) -> str:
+        """The maps' captions."""
+        return describe(self.state, self.methods, self.word, self.outline, self.facts["model"])

@@ -34,7 +34,8 @@ def results_html(state: ReaderState) -> str:
         parts.append(_together(together, sources))
     parts.append(_cases(state, own, panel))
     note = ABOUT_PANEL if panel else "No simulated panel has read these cases."
-    parts.append(f'<p class="mv-note">{note}</p>')
+    patients = "The patients are simulated. " if simulated else ""
+    parts.append(f'<p class="mv-note">{patients}{note}</p>')
     return "".join(parts)
 
 

@@ -11,7 +11,7 @@ from medvlm_lab.errors import MedVLMError
 from medvlm_lab.reader.study import Study
 from medvlm_lab.widgets import reader_state as logic
 from medvlm_lab.widgets.pictured import Pictured
-from medvlm_lab.widgets.reader_card import card_png
+from medvlm_lab.widgets.reader_card import card_png, describe
 from medvlm_lab.widgets.reader_results import results_html
 
 _HERE = Path(__file__).parent
@@ -56,3 +56,7 @@ class ReaderStudyWidget(Pictured, anywidget.AnyWidget):
     def png(self) -> bytes:
         """The case in view, or the results."""
         return card_png(self.state)
+
+    def alt(self) -> str:
+        """The case in view, in words."""
+        return describe(self.state)

@@ -72,6 +72,12 @@ def show(state: ReaderState, results: bool) -> ReaderState:
     return replace(state, results=results, error="")
 
 
+def simulated(study: Study) -> bool:
+    """Whether the patient in view is simulated: the image says so, or the truth is known."""
+    case = study.case
+    return bool(case.findings is not None or (case.image is not None and case.image.simulated))
+
+
 def view(state: ReaderState) -> dict[str, Any]:
     """Everything that the browser draws, except picture and results."""
     study = state.study
@@ -89,7 +95,8 @@ def view(state: ReaderState) -> dict[str, Any]:
             }
             for m in study.answer.marks
         ],
-        "results": state.results, "error": state.error, "disclaimer": DISCLAIMER,
+        "results": state.results, "error": state.error,
+        "disclaimer": f"{'Simulated. ' if simulated(study) else ''}{DISCLAIMER}",
         "saved": "" if state.path is None else f"Saved in {state.path.name} after every answer",
     }  # fmt: skip
 

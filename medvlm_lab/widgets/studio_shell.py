@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import ipywidgets as w
@@ -135,6 +134,8 @@ class StudioWidget(Pictured, w.VBox):
 
     def png(self) -> bytes:
         """The patient as drawn."""
-        buffer = io.BytesIO()
-        logic.picture(self.state).save(buffer, "PNG")
-        return buffer.getvalue()
+        return logic.card_png(self.state)
+
+    def alt(self) -> str:
+        """Who is drawn, in words."""
+        return logic.describe(self.state)

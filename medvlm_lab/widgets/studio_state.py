@@ -13,6 +13,7 @@ import numpy as np
 from medvlm_lab import phantoms, style
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.phantoms.scene import Finding, Scene
+from medvlm_lab.widgets.captioned import captioned
 
 DISCLAIMER = "Simulated. Not for clinical use."
 HIDDEN = ("seed", "patient", "visit", "hospital", "findings")  # the studio has its own controls for these
@@ -173,6 +174,12 @@ def picture(state: StudioState):
     return Image.fromarray(rgb)
 
 
+def card_png(state: StudioState) -> bytes:
+    """PNG of the picture and what it shows, for pages on which no kernel runs."""
+    outlined = [f"Outlined: {', '.join(state.shown)}"] if state.shown else []
+    return captioned(picture(state), [describe(state), *outlined], DISCLAIMER)
+
+
 def outline(mask: np.ndarray) -> np.ndarray:
     """The mask's inner border, two pixels wide."""
     inner = np.pad(mask, 2)
@@ -182,19 +189,24 @@ def outline(mask: np.ndarray) -> np.ndarray:
     return mask & ~inner[2:-2, 2:-2]
 
 
+def describe(state: StudioState) -> str:
+    """The picture in words."""
+    found = ", ".join(f.mask_name for f in state.scene.all_findings) or "no finding"
+    return f"Simulated {state.name.replace('-', ' ')}: {found}"
+
+
 def picture_html(state: StudioState) -> str:
     """The picture as an <img>, and the outlines' names in their colours."""
     buffer = io.BytesIO()
     picture(state).save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    found = ", ".join(f.mask_name for f in state.scene.all_findings) or "no finding"
-    alt = f"Simulated {state.name.replace('-', ' ')}: {found}"
     names = "".join(
         f'<span style="color:{MASK_COLORS[i % len(MASK_COLORS)]}">■</span> {escape(name)} '
         for i, name in enumerate(state.shown)
     )
     error = f'<div class="mv-error" role="alert">{escape(state.error)}</div>' if state.error else ""
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}"><div class="mv-key">{names}</div>{error}'
+    shown = f'<img src="data:image/png;base64,{data}" alt="{escape(describe(state))}">'
+    return f'{shown}<div class="mv-key">{names}</div>{error}'
 
 
 def sound_html(state: StudioState) -> str:

@@ -158,7 +158,7 @@ function render({ model, el }) {
     image.getContext("2d").putImageData(picture, 0, 0);
     cover(frame);
     const place = facts.frames > 1 ? `, ${word.toLowerCase()} ${index + 1} of ${facts.frames}` : "";
-    image.setAttribute("aria-label", `${facts.modality}: ${facts.name}${place}`);
+    image.setAttribute("aria-label", `${facts.modality}: ${facts.name}${place}${facts.simulated ? ", simulated" : ""}`);
     image.dataset.frame = index;
   }
 

@@ -47,3 +47,7 @@ class ViewerWidget(Pictured, anywidget.AnyWidget):
     def png(self) -> bytes:
         """The frame in view, in its window."""
         return logic.card_png(self.image, self.frame, tuple(self.window) or None)
+
+    def alt(self) -> str:
+        """The line below the picture."""
+        return logic.describe(self.image, self.frame, tuple(self.window) or None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from html import escape
 from typing import Any
 
 import numpy as np
 
 from medvlm_lab.image import WINDOW_PRESETS, MedicalImage
+from medvlm_lab.widgets.captioned import captioned
 from medvlm_lab.widgets.vqa_state import DISCLAIMER
 
 MOST_PIXELS = 4_194_304  # per frame in the browser: larger frames are thinned out, their values stay exact
@@ -77,15 +77,4 @@ def describe(image: MedicalImage, frame: int, window: tuple[float, float] | None
 
 def card_png(image: MedicalImage, frame: int, window: tuple[float, float] | None) -> bytes:
     """The frame in view on black with its line below, for pages on which no kernel runs."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    shown = image.pil(frame, window)
-    shown.thumbnail((640, 480))
-    card = Image.new("RGB", (max(shown.width, 420), shown.height + 44), "black")
-    card.paste(shown, ((card.width - shown.width) // 2, 0))
-    draw, font = ImageDraw.Draw(card), ImageFont.load_default(13)
-    draw.text((8, shown.height + 5), describe(image, frame, window), fill="#d0d5da", font=font)
-    draw.text((8, shown.height + 24), DISCLAIMER, fill="#8b949e", font=font)
-    buffer = io.BytesIO()
-    card.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return captioned(image.pil(frame, window), [describe(image, frame, window)], DISCLAIMER)

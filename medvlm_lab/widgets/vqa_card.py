@@ -6,7 +6,7 @@ import io
 import textwrap
 
 from medvlm_lab import style
-from medvlm_lab.widgets.vqa_state import DISCLAIMER, VQAState
+from medvlm_lab.widgets.vqa_state import VQAState, said
 
 _INK, _DIM, _PAPER, _TRACK = "#1b1f24", "#5c6670", "#ffffff", "#e3e7eb"
 _WIDTH, _HEIGHT, _SIDE = 960, 420, 380
@@ -46,7 +46,7 @@ def render_card(state: VQAState):
         draw.text((right, y), f"{share:.0%}", font=font[15], fill=_INK, anchor="ra")
         y += 26
 
-    write(f"{state.model_name} · {state.image.name}", 13, _DIM, 70, 1)
+    write(f"{state.model_name} · {state.image.name}{' (simulated)' if state.image.simulated else ''}", 13, _DIM, 70, 1)
     y += 14
     turn = state.last
     if state.error:
@@ -74,8 +74,18 @@ def render_card(state: VQAState):
             bar(text, share, style.SKY)
         y += 6
         write(f"{turn.seconds * 1000:.0f} ms on {turn.device}", 13, _DIM, 60, 1)
-    draw.text((left, _HEIGHT - 34), DISCLAIMER, font=font[13], fill=_DIM)
+    draw.text((left, _HEIGHT - 34), said(state), font=font[13], fill=_DIM)
     return card
+
+
+def describe(state: VQAState) -> str:
+    """The card in words."""
+    turn, image = state.last, state.image
+    about = f"{state.model_name} asked about {image.name}, {image.modality}{', simulated' if image.simulated else ''}"
+    if state.error:
+        return f"{about}: {state.error}"
+    words = f": {turn.question} {turn.answer.text}, {turn.answer.confidence:.0%} confidence." if turn else "."
+    return f"{about}{words} {said(state)}"
 
 
 def card_png(state: VQAState) -> bytes:

@@ -10,6 +10,9 @@ CSS = (
 .mv-vqa .mv-right { flex: 1 1 420px; min-width: 300px; gap: 8px; overflow: hidden; }
 .mv-vqa .mv-picture img { width: 100%; height: 340px; object-fit: contain; background: #000;
   border-radius: 6px; margin: 0 0 6px; }
+.mv-vqa .mv-picture .widget-html-content { position: relative; }
+.mv-vqa .mv-badge { position: absolute; top: 8px; left: 8px; background: #e69f00; color: #000; padding: 0 8px;
+  border-radius: 10px; font-weight: 600; font-size: 12px; line-height: 20px; }
 .mv-vqa .mv-left > * { margin-right: 0; box-sizing: border-box; max-width: calc(100% - 4px); }
 .mv-vqa .mv-title { font-size: 15px; font-weight: 600; color: var(--jp-ui-font-color1, #1b1f24); }
 .mv-vqa .mv-title span { font-weight: 400; font-size: 13px; color: var(--jp-ui-font-color2, #5c6670); }

@@ -14,7 +14,7 @@ import ipywidgets as w
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.widgets import vqa_state as logic
 from medvlm_lab.widgets.pictured import Pictured
-from medvlm_lab.widgets.vqa_card import card_png
+from medvlm_lab.widgets.vqa_card import card_png, describe
 from medvlm_lab.widgets.vqa_css import CSS
 
 
@@ -93,7 +93,7 @@ class VQAWidget(Pictured, w.VBox):
         right.add_class("mv-right")
         self._body = w.Box([left, right])
         self._body.add_class("mv-body")
-        self._footer = w.HTML(f'<div class="mv-footer" role="note">{logic.DISCLAIMER}</div>')
+        self._footer = w.HTML()
 
         self.picker.observe(self._on_pick, "value")
         self.window.observe(self._on_view, "value")
@@ -137,6 +137,7 @@ class VQAWidget(Pictured, w.VBox):
             self.frame.description = "Frame" if image.fps else "Slice"
             self.frame.layout.display = None if image.frames > 1 else "none"
             self.image_view.value = logic.render_picture(self.state)
+            self._footer.value = logic.render_footer(self.state)
             buttons = []
             for question in image.questions[:6]:
                 button = w.Button(description=question, tooltip=f"Ask: {question}", layout=w.Layout(width="auto"))
@@ -220,6 +221,10 @@ class VQAWidget(Pictured, w.VBox):
     def png(self) -> bytes:
         """The image, the question and what the model answered."""
         return card_png(self.state)
+
+    def alt(self) -> str:
+        """The same in words."""
+        return describe(self.state)
 
 
 def read_upload(name: str, content: bytes):

@@ -28,6 +28,12 @@ class Turn:
     answer: Answer
     seconds: float
     device: str
+    simulated: bool = False
+
+    @property
+    def about(self) -> str:
+        """The image's name, and whether it is simulated."""
+        return f"{self.image_name}{' (simulated)' if self.simulated else ''}"
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,10 @@ def picture(state: VQAState) -> bytes:
 def render_picture(state: VQAState) -> str:
     """The frame in view as an <img> that carries its own pixels and an alternative text."""
     data = base64.b64encode(picture(state)).decode("ascii")
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(f"{state.image.modality}: {state.image.name}")}">'
+    simulated = state.image.simulated
+    alt = escape(f"{state.image.modality}: {state.image.name}{', simulated' if simulated else ''}")
+    badge = '<span class="mv-badge">simulated</span>' if simulated else ""
+    return f'<img src="data:image/png;base64,{data}" alt="{alt}">{badge}'
 
 
 def view(state: VQAState):
@@ -168,7 +177,7 @@ def ask(state: VQAState, model, question: str) -> Iterator[VQAState]:
         yield replace(state, partial="", error=f"{state.model_name} ended without an answer; ask again.")
         return
     seconds = answer.seconds or time.perf_counter() - started
-    turn = Turn(state.image.name, question, answer, seconds, state.device)
+    turn = Turn(state.image.name, question, answer, seconds, state.device, state.image.simulated)
     yield replace(state, partial="", history=(*state.history, turn))
 
 
@@ -178,7 +187,7 @@ def transcript(state: VQAState) -> str:
     for turn in state.history:
         lines += [
             "",
-            f"Image: {turn.image_name}",
+            f"Image: {turn.about}",
             f"Q: {turn.question}",
             f"A: {turn.answer.text} ({turn.answer.confidence:.0%}, {turn.seconds * 1000:.0f} ms)",
         ]
@@ -194,6 +203,16 @@ def _bar(label: str, share: float, main: bool) -> str:
         f'<span class="mv-fill" style="width:{percent:.1f}%"></span></span>'
         f'<span class="mv-num">{percent:.0f} %</span></div>'
     )
+
+
+def said(state: VQAState) -> str:
+    """The line below everything: whether the image is simulated, and what it is not for."""
+    return f"{'Simulated. ' if state.image.simulated else ''}{DISCLAIMER}"
+
+
+def render_footer(state: VQAState) -> str:
+    """The same as HTML."""
+    return f'<div class="mv-footer" role="note">{said(state)}</div>'
 
 
 def render_title(state: VQAState) -> str:
@@ -232,7 +251,7 @@ def render_history(state: VQAState) -> str:
     if not state.history:
         return '<div class="mv-hint">No question asked yet.</div>'
     rows = "".join(
-        f"<tr><td>{escape(turn.image_name)}</td><td>{escape(turn.question)}</td><td><b>{escape(turn.answer.text)}</b></td>"
+        f"<tr><td>{escape(turn.about)}</td><td>{escape(turn.question)}</td><td><b>{escape(turn.answer.text)}</b></td>"
         f"<td>{turn.answer.confidence:.0%}</td><td>{turn.seconds * 1000:.0f} ms</td><td>{escape(turn.device)}</td></tr>"
         for turn in reversed(state.history)
     )

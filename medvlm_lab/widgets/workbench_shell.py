@@ -93,6 +93,10 @@ class WorkbenchWidget(Pictured, w.VBox):
         """The map over the two explanations."""
         return stacked([self.map.png(), self.explain.png()])
 
+    def alt(self) -> str:
+        """Both in words."""
+        return f"{self.map.alt()} {self.explain.alt()}"
+
 
 def stacked(pictures: list[bytes]) -> bytes:
     """One PNG of several, one below the other."""

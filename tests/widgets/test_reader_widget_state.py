@@ -118,7 +118,8 @@ def test_simulated_cases_look_alike_and_know_their_truth():
 
     cases = simulated_cases(2, Batched(Report("Clear lungs.", "Normal.")), progress=False)
     for case in cases:
-        assert list(case.reports) == ["human", "AI"] and case.findings is not None and case.image.simulated
+        assert list(case.reports) == ["simulated clinician", "AI"]
+        assert case.findings is not None and case.image.simulated
         assert all(text.startswith("Findings: ") and "\nImpression: " in text for text in case.reports.values())
     with pytest.raises(MedVLMError, match="give its source away"):
         simulated_cases(1, Batched(Report("Clear lungs.")), progress=False)
