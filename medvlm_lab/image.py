@@ -1,6 +1,11 @@
 """`MedicalImage`: raw pixels with everything needed to show them honestly: modality, spacing, window, provenance.
 
-Pixels stay as they were acquired; windowing and inversion happen only in `display`.
+Pixels keep the values that were acquired; windowing and inversion happen only in `display`. Readers turn them to the
+radiological convention (`orientation.py`), and `picture` draws pixels that are not square in their true proportions.
+
+Which frame a model reads: a model of still pictures reads the middle frame of a volume and of a cine alike, the one
+that `reading_frame` names and that widgets open with. A model of cines (echo-clip) reads evenly spaced frames of a cine
+and averages them; of a volume it reads the middle slice. `frames_read` is this rule.
 """
 
 from __future__ import annotations
@@ -14,28 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medvlm_lab.errors import ImageReadError, UnknownNameError
+from medvlm_lab.grey import FUNCTIONS, PLAIN, WINDOW_PRESETS, Voi, Window, checked, estimate, levels
+from medvlm_lab.orientation import marked
 
 if TYPE_CHECKING:
-    from jaxtyping import Shaped, UInt8
+    from jaxtyping import Float, Shaped, UInt8
     from PIL import Image
 
 MODALITIES = (
     "X-ray", "CT", "MR", "ultrasound", "echo", "nuclear medicine", "fundus", "histology", "heart sounds", "unknown",
 )
-
-#: (center, width) in the image's own units; Hounsfield units for CT.
-WINDOW_PRESETS: dict[str, dict[str, tuple[float, float]]] = {
-    "CT": {
-        "lung": (-600.0, 1500.0),
-        "mediastinum": (40.0, 400.0),
-        "abdomen": (50.0, 400.0),
-        "liver": (60.0, 160.0),
-        "bone": (480.0, 2500.0),
-        "brain": (40.0, 80.0),
-        "stroke": (35.0, 40.0),
-        "angiography": (300.0, 600.0),
-    },
-}
 
 MAX_FRAME_PIXELS = 100_000_000  # 20,000 x 20,000 is four times this: a screen shows none of it and memory pays for it
 MAX_TOTAL_PIXELS = 600_000_000  # a 512 x 512 CT of 2,000 slices still fits
@@ -44,7 +37,7 @@ COVER = (96, 112, 128)  # a plain box over burned-in text: no grey of the pictur
 
 SIMULATED_NOTE = "Simulated by MedVLM Lab"  # how a written picture's comment begins, so that it is known on reading
 
-Window = tuple[float, float]
+MAX_SIDE = 4096  # of a picture that is stretched to square pixels; larger ones keep their longer side
 
 
 def check_size(height: int, width: int, frames: int = 1, name: str = "image") -> None:
@@ -71,6 +64,9 @@ class MedicalImage:
     pixel centres. window: (center, width) in the units of `pixels`. inverted: MONOCHROME1, low values shown bright.
     burned_in: boxes (x0, y0, x1, y1) in pixels that may hold burned-in text: every picture that is kept or sent covers
     them; `image.with_(burned_in=())` shows all. tags: the allow-listed header only.
+    orientation: where the picture's right and bottom edges point in the patient, such as ("L", "P"); None if unknown.
+    pixel_aspect: a pixel's height over its width where no spacing is known. padding: (least, most) value of pixels
+    outside the picture, shown black. voi: window function, windows per frame, lookup table.
     Raises ImageReadError for empty, oversized or non-finite pixels, UnknownNameError for an unknown modality.
     """
 
@@ -88,6 +84,10 @@ class MedicalImage:
     anatomy: str = ""
     questions: tuple[str, ...] = ()
     simulated: bool = False
+    orientation: tuple[str, str] | None = None
+    pixel_aspect: float = 1.0
+    padding: tuple[float, float] | None = None
+    voi: Voi = PLAIN
 
     def __post_init__(self) -> None:
         pixels, name = self.pixels, self.name or "The image"
@@ -104,16 +104,23 @@ class MedicalImage:
             raise ImageReadError(f"{name} has pixels of type {pixels.dtype}; expected real numbers.")
         check_size(pixels.shape[1], pixels.shape[2], pixels.shape[0], name)
         if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-            raise ImageReadError(f"{name} has NaN or infinite pixels; replace them with numbers (np.nan_to_num) first.")
+            raise ImageReadError(f"{name} {NOT_FINITE}")
+        if self.voi.function not in FUNCTIONS:
+            raise UnknownNameError("window function", self.voi.function, FUNCTIONS)
+        if self.voi.windows and len(self.voi.windows) != len(pixels):
+            raise ImageReadError(f"{name} has {len(pixels)} frames but {len(self.voi.windows)} windows; give one each.")
         fixed = pixels.view()
         fixed.flags.writeable = False  # what was computed from an image stays true of it
         object.__setattr__(self, "pixels", fixed)
 
     @classmethod
-    def from_array(cls, array: Shaped[np.ndarray, ...], modality: str = "unknown", **kw: Any) -> MedicalImage:
+    def from_array(
+        cls, array: Shaped[np.ndarray, ...], modality: str = "unknown", fill_nan: bool = False, **kw: Any
+    ) -> MedicalImage:
         """Wrap an array: (h, w), (h, w, 3 or 4), (frames, h, w) or (frames, h, w, 3 or 4).
 
         A last axis of 3 or 4 is colour; floats in [0, 1] and 16-bit colour are brought to uint8. Grey values stay raw.
+        fill_nan: NaN and infinite grey values are the background and shown dark, instead of refused.
         """
         array, name = np.asarray(array), kw.get("name") or "The array"
         if array.size == 0 or array.ndim not in (2, 3, 4) or array.dtype.kind not in "buif":
@@ -123,18 +130,20 @@ class MedicalImage:
             )
         if array.dtype.kind == "b":
             array = array.astype(np.uint8)
-        if (
-            array.dtype.itemsize > 4 and array.dtype.kind == "f"
-        ):  # double precision doubles memory and shows nothing more
-            array = array.astype(np.float32)
+            kw = {"window": (0.5, 1.0)} | kw  # False black, True white
         color = array.shape[-1] in (3, 4) and array.ndim >= 3
         if color:
             array = _as_rgb8(array[..., :3], name)
         elif array.ndim == 4 and array.shape[-1] == 1:
             array = array[..., 0]
+        if array.dtype.kind == "f":
+            if fill_nan:
+                array, window = filled(array, name)
+                kw = ({"window": window} if window else {}) | kw
+            array = compact(array)
         if array.ndim == (3 if color else 2):
             array = array[None]
-        return cls(pixels=array.copy(), modality=modality, **kw)
+        return cls(pixels=array.astype(array.dtype.newbyteorder("="), copy=True), modality=modality, **kw)
 
     @property
     def frames(self) -> int:
@@ -157,44 +166,72 @@ class MedicalImage:
         """A copy with some fields replaced."""
         return replace(self, **changes)
 
-    def resolve_window(self, window: Window | str | None = None) -> Window:
-        """(center, width) to show: a pair, a preset's name for this modality, or None for the header's or 1-99 %.
+    @property
+    def reading_frame(self) -> int:
+        """The frame that a model of still pictures reads: the middle one."""
+        return self.frames // 2
 
-        The percentiles are taken over all frames, subsampled, so that a cine does not flicker.
+    def frames_read(self, most: int = 1) -> list[int]:
+        """The frames that a model reads which takes up to `most`: of a cine evenly spaced ones, else the middle one."""
+        if most == 1 or not self.fps:
+            return [self.reading_frame]
+        count = min(most, self.frames)
+        return np.linspace(0, self.frames - 1, count).round().astype(int).tolist()
+
+    def still(self, frame: int | None = None) -> MedicalImage:
+        """One frame, by default the one that a model reads, as an image of its own that is shown as in the whole."""
+        frame = self.reading_frame if frame is None else range(self.frames)[frame]
+        if self.frames == 1:
+            return self
+        window = None if self.color else self.resolve_window(frame=frame)
+        part = slice(frame, frame + 1)
+        return self.with_(pixels=self.pixels[part], window=window, voi=self.voi.of_frames(part))
+
+    def resolve_window(self, window: Window | str | None = None, frame: int = 0) -> Window:
+        """(center, width) to show: a pair, a preset's name for this modality, or None for the header's or an estimate.
+
+        The estimate, `grey.estimate`, is taken over all frames, subsampled, so that a cine does not flicker.
         """
         if isinstance(window, str):
             presets = WINDOW_PRESETS.get(self.modality, {})
             if window not in presets:
                 raise UnknownNameError(f"window preset for {self.modality}", window, presets or ["(none)"])
             return presets[window]
-        window = window or self.window
-        if window is None:
-            flat = self.pixels.reshape(-1)
-            low, high = np.percentile(flat[:: max(1, flat.size // 200_000)], (1, 99)).tolist()
-            if high <= low:  # mostly background: a small bright object must still show
-                low, high = float(flat.min()), float(flat.max())
-            window = ((low + high) / 2, max(high - low, 1e-6))
-        center, width = float(window[0]), float(window[1])
-        if not (np.isfinite(center) and np.isfinite(width) and width > 0):
-            raise ImageReadError(f"Window ({center}, {width}) is not usable; give a finite center and a width above 0.")
-        return center, width
+        if window is not None:
+            return checked(window)
+        if self.voi.windows and self.window is None:
+            return checked(self.voi.windows[frame])
+        if self.window is not None:
+            return checked(self.window)
+        if self.voi.table is not None:
+            return self.voi.first + len(self.voi.table) / 2, float(len(self.voi.table))
+        flat = self.pixels.reshape(-1)
+        values = flat[:: max(1, flat.size // 200_000)]
+        if self.padding:
+            values = values[~self._padded(values)]
+        return checked(estimate(values, self.units, self.pixels.dtype))
 
     def display(self, frame: int = 0, window: Window | str | None = None) -> UInt8[np.ndarray, "h w 3"]:
-        """One frame as uint8 RGB, windowed linearly and inverted where the header says so; colour is left alone."""
+        """One frame's own pixels as uint8 RGB, windowed, inverted where the header says so; colour is left alone.
+
+        Without a window, or with the one that `resolve_window` gives, a file's lookup table is applied.
+        """
         if not -self.frames <= frame < self.frames:
             raise ImageReadError(f"Frame {frame} does not exist; {self.name or 'the image'} has {self.frames} frames.")
         pixels = self.pixels[frame]
         if self.color:
             return np.ascontiguousarray(pixels)  # (h, w, 3)
-        center, width = self.resolve_window(window)
-        scaled = (pixels.astype(np.float32) - np.float32(center - width / 2)) * np.float32(255 / width)
-        grey = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)  # (h, w)
+        own = self.resolve_window(None, frame)
+        window = own if window is None else self.resolve_window(window)
+        grey = levels(pixels, window, self.voi, self.voi.table is not None and window == own)  # (h, w)
         if self.inverted:
             grey = 255 - grey
+        if self.padding:
+            grey = np.where(self._padded(pixels), np.uint8(0), grey)
         return np.repeat(grey[..., None], 3, axis=-1)  # (h, w, 3)
 
     def covered(self, shown: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        """A displayed frame with plain boxes where text may be burned in; what a model gets is `display`, uncovered."""
+        """A displayed frame with plain boxes where text may be burned in; what a model gets is `picture`, uncovered."""
         if not self.burned_in:
             return shown
         shown = shown.copy()
@@ -204,17 +241,43 @@ class MedicalImage:
             shown[rows, math.floor(x0 * right) : math.ceil(x1 * right)] = COVER
         return shown
 
-    def pil(self, frame: int = 0, window: Window | str | None = None) -> Image.Image:
-        """One displayed frame as a PIL RGB image to keep or to show, `covered`."""
+    def _padded(self, values: np.ndarray) -> np.ndarray:
+        return (values >= self.padding[0]) & (values <= self.padding[1])
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """(height, width) with square pixels as fine as the finer spacing, the longer side at most `MAX_SIDE`."""
+        row, column = self.spacing_mm or (self.pixel_aspect, 1.0)
+        if abs(row / column - 1) < 0.01:
+            return self.height, self.width
+        high, wide = self.height * max(row / column, 1.0), self.width * max(column / row, 1.0)
+        scale = min(1.0, max(MAX_SIDE, self.height, self.width) / max(high, wide))
+        return max(1, round(high * scale)), max(1, round(wide * scale))
+
+    def stretched(self, drawn: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
+        """What was drawn on the image's own pixels, in its true proportions."""
+        if self.picture_size == drawn.shape[:2]:
+            return drawn
         from PIL import Image
 
-        return Image.fromarray(self.covered(self.display(frame, window)))
+        size = self.picture_size[::-1]
+        return np.array(Image.fromarray(np.ascontiguousarray(drawn)).resize(size, Image.Resampling.BILINEAR))
+
+    def picture(self, frame: int = 0, window: Window | str | None = None) -> UInt8[np.ndarray, "H W 3"]:
+        """`display` with square pixels: what a model is given."""
+        return self.stretched(self.display(frame, window))
+
+    def pil(self, frame: int = 0, window: Window | str | None = None) -> Image.Image:
+        """One frame with square pixels as a PIL RGB image to keep or to show, `covered`."""
+        from PIL import Image
+
+        return Image.fromarray(self.covered(self.picture(frame, window)))
 
     def _repr_png_(self) -> bytes:
-        picture = self.pil(self.frames // 2 if self.frames > 1 and not self.fps else 0)
+        picture = self.pil(self.reading_frame)
         picture.thumbnail((512, 512))
         buffer = io.BytesIO()
-        picture.save(buffer, "PNG")
+        marked(picture, self.orientation).save(buffer, "PNG")
         return buffer.getvalue()
 
     def __repr__(self) -> str:
@@ -224,15 +287,48 @@ class MedicalImage:
         return f"MedicalImage({self.name!r}, {self.modality}, {size}, {kind}{simulated})"
 
 
-def _as_rgb8(array: np.ndarray, name: str) -> np.ndarray:
-    """Colour of any numeric type to uint8: floats must lie in [0, 1] or [0, 255], 16-bit ones are scaled."""
+NOT_FINITE = (
+    "has NaN or infinite pixels; give MedicalImage.from_array(array, fill_nan=True) where they are the background, "
+    "or put numbers in their place."
+)
+
+
+def filled(array: Float[np.ndarray, ...], name: str) -> tuple[Float[np.ndarray, ...], Window | None]:
+    """NaN and infinite values replaced by the smallest number, and the window of the others; None without such values.
+
+    Raises ImageReadError where there is no number at all.
+    """
+    there = np.isfinite(array)
+    if there.all():
+        return array, None
+    if not there.any():
+        raise ImageReadError(f"{name} holds no number, only NaN or infinite values; choose another file.")
+    values = array[there]
+    return np.where(there, array, values.min()), estimate(values[:: max(1, values.size // 200_000)], "", array.dtype)
+
+
+def compact(array: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+    """Floats in single precision, which shows as much in half the memory; in double where they exceed its range."""
+    if array.dtype.itemsize <= 4:
+        return array if array.dtype == np.float32 else array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32)
+    return single if np.isfinite(single).sum() == np.isfinite(array).sum() else array.astype(np.float64)
+
+
+def _as_rgb8(array: np.ndarray, name: str) -> UInt8[np.ndarray, "... 3"]:
+    """Colour of any numeric type to uint8: floats of 0 to 1 or 0 to 255, 16-bit ones scaled; others are refused."""
     if array.dtype == np.uint8:
         return array
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all():
-            raise ImageReadError(f"{name} has NaN or infinite pixels; replace them with numbers (np.nan_to_num) first.")
-        scale = 255.0 if array.max() <= 1 else 1.0
-        return np.clip(np.rint(array * scale), 0, 255).astype(np.uint8)
-    if array.dtype == np.uint16:
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ImageReadError(f"{name} has NaN or infinite colours; put numbers in their place.")
+    least, most = float(array.min()), float(array.max())
+    if array.dtype.kind == "f" and -0.1 <= least and most <= 1.1:  # a resized picture overshoots a little
+        return np.clip(np.rint(array * 255), 0, 255).astype(np.uint8)
+    if array.dtype == np.uint16 and most > 255:
         return (array >> 8).astype(np.uint8)
-    return np.clip(array, 0, 255).astype(np.uint8)
+    if least < -1 or most > 256:
+        raise ImageReadError(
+            f"{name} has {array.dtype} colours from {least:g} to {most:g}; expected 0 to 1, 0 to 255 or 16-bit ones."
+        )
+    return np.clip(np.rint(array), 0, 255).astype(np.uint8)

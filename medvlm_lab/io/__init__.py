@@ -2,28 +2,76 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import tempfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from medvlm_lab.errors import ImageReadError, MedVLMError, UnknownNameError
 from medvlm_lab.image import MODALITIES, MedicalImage
 
 __all__ = ["read"]
 
+GZIP = b"\x1f\x8b"
 FORMATS = "DICOM (.dcm), NIfTI (.nii, .nii.gz), PNG, JPEG, TIFF, AVI, MP4, NumPy (.npy)"
 
 
-def read(path: str | os.PathLike[str], modality: str | None = None) -> MedicalImage:
-    """Read one image file, de-identified; `modality` overrides what the file says.
+def read(source: Any, modality: str | None = None) -> MedicalImage:
+    """Read one image, de-identified; `modality` overrides what the file says.
 
-    Raises ImageReadError for a missing, damaged, oversized or unknown file, UnknownNameError for an unknown modality.
+    source: a path; an image file's bytes or an open binary file; an array as `MedicalImage.from_array` takes it; a PIL
+    image. Raises ImageReadError for what is missing, damaged, oversized or no image, UnknownNameError for an unknown
+    modality.
     """
     if modality is not None and modality not in MODALITIES:
         raise UnknownNameError("modality", modality, MODALITIES)
-    path = Path(path).expanduser()
+    image = _from_memory(source) if not isinstance(source, str | os.PathLike) else _from_path(Path(source).expanduser())
+    return image if modality is None else image.with_(modality=modality)
+
+
+def _from_memory(source: Any) -> MedicalImage:
+    """An image that is no file of its own: of bytes and open files a copy is read, so that names stay out."""
+    if isinstance(source, MedicalImage):
+        return source
+    if hasattr(source, "getbands"):
+        from medvlm_lab.io.raster import of_pillow
+
+        return _one_sentence(of_pillow, source, "The picture")
+    suffix = ""
+    if callable(getattr(source, "read", None)):
+        name = str(getattr(source, "name", "")).lower()
+        suffix = ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
+        source = source.read()
+        if isinstance(source, str):
+            raise ImageReadError("The file was opened as text; open it in binary mode, with open(path, 'rb').")
+    if isinstance(source, bytes | bytearray | memoryview):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "image" + suffix)
+            path.write_bytes(source)
+            return _from_path(path)
+    if hasattr(source, "__array__") or isinstance(source, list | tuple):
+        try:
+            return MedicalImage.from_array(np.asarray(source))
+        except (ValueError, TypeError):  # rows of unequal length; a tensor on a GPU
+            pass
+    raise ImageReadError(
+        f"A {type(source).__name__} is no image; give a path, an image file's bytes, an open binary file, an array "
+        "of numbers or a PIL image."
+    )
+
+
+def _from_path(path: Path) -> MedicalImage:
     try:
         with path.open("rb") as file:
             head = file.read(352)
+            if head.startswith(GZIP):
+                file.seek(0)
+                head = _unzipped(file) or head
     except IsADirectoryError:
         raise ImageReadError(f"{path} is a folder; give one image file ({FORMATS}).") from None
     except OSError as error:
@@ -31,18 +79,29 @@ def read(path: str | os.PathLike[str], modality: str | None = None) -> MedicalIm
     if not head:
         raise ImageReadError(f"{path.name} is empty (0 bytes); copy the file again.")
     reader = _reader(path, head)
+    return _one_sentence(reader, path, path.name)
+
+
+def _one_sentence(reader: Callable[[Any], MedicalImage], source: Any, name: str) -> MedicalImage:
+    """What `reader` makes of a source; decoders raise anything on damaged bytes, the caller gets one sentence."""
     try:
-        image = reader(path)
+        return reader(source)
     except MedVLMError:
         raise
     except MemoryError:
-        raise ImageReadError(f"{path.name} does not fit in memory; crop it or keep fewer frames.") from None
-    except (
-        Exception
-    ) as error:  # decoders raise anything on damaged bytes: the reader needs one sentence, not their names
+        raise ImageReadError(f"{name} does not fit in memory; crop it or keep fewer frames.") from None
+    except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")
-        raise ImageReadError(f"{path.name} is damaged or incomplete ({reason}); copy or export it again.") from error
-    return image if modality is None else image.with_(modality=modality)
+        raise ImageReadError(f"{name} is damaged or incomplete ({reason}); copy or export it again.") from error
+
+
+def _unzipped(file: BinaryIO) -> bytes:
+    """The first bytes inside a gzip file; empty where it is damaged."""
+    try:
+        with gzip.open(file) as inside:
+            return inside.read(352)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def _reader(path: Path, head: bytes):
@@ -52,7 +111,8 @@ def _reader(path: Path, head: bytes):
         from medvlm_lab.io.dicom import read_dicom
 
         return read_dicom
-    if head[344:348] in (b"n+1\0", b"ni1\0") or suffixes.endswith((".nii", ".nii.gz")):
+    nifti = head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
+    if nifti or suffixes.endswith((".nii", ".nii.gz")):
         from medvlm_lab.io.nifti import read_nifti
 
         return read_nifti

@@ -31,6 +31,7 @@ def read_video(path: Path) -> MedicalImage:
         for frame in file.decode(stream):
             check_size(frame.height, frame.width, len(frames) + 1, path.name)  # what a header tells may be wrong
             frames.append(frame)
+        aspect = float(stream.sample_aspect_ratio or 1)  # width over height
         fps = float(stream.average_rate) if stream.average_rate else None
     if not frames:
         raise ImageReadError(f"{path.name} holds no frame; copy or export it again.")
@@ -38,5 +39,7 @@ def read_video(path: Path) -> MedicalImage:
     grey = np.ptp(pixels, axis=-1).max() <= GREY_SPREAD
     if grey:
         pixels = np.stack([frame.to_ndarray(format="gray") for frame in frames])  # (frames, h, w)
-    window = (127.5, 255.0) if grey else None
-    return MedicalImage(pixels=pixels, window=window, fps=fps, name=path.stem, source=path.name)
+    return MedicalImage(
+        pixels=pixels, window=(127.5, 255.0) if grey else None, fps=fps, pixel_aspect=1 / aspect, name=path.stem,
+        source=path.name,
+    )
