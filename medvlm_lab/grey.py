@@ -89,8 +89,8 @@ def _shader(window: Window, function: str) -> Callable[[np.ndarray], np.ndarray]
         center, width = center - 0.5, width - 1
         if width == 0:
             return lambda x: np.where(x <= center, 0, 255).astype(np.uint8)
-    low, gain = center - width / 2, 255 / width
-    return lambda x: _rounded((x - x.dtype.type(low)) * x.dtype.type(gain))
+    low = center - width / 2
+    return lambda x: _rounded((x - x.dtype.type(low)) / x.dtype.type(width) * x.dtype.type(255))
 
 
 def _rounded(grey: np.ndarray) -> np.ndarray:

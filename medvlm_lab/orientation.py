@@ -102,7 +102,7 @@ def turn_for(row: np.ndarray, column: np.ndarray) -> Turn:
     straight, across = (row @ right, column @ down), (column @ right, row @ down)
     transpose = abs(across[0]) + abs(across[1]) > abs(straight[0]) + abs(straight[1]) + _ALIKE
     along, downwards = across if transpose else straight
-    return Turn(transpose, bool(downwards < -_ALIKE), bool(along < -_ALIKE))
+    return Turn(bool(transpose), bool(downwards < -_ALIKE), bool(along < -_ALIKE))
 
 
 def letters(direction: np.ndarray) -> str:
