@@ -22,7 +22,7 @@ CATALOGUE = Path(__file__).resolve().parent.parent / "data_samples" / "catalogue
 
 @dataclass(frozen=True)
 class Sample:
-    """One catalogue entry. `package` and `file` say where the picture lies; `frame` is the one to show first."""
+    """One catalogue entry. `package` and `file` say where the picture lies;"""
 
     name: str
     title: str
@@ -35,7 +35,6 @@ class Sample:
     package: str
     file: str
     window: str | tuple[float, float] | None = None
-    frame: int = 0
 
     def path(self) -> Path:
         """The file inside its installed package; raises MissingDataError where the package lacks it."""
@@ -105,7 +104,8 @@ class Samples:
         sheet = Image.new("RGB", (columns * tile, rows * (tile + caption)), "black")
         draw = ImageDraw.Draw(sheet)
         for i, entry in enumerate(entries):
-            picture = sample(entry.name).pil(entry.frame)
+            image = sample(entry.name)
+            picture = image.pil(image.reading_frame)
             picture.thumbnail((tile - 8, tile - 8))
             x, y = (i % columns) * tile, (i // columns) * (tile + caption)
             sheet.paste(picture, (x + (tile - picture.width) // 2, y + (tile - picture.height) // 2))

@@ -5,7 +5,7 @@ radiological convention (`orientation.py`), and `picture` draws pixels that are 
 
 Which frame a model reads: a model of still pictures reads the middle frame of a volume and of a cine alike, the one
 that `reading_frame` names and that widgets open with. A model of cines (echo-clip) reads evenly spaced frames of a cine
-and averages them; of a volume it reads the middle slice. `frames_read` is this rule.
+and averages them; of a volume it reads the middle slice (`models.preprocess.frames_read`).
 """
 
 from __future__ import annotations
@@ -171,12 +171,10 @@ class MedicalImage:
         """The frame that a model of still pictures reads: the middle one."""
         return self.frames // 2
 
-    def frames_read(self, most: int = 1) -> list[int]:
-        """The frames that a model reads which takes up to `most`: of a cine evenly spaced ones, else the middle one."""
-        if most == 1 or not self.fps:
-            return [self.reading_frame]
-        count = min(most, self.frames)
-        return np.linspace(0, self.frames - 1, count).round().astype(int).tolist()
+    @property
+    def cine(self) -> bool:
+        """Whether the frames are moments, not places: they have a rate, or are several of an ultrasound."""
+        return self.frames > 1 and bool(self.fps or self.modality in ("ultrasound", "echo"))
 
     def still(self, frame: int | None = None) -> MedicalImage:
         """One frame, by default the one that a model reads, as an image of its own that is shown as in the whole."""
@@ -254,14 +252,15 @@ class MedicalImage:
         scale = min(1.0, max(MAX_SIDE, self.height, self.width) / max(high, wide))
         return max(1, round(high * scale)), max(1, round(wide * scale))
 
-    def stretched(self, drawn: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
-        """What was drawn on the image's own pixels, in its true proportions."""
+    def stretched(self, drawn: Shaped[np.ndarray, "h w *c"]) -> Shaped[np.ndarray, "H W *c"]:
+        """What was drawn on the image's own pixels, or a mask of them (h, w), in its true proportions."""
         if self.picture_size == drawn.shape[:2]:
             return drawn
         from PIL import Image
 
-        size = self.picture_size[::-1]
-        return np.array(Image.fromarray(np.ascontiguousarray(drawn)).resize(size, Image.Resampling.BILINEAR))
+        method = Image.Resampling.NEAREST if drawn.dtype == bool else Image.Resampling.BILINEAR
+        picture = Image.fromarray(np.ascontiguousarray(drawn).astype(np.uint8))
+        return np.array(picture.resize(self.picture_size[::-1], method)).astype(drawn.dtype)
 
     def picture(self, frame: int = 0, window: Window | str | None = None) -> UInt8[np.ndarray, "H W 3"]:
         """`display` with square pixels: what a model is given."""

@@ -19,6 +19,12 @@ SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F"
 COLORS = {"image": BLUE, "text": ORANGE, "fusion": PURPLE, "decoder": GREEN}
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, GREY)
 
+# Where the letters of a picture's edges stand in its axes.
+_EDGES = {
+    "left": ((0.02, 0.5), {"ha": "left", "va": "center"}), "right": ((0.98, 0.5), {"ha": "right", "va": "center"}),
+    "top": ((0.5, 0.98), {"ha": "center", "va": "top"}), "bottom": ((0.5, 0.02), {"ha": "center", "va": "bottom"}),
+}  # fmt: skip
+
 
 def rc() -> dict:
     """matplotlib settings; the mid-grey ink on a transparent ground reads on light and on dark pages."""
@@ -92,7 +98,7 @@ def words(figure: Figure) -> str:
 
 
 def show(pictures: dict, columns: int = 6, side: float = 2.6, vmax: float | None = None) -> None:
-    """Pictures in rows of `columns` under their titles, each `side` inches wide.
+    """Pictures in rows of `columns` under their titles, each `side` inches wide, the patient's directions at the edges.
 
     Args:
         pictures: title → `MedicalImage`, or array `(h, w)` or `(h, w, 3)`.
@@ -101,14 +107,20 @@ def show(pictures: dict, columns: int = 6, side: float = 2.6, vmax: float | None
     import matplotlib.pyplot as plt
     import numpy as np
 
+    from medvlm_lab.orientation import edges
+
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(side * columns, (side + 0.3) * rows), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
-        array = picture.covered(picture.display()) if hasattr(picture, "covered") else np.asarray(picture)
+        image = picture if hasattr(picture, "reading_frame") else None
+        array = np.asarray(image.pil(image.reading_frame) if image else picture)
         axis.imshow(array, vmin=None if vmax is None else 0, vmax=vmax or np.percentile(array, 99.5))
         axis.set_title(title)
+        for edge, letter in edges(image.orientation).items() if image and image.orientation else ():
+            place, align = _EDGES[edge]
+            axis.text(*place, letter, **align, transform=axis.transAxes, color="white", fontsize=8, weight="bold")
     plt.tight_layout()
     plt.show()

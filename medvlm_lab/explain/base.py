@@ -192,10 +192,11 @@ def shifted(
     top, left, bottom, right = trace.view.cell(0, 0, trace.grid)
     steps = (np.arange(shifts) + 0.5) / shifts - 0.5  # of a cell, the same to both sides
     frame, maps = trace.view.frame, []
-    window = image.window or image.resolve_window()  # the image's own, not that of what is left of it
+    still = image.still(frame)
+    window = None if image.color else still.resolve_window()  # the image's own, not that of what is left of it
     for down in np.rint(steps * (bottom - top)).astype(int):
         for along in np.rint(steps * (right - left)).astype(int):
-            picture = image.with_(pixels=moved(image.pixels[frame : frame + 1], down, along), window=window)
+            picture = still.with_(pixels=moved(still.pixels, down, along), window=window)
             other = traced(model, picture, trace.text, trace.layer or None)
             other = other if trace.text_embedding is None else other.towards(trace.text, trace.text_embedding)
             found = run(model, picture, trace.text, trace=other, against=(), **options)

@@ -68,7 +68,7 @@ class Explanation:
         about = f"{self.method} of {self.model} for {self.text!r}, score {self.score:.4g}. {NOTICE}"
         said.add_itxt("Description", about)
         buffer = io.BytesIO()
-        Image.fromarray(self.overlay()).save(buffer, "PNG", pnginfo=said)
+        Image.fromarray(self.image.stretched(self.overlay())).save(buffer, "PNG", pnginfo=said)
         return buffer.getvalue()
 
     def save(self, path: str | Path) -> Path:

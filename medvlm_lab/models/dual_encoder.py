@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from torch.nn import functional as F
 from medvlm_lab.errors import ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.memory import Roomy
-from medvlm_lab.models.preprocess import to_square
+from medvlm_lab.models.preprocess import frames_read, square_of
 from medvlm_lab.models.store import VOCABULARY as VOCABULARY  # as training imports it
 from medvlm_lab.models.store import opened, restored
 from medvlm_lab.models.trace import Trace
@@ -127,7 +126,7 @@ class ImageTextModel(Roomy):
         return cls(restored(folder, cls.name, lambda: DualEncoder(config, tokenizer.end), untrained), tokenizer, device)
 
     def pixels(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n f s s"]:
-        """Grey frames from 0 to 1 as displayed, fitted into a square; of a video, `config.frames` evenly spaced.
+        """Grey frames from 0 to 1 as displayed, fitted into a square; of a cine, `config.frames` evenly spaced.
 
         Raises ModalityError for a modality that the model never saw.
         """
@@ -138,12 +137,10 @@ class ImageTextModel(Roomy):
                     f"{image.name or 'The image'} is {image.modality}, but {self.name} has seen {self.modality} only; "
                     "choose another image, or try all the same with image.with_(modality='unknown')."
                 )
-        count = max(min(most, image.frames) for image in images)
         rows = []
-        for image in images:
-            chosen = np.linspace(0, image.frames - 1, count).round().astype(int)  # a still is repeated
-            seen = {i: to_square(image.display(int(i)), size).mean(0) for i in dict.fromkeys(chosen.tolist())}
-            rows.append(torch.stack([seen[i] for i in chosen.tolist()]))
+        for image, chosen in zip(images, frames_read(images, most), strict=True):
+            seen = {i: square_of(image, size, i).mean(0) for i in dict.fromkeys(chosen)}
+            rows.append(torch.stack([seen[i] for i in chosen]))
         return torch.stack(rows)
 
     @torch.inference_mode()
@@ -178,14 +175,14 @@ class ImageTextModel(Roomy):
 
         Raises ModalityError for a modality that the model never saw, QuestionError for an empty text.
         """
-        frame = image.frames // 2 if frame is None else range(image.frames)[frame]
-        still = image.with_(pixels=image.pixels[frame : frame + 1], window=image.window or image.resolve_window())
+        frame = image.reading_frame if frame is None else range(image.frames)[frame]
+        still = image.still(frame)
         towards = self.encode_texts([text])[0].clone().to(self.device)  # (d,), no longer an inference tensor
         pixels = self.pixels([still])[0].to(self.device).requires_grad_()  # (1, s, s)
         tower = self.module.image_encoder
         features = self.module.frame_features(pixels[None])[0]  # (1, c, h, w)
         embedding = tower.embed(features)[0]  # (d,)
-        view = replace(fitted((image.height, image.width), self.module.config.image_size), frame=frame)
+        view = fitted(image.picture_size, self.module.config.image_size).on(image, frame)
         return Trace(
             text, embedding @ towards, features, view, embedding=embedding, text_embedding=towards, pixels=pixels,
             again=lambda pixels: self.module.encode_frames(pixels[:, None])[:, 0],

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -108,7 +107,7 @@ class PublishedAnswerer:
             QuestionError: the question is empty, or too long together with the answer.
             OutOfMemoryError: what to lower; a part of a report, given as `answer`, takes less, too.
         """
-        frame = image.frames // 2 if frame is None else range(image.frames)[frame]
+        frame = image.reading_frame if frame is None else range(image.frames)[frame]
         tokenizer, longest = self.processor.tokenizer, self._longest(text)
         if answer is None:
             inputs = self._inputs([image], text, frame, longest)
@@ -136,7 +135,7 @@ class PublishedAnswerer:
             total = score(inputs["pixel_values"])
         return Trace(
             text, total, maps[0],
-            replace(processor_view(self.processor.image_processor, (image.height, image.width)), frame=frame),
+            processor_view(self.processor.image_processor, image.picture_size).on(image, frame),
             tuple(attentions), tower.places(attentions), tower.reads,
             answer=tokenizer.decode(ids, skip_special_tokens=True).strip(),
             words=tuple(tokenizer.convert_ids_to_tokens(ids)),
@@ -149,7 +148,7 @@ class PublishedAnswerer:
         self, images: list[MedicalImage], question: str, frame: int | None = None, longest: int | None = None
     ) -> Inputs:
         """A prompt on the device, known to fit the context together with an answer of `longest` tokens."""
-        pictures = [fromarray(image.display(image.frames // 2 if frame is None else frame)) for image in images]
+        pictures = [fromarray(image.picture(image.reading_frame if frame is None else frame)) for image in images]
         inputs = self._encode(pictures, checked(question))
         context = getattr(self.module.config.get_text_config(), "max_position_embeddings", math.inf)
         tokens = inputs["input_ids"].shape[1]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from PIL.Image import Image, fromarray
@@ -18,6 +16,7 @@ from medvlm_lab.errors import QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.hub_memory import memory_hint
 from medvlm_lab.models.hub_read import processor_of, read_transformers
+from medvlm_lab.models.preprocess import frames_read
 from medvlm_lab.models.trace import Tower, Trace, eager_attention
 from medvlm_lab.models.view import View, processor_view
 
@@ -53,10 +52,10 @@ class PublishedEncoder:
     @torch.inference_mode()
     def encode_frames(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n f d"]:
         """Unit rows, one for each frame that is looked at: up to 8 of a cine, the middle slice of a volume."""
-        count = max((min(FRAMES, image.frames) if image.fps else 1 for image in images), default=1)
-        pictures = [fromarray(image.display(frame)) for image in images for frame in _frames(image, count)]
+        chosen = frames_read(images, FRAMES)
+        pictures = [fromarray(image.picture(f)) for image, frames in zip(images, chosen, strict=True) for f in frames]
         rows = self._in_batches(pictures, lambda part: self._embed_pixels(self._pixels(part).to(self.device)))
-        return rows.unflatten(0, (len(images), count))
+        return rows.unflatten(0, (len(images), -1))
 
     def encode_images(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n d"]:
         """Unit rows: of a cine, the direction of the mean over its frames, so that cosines are those of the frames."""
@@ -82,24 +81,17 @@ class PublishedEncoder:
         f is the image's embedding, not normalised, and t̂ the text's of unit length. Raises QuestionError for an empty
         text.
         """
-        frame = image.frames // 2 if frame is None else range(image.frames)[frame]
+        frame = image.reading_frame if frame is None else range(image.frames)[frame]
         towards = self.encode_texts([text])[0].clone().to(self.device)  # (d,), no longer an inference tensor
-        pixels = self._pixels([fromarray(image.display(frame))]).to(self.device).requires_grad_()
+        pixels = self._pixels([fromarray(image.picture(frame))]).to(self.device).requires_grad_()
         tower = self._tower(pixels)
         with memory_hint(self.name, self.device, self.batch), self._written_out(), tower.record() as (maps, attentions):
             embedding = self._embed_pixels(pixels)[0].float()
         return Trace(
-            text, embedding @ towards, maps[0], replace(self._view((image.height, image.width)), frame=frame),
+            text, embedding @ towards, maps[0], self._view(image.picture_size).on(image, frame),
             tuple(attentions), tower.places(attentions), tower.reads, embedding, towards, pixels=pixels,
             again=lambda pixels: self._embed_pixels(pixels).float(), patches=self._cells(pixels),
         )  # fmt: skip
-
-
-def _frames(image: MedicalImage, count: int) -> list[int]:
-    """Evenly spaced frames of a cine; a still or a volume's middle slice, repeated."""
-    if not image.fps:
-        return [image.frames // 2] * count
-    return np.linspace(0, image.frames - 1, count).round().astype(int).tolist()
 
 
 class TransformersEncoder(PublishedEncoder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -40,7 +39,7 @@ class CLIPSegSegmenter:
 
         Raises QuestionError for an empty phrase.
         """
-        frame = image.frames // 2 if frame is None else range(image.frames)[frame]
+        frame = image.reading_frame if frame is None else range(image.frames)[frame]
         with memory_hint(self.name, self.device), torch.inference_mode():
             logits = self._logits(self._pixels(image, frame), phrase)
             probability = self._view(image, frame).to_image(logits.float().sigmoid())
@@ -52,7 +51,7 @@ class CLIPSegSegmenter:
 
         Raises QuestionError for an empty phrase.
         """
-        frame = image.frames // 2 if frame is None else range(image.frames)[frame]
+        frame = image.reading_frame if frame is None else range(image.frames)[frame]
         pixels = self._pixels(image, frame).requires_grad_()
         vision, config = self.module.clip.vision_model, self.module.config
         grid = tuple(n // config.vision_config.patch_size for n in pixels.shape[-2:])
@@ -66,7 +65,7 @@ class CLIPSegSegmenter:
         )  # fmt: skip
 
     def _pixels(self, image: MedicalImage, frame: int) -> Float[Tensor, "1 3 s s"]:
-        seen = self.processor.image_processor([fromarray(image.display(frame))], return_tensors="pt").pixel_values
+        seen = self.processor.image_processor([fromarray(image.picture(frame))], return_tensors="pt").pixel_values
         return seen.to(self.device, self.module.dtype)
 
     def _logits(self, pixels: Float[Tensor, "1 3 s s"], phrase: str) -> Float[Tensor, "s s"]:
@@ -85,4 +84,4 @@ class CLIPSegSegmenter:
         return self.module.decoder(read, towards).logits.view(pixels.shape[-2:])
 
     def _view(self, image: MedicalImage, frame: int):
-        return replace(processor_view(self.processor.image_processor, (image.height, image.width)), frame=frame)
+        return processor_view(self.processor.image_processor, image.picture_size).on(image, frame)

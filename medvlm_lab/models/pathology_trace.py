@@ -73,7 +73,7 @@ def trace(model: PathologyVLM, image: MedicalImage, question: str, answer: str |
     places = framed(places, shape).flatten()  # of each cell, row by row, its column in the attentions
     view = View.through((image.height, image.width), (h, w), frame, (-top, -left))
     return Trace(
-        question, total, activations, replace(view, frame=image.frames // 2), tuple(attentions), places,
+        question, total, activations, replace(view, frame=image.reading_frame), tuple(attentions), places,
         answer=tidy(tokenizer.decode(said)), words=tuple(tokenizer.vocabulary[i] for i in said),
         looks=looked(reading, attentions)[target[0, 1:]][:, places],
         pixels=framed(pixels[:, 1 : 1 + count].permute(0, 1, 3, 4, 2), shape), again=again, tiles=shape,

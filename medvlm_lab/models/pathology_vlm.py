@@ -231,7 +231,7 @@ class PathologyVLM(Writer):
 
 def picture(image: MedicalImage) -> Float[Tensor, "3 h w"]:
     """Colours from 0 to 1 as displayed; the middle frame of a video."""
-    return torch.tensor(image.display(image.frames // 2)).permute(2, 0, 1).float() / 255
+    return torch.tensor(image.picture(image.reading_frame)).permute(2, 0, 1).float() / 255
 
 
 def cut(picture: Float[Tensor, "3 h w"], config: Config) -> tuple[Float[Tensor, "k 3 s s"], Bool[Tensor, "k p"]]:

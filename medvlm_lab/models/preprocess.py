@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
+
+from medvlm_lab.image import MedicalImage
+
+
+def frames_read(images: Sequence[MedicalImage], most: int) -> list[list[int]]:
+    """The frames of each image that a model reads which takes up to `most`, equally many of each image.
+
+    Evenly spaced ones of a cine; the middle frame, repeated, of a still and of a volume, and where only one is read.
+    """
+    count = max((min(most, image.frames) if image.cine else 1 for image in images), default=1)
+    return [
+        np.linspace(0, image.frames - 1, count).round().astype(int).tolist() if image.cine and count > 1
+        else [image.reading_frame] * count
+        for image in images
+    ]  # fmt: skip
+
+
+def square_of(image: MedicalImage, size: int, frame: int | None = None) -> Float[Tensor, "3 s s"]:
+    """`to_square` of one frame with square pixels, by default the one that a model reads."""
+    return to_square(image.picture(image.reading_frame if frame is None else frame), size)
 
 
 def to_square(rgb: np.ndarray, size: int) -> Float[Tensor, "3 s s"]:
@@ -19,9 +41,14 @@ def to_square(rgb: np.ndarray, size: int) -> Float[Tensor, "3 s s"]:
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).float() / 255  # (3, s, s)
 
 
-def from_square(values: Float[Tensor, "s s"], height: int, width: int) -> Float[Tensor, "h w"]:
-    """Undoes `to_square` for a map: the border is cut off, the rest brought to the picture's own pixels."""
-    x, y, w, h = fitted_box(height, width, values.shape[-1])
+def from_square(
+    values: Float[Tensor, "s s"], height: int, width: int, shown: tuple[int, int] | None = None
+) -> Float[Tensor, "h w"]:
+    """Undoes `to_square` for a map: the border is cut off, the rest brought to the picture's own pixels.
+
+    shown: height and width with square pixels, where the picture's own are not.
+    """
+    x, y, w, h = fitted_box(*(shown or (height, width)), values.shape[-1])
     inner = values[None, None, y : y + h, x : x + w]
     return F.interpolate(inner, (height, width), mode="bilinear", align_corners=False, antialias=True)[0, 0]
 

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,7 +28,7 @@ from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Mask
 from medvlm_lab.models.dual_encoder import MEAN, STD
 from medvlm_lab.models.memory import Roomy
-from medvlm_lab.models.preprocess import from_square, to_square
+from medvlm_lab.models.preprocess import from_square, square_of
 from medvlm_lab.models.store import opened, restored
 from medvlm_lab.models.trace import Trace
 from medvlm_lab.models.view import fitted
@@ -190,8 +190,8 @@ class PromptSegmenter(Roomy):
         module = restored(folder, cls.name, lambda: PromptNet(config, tokenizer.end), untrained)
         return cls(module, tokenizer, settings["threshold"], device, settings.get("structures"))
 
-    def segment(self, image: MedicalImage, phrase: str, frame: int = 0) -> Mask:
-        """Where in one frame of the image the phrase's structure is; empty where it is absent.
+    def segment(self, image: MedicalImage, phrase: str, frame: int | None = None) -> Mask:
+        """Where in one frame (the middle one by default) the phrase's structure is; empty where it is absent.
 
         Raises:
             QuestionError: the phrase is empty. ModalityError: a modality that the model never saw.
@@ -200,7 +200,9 @@ class PromptSegmenter(Roomy):
         return self.segment_batch([image], [phrase], frame)[0]
 
     @torch.inference_mode()
-    def segment_batch(self, images: Sequence[MedicalImage], phrases: Sequence[str], frame: int = 0) -> list[Mask]:
+    def segment_batch(
+        self, images: Sequence[MedicalImage], phrases: Sequence[str], frame: int | None = None
+    ) -> list[Mask]:
         """One mask per (image, phrase) pair; an image given several times is encoded once. Raises as `segment`.
 
         A phrase that means several structures gets the union of their masks; one that names none that the model has
@@ -258,7 +260,7 @@ class PromptSegmenter(Roomy):
         return masks
 
     @torch.enable_grad()
-    def trace(self, image: MedicalImage, text: str, frame: int = 0) -> Trace:
+    def trace(self, image: MedicalImage, text: str, frame: int | None = None) -> Trace:
         """The logit that the phrase's structure is there, A the coarsest features. Raises as `segment`."""
         if not text.strip():
             raise QuestionError("The phrase is empty; write what to look for, such as 'the left lung'.")
@@ -269,26 +271,27 @@ class PromptSegmenter(Roomy):
             rows = torch.arange(len(features[0]), device=self.device)
             return self.module.recognise(features, rows, phrase.expand(len(rows), -1))[2]
 
+        frame = image.reading_frame if frame is None else range(image.frames)[frame]
         pixels = self.pixels(image, frame)[None].to(self.device).requires_grad_()
         features = self.module.encode_image(pixels)
-        view = replace(fitted((image.height, image.width), self.module.config.image_size), frame=frame)
+        view = fitted(image.picture_size, self.module.config.image_size).on(image, frame)
         again = lambda pixels: presence(self.module.encode_image(pixels))  # noqa: E731
         return Trace(text, presence(features)[0], features[-1], view, pixels=pixels, again=again)
 
-    def pixels(self, image: MedicalImage, frame: int) -> Float[Tensor, "s s"]:
+    def pixels(self, image: MedicalImage, frame: int | None = None) -> Float[Tensor, "s s"]:
         """One grey frame from 0 to 1 as displayed, fitted into a square. Raises as `segment`."""
         if image.modality not in (*MODALITIES, "unknown"):
             raise ModalityError(
                 f"{image.name or 'The image'} is {image.modality}, but {self.name} has seen {', '.join(MODALITIES)} "
                 "only; choose another image, or try all the same with image.with_(modality='unknown')."
             )
-        return to_square(image.display(frame), self.module.config.image_size).mean(0)
+        return square_of(image, self.module.config.image_size, frame).mean(0)
 
     def mask(
         self, image: MedicalImage, logits: Float[Tensor, "s s"], presence: Float[Tensor, ""]
     ) -> Float[np.ndarray, "2 h w"]:
         """Logits in the network's square → the mask and the probability of each of the image's own pixels."""
         there = float(presence.sigmoid())
-        inside = from_square(logits, image.height, image.width).sigmoid().numpy()  # (h, w)
+        inside = from_square(logits, image.height, image.width, image.picture_size).sigmoid().numpy()  # (h, w)
         pixels = (inside > 0.5) & (there > self.threshold)
         return np.stack([pixels.astype(np.float32), np.float32(there) * inside])

@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from medvlm_lab.image import MedicalImage
+
 Size = tuple[float, float]  # height, width
 
 
@@ -40,6 +42,12 @@ class View:
         start = [o * s for o, s in zip(offset, scale, strict=True)]
         end = [(o + n) * s for o, n, s in zip(offset, seen, scale, strict=True)]
         return cls(size, (*start, *end), frame)
+
+    def on(self, image: MedicalImage, frame: int) -> View:
+        """The view of an image's `picture`, whose pixels are square, in the image's own pixels."""
+        down, right = image.height / self.size[0], image.width / self.size[1]
+        top, left, bottom, end = self.box
+        return View((image.height, image.width), (top * down, left * right, bottom * down, end * right), frame)
 
     def cell(self, row: int, column: int, grid: tuple[int, int]) -> tuple[float, float, float, float]:
         """(top, left, bottom, right) of one cell of the grid, in the image's pixels."""

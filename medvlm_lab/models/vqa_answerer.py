@@ -18,7 +18,7 @@ from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer
 from medvlm_lab.models.beam import beam_search
 from medvlm_lab.models.memory import Roomy
-from medvlm_lab.models.preprocess import to_square
+from medvlm_lab.models.preprocess import square_of
 from medvlm_lab.models.stages import Stage
 from medvlm_lab.models.store import opened, restored
 from medvlm_lab.models.vit_bert_vqa import Config, ViTBertVQA
@@ -99,7 +99,7 @@ class VQAAnswerer(Roomy):
         size = self.module.config.image_size
         for image in images:
             if image not in self._squares:
-                self._squares[image] = to_square(image.display(image.frames // 2), size)
+                self._squares[image] = square_of(image, size)
         return torch.stack([self._squares[image] for image in images])
 
     def answer(self, image: MedicalImage, question: str) -> Answer:

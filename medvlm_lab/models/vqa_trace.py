@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,7 +43,7 @@ def trace(answerer: VQAAnswerer, image: MedicalImage, question: str, answer: str
     with record_attention(m.image_encoder) as encoder:
         total = score(cells, maps)[0]
     places = 1 + torch.arange(cells[0, 0].numel())  # behind the class token
-    view = replace(fitted((image.height, image.width), m.config.image_size), frame=image.frames // 2)
+    view = fitted(image.picture_size, m.config.image_size).on(image, image.reading_frame)
     words = said[0, 1:].tolist()
     return Trace(
         question, total, cells, view, tuple(maps), places, answer=tokenizer.decode(said[0].tolist()),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +17,7 @@ from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer, Report
 from medvlm_lab.models.generative import SeeingLanguageModel, Seen, lesson, padded
 from medvlm_lab.models.memory import Roomy
-from medvlm_lab.models.preprocess import to_square
+from medvlm_lab.models.preprocess import square_of
 from medvlm_lab.models.store import VOCABULARY as VOCABULARY  # as training imports it
 from medvlm_lab.models.store import opened, restored
 from medvlm_lab.models.trace import Trace, record_attention
@@ -69,7 +68,7 @@ class Writer(Roomy):
         """
         self.refuse_unseen(images)
         size = self.module.config.image_size
-        return torch.stack([to_square(image.display(image.frames // 2), size).mean(0) for image in images])
+        return torch.stack([square_of(image, size).mean(0) for image in images])
 
     def refuse_unseen(self, images: Sequence[MedicalImage]) -> None:
         """ModalityError for a modality that the model never saw."""
@@ -212,7 +211,7 @@ class Writer(Roomy):
 
         again = activations.flatten(2).transpose(1, 2).reshape(patches.shape)
         total = score(again, attentions, reading)[0]
-        view = replace(fitted((image.height, image.width), self.module.config.image_size), frame=image.frames // 2)
+        view = fitted(image.picture_size, self.module.config.image_size).on(image, image.reading_frame)
         return Trace(
             text, total, activations, view, tuple(attentions), torch.arange(side * side),
             answer=tidy(self.tokenizer.decode(said)), words=tuple(self.tokenizer.vocabulary[i] for i in said),

@@ -69,7 +69,7 @@ def _grey(data: Dataset, pixels: Float[np.ndarray, "frames h w"], simulator: Pha
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME1" if simulator.inverted else "MONOCHROME2"
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
     data.RescaleSlope, data.RescaleIntercept = f"{slope:.10g}", f"{intercept:.10g}"
-    data.WindowCenter, data.WindowWidth = f"{center:g}", f"{width:g}"
+    data.WindowCenter, data.WindowWidth, data.VOILUTFunction = f"{center:g}", f"{width:g}", "LINEAR_EXACT"
     data.PixelData = grey.tobytes()
 
 

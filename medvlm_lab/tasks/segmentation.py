@@ -14,12 +14,11 @@ from medvlm_lab.metrics.overlap import dice
 from medvlm_lab.tasks.base import Task
 from medvlm_lab.tasks.result import BLANK, Score
 from medvlm_lab.tasks.sheet import Tile
-from medvlm_lab.tasks.studies import needs
+from medvlm_lab.tasks.studies import needs, shown_frame
 from medvlm_lab.text.phrases import phrase
 
 SEEN = 0.0005  # share of the picture from which a structure counts as visible; smaller ones are not asked for
 LARGE = 0.005  # median share from which one pixel of doubt along an edge does not decide the Dice (7 × 7 of 96 × 96)
-FRAME = 0  # of a cine
 TITLES = {
     "dice": "Dice, mean over all structures",
     "dice_large": f"Dice, mean over structures that cover {LARGE:.1%} of the picture or more",
@@ -116,14 +115,14 @@ class Segmentation(Task):
         covers = f"covers {truth.mean():.1%} of the picture" if row.present else "absent"
         heading = f"{row.structure}: " + (f"Dice {row.dice:.2f}" if row.present else "invented")
         outlined = f"outlines {said.mean():.1%} of it" if said.any() else "outlines nothing"
-        picture = image.covered(image.display(FRAME))
-        return Tile([picture], heading, covers, outlined, f"Asked: {row.phrase}", (truth, said))
+        drawn = (image.stretched(truth), image.stretched(said))
+        return Tile([shown_frame(image)], heading, covers, outlined, f"Asked: {row.phrase}", drawn)
 
 
 def true_masks(data: Any, number: int) -> dict[str, np.ndarray]:
-    """The masks of one study (h, w), of a cine those of `FRAME`; empty where it lacks the structure."""
+    """The masks of one study (h, w), of a cine those of its middle frame; empty where it lacks the structure."""
     masks = {name: mask.cpu().numpy() for name, mask in data.masks(number).items()}
-    return {name: mask[FRAME] if mask.ndim == 3 else mask for name, mask in masks.items()}
+    return {name: mask[len(mask) // 2] if mask.ndim == 3 else mask for name, mask in masks.items()}
 
 
 def score_rows(rows: Sequence[SegmentationRow], resamples: int = 1000, seed: int = 0) -> dict[str, Score]:

@@ -52,8 +52,8 @@ def able_models(method: str) -> list[str]:
 
 
 def shown_frame(image: MedicalImage) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture as a reader sees it; of a cine its first frame, of a volume the middle slice."""
-    return image.covered(image.display(0 if image.fps else image.frames // 2))
+    """The picture as a reader sees it; of a cine or a volume the frame that a model reads."""
+    return image.covered(image.picture(image.reading_frame))
 
 
 def batches(

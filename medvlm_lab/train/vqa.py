@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from medvlm_lab.metrics import exact_match
 from medvlm_lab.models.beam import beam_search
-from medvlm_lab.models.preprocess import augment, to_square
+from medvlm_lab.models.preprocess import augment, square_of
 from medvlm_lab.models.vit_bert_vqa import ViTBertVQA
 from medvlm_lab.text.tokenizer import Tokenizer
 
@@ -44,7 +44,7 @@ def stem_features(model: ViTBertVQA, items: list, copies: int, cache: Path) -> T
     if cache.exists() and (found := load_file(cache)["images"]).shape[:2] == (copies, len(items)):
         return found
     size = model.config.image_size
-    squares = [to_square(item.image().display(), size) for item in tqdm(items, desc="reading images", unit="image")]
+    squares = [square_of(item.image(), size) for item in tqdm(items, desc="reading images", unit="image")]
     stem = model.image_encoder.stem.eval().to(memory_format=torch.channels_last)
     passes = []
     with tqdm(total=copies * len(items), desc="image features", unit="image") as bar:

@@ -162,7 +162,7 @@ def _listed(neighbours: list) -> list[dict[str, Any]]:
 
 def _picture(image: MedicalImage, pixels: int) -> str:
     """A data address of the middle frame, on a page's scale."""
-    shown, buffer = image.pil(image.frames // 2), io.BytesIO()
+    shown, buffer = image.pil(image.reading_frame), io.BytesIO()
     shown.thumbnail((pixels, pixels))
     shown.save(buffer, "JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

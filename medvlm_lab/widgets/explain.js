@@ -92,12 +92,15 @@ function render({ model, el }) {
     alarm, words, element("div", { class: "mv-panes" }, ...panes.map((pane) => pane.root)), status,
     element("div", { class: "mv-foot", role: "note" }, HELP[facts.kind], element("br"), facts.disclaimer)));
 
+  const raw = document.createElement("canvas");
+
   function place(event, canvas) {
     if (!now) return null;
     const box = canvas.getBoundingClientRect();
-    const scale = Math.min(box.width / now.columns, box.height / now.rows); // as object-fit: contain does
-    const c = Math.floor((event.clientX - box.left - (box.width - now.columns * scale) / 2) / scale);
-    const r = Math.floor((event.clientY - box.top - (box.height - now.rows * scale) / 2) / scale);
+    const scale = Math.min(box.width / canvas.width, box.height / canvas.height); // as object-fit: contain does
+    const [across, down] = now.stretch;
+    const c = Math.floor((event.clientX - box.left - (box.width - canvas.width * scale) / 2) / scale / across);
+    const r = Math.floor((event.clientY - box.top - (box.height - canvas.height * scale) / 2) / scale / down);
     return r < 0 || c < 0 || r >= now.rows || c >= now.columns ? null : [r, c];
   }
 
@@ -118,8 +121,9 @@ function render({ model, el }) {
 
   function paint(pane, which) {
     const { rows, columns } = now, most = now.panes[which].most || 1, strength = model.get("opacity");
-    pane.canvas.width = columns;
-    pane.canvas.height = rows;
+    const [across, down] = now.stretch; // pixels that are not square are drawn in their proportions
+    pane.canvas.width = Math.max(1, Math.round(columns * across));
+    pane.canvas.height = Math.max(1, Math.round(rows * down));
     const shown = new ImageData(columns, rows), out = shown.data;
     for (let i = 0, p = 0; p < out.length; i += 1, p += 4) {
       const [r, g, b] = [picture[3 * i], picture[3 * i + 1], picture[3 * i + 2]];
@@ -132,12 +136,15 @@ function render({ model, el }) {
       out[p + 3] = 255;
     }
     const pen = pane.canvas.getContext("2d");
-    pen.putImageData(shown, 0, 0);
+    raw.width = columns;
+    raw.height = rows;
+    raw.getContext("2d").putImageData(shown, 0, 0);
+    pen.drawImage(raw, 0, 0, pane.canvas.width, pane.canvas.height);
     if (!spot) return;
     pen.strokeStyle = "#f0e442";
     pen.lineWidth = Math.max(1, columns / 256);
     pen.beginPath();
-    pen.arc(spot[1] + 0.5, spot[0] + 0.5, columns / 50, 0, 7);
+    pen.arc((spot[1] + 0.5) * across, (spot[0] + 0.5) * down, pane.canvas.width / 50, 0, 7);
     pen.stroke();
   }
 

@@ -78,4 +78,4 @@ def pane(state: logic.ExplainState, method: str, word: int = -1, outlined: str =
     if (place := logic.true_place(state, outlined)) is not None:
         edge = outline(place[state.frame])
         shown[edge] = [int(EDGE[i : i + 2], 16) for i in (1, 3, 5)]
-    return Image.fromarray(shown)
+    return Image.fromarray(state.image.stretched(shown))

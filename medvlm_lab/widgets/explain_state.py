@@ -60,7 +60,7 @@ class ExplainState:
     @property
     def frame(self) -> int:
         """The one that the model looks at."""
-        return self.trace.view.frame if self.trace else self.image.frames // 2
+        return self.trace.view.frame if self.trace else self.image.reading_frame
 
 
 def kind(model: Any) -> str:
@@ -262,7 +262,9 @@ def view(
         })  # fmt: skip
         maps.append(np.ascontiguousarray(shown[::step, ::step], "<f4").tobytes())
     about = {
-        "rows": picture.shape[0], "columns": picture.shape[1], "step": step, "simulated": state.image.simulated,
+        "rows": picture.shape[0], "columns": picture.shape[1], "step": step,
+        "stretch": [state.image.picture_size[1] / state.image.width, state.image.picture_size[0] / state.image.height],
+        "simulated": state.image.simulated,
         "alt": f"{state.image.modality}: {state.image.name or 'image'}", "error": state.error, "panes": panes,
         "words": [label for label, _ in words(state)], "layers": list(state.layers or ()), "able": able(state),
         "masks": list(dict.fromkeys([*([asked] if asked else []), *state.masks])), "text": state.text,

@@ -38,7 +38,7 @@ def card_png(state: ReaderState) -> bytes:
     draw, font = ImageDraw.Draw(card), {size: ImageFont.load_default(size) for size in (13, 15)}
     draw.rectangle((0, 0, _SIDE + 20, _HEIGHT), fill="black")
     if study.case.image is not None:
-        shown = study.case.image.pil(study.case.image.frames // 2)
+        shown = study.case.image.pil(study.case.image.reading_frame)
         shown.thumbnail((_SIDE, _SIDE))
         card.paste(shown, ((_SIDE + 20 - shown.width) // 2, (_HEIGHT - shown.height) // 2))
     left = _SIDE + 44

@@ -126,7 +126,7 @@ def picture(state: ReaderState) -> str:
     if image is None:
         return ""
     buffer = io.BytesIO()
-    image.pil(image.frames // 2).save(buffer, "PNG")
+    image.pil(image.reading_frame).save(buffer, "PNG")
     return data_url(buffer.getvalue())
 
 

@@ -2,7 +2,7 @@
 
 const ARRAYS = {
   uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, int16: Int16Array,
-  uint32: Uint32Array, int32: Int32Array, float32: Float32Array,
+  uint32: Uint32Array, int32: Int32Array, float32: Float32Array, float64: Float64Array,
 };
 const KEPT_BYTES = 256e6; // frames kept here; the oldest go first
 const BINS = 128;
@@ -24,6 +24,11 @@ function render({ model, el }) {
   const readout = element("div", { class: "mv-readout", role: "status" });
   const stage = element("div", { class: "mv-stage" }, screen, readout);
   const side = element("div", { class: "mv-side" });
+  for (const [edge, letters] of Object.entries(facts.edges)) {
+    screen.append(element("span", { class: `mv-edge mv-${edge}`, "aria-hidden": "true" }, letters));
+  }
+  const [across, down] = facts.stretch; // pixels that are not square are drawn in their proportions
+  const raw = document.createElement("canvas");
   const root = element("div", { class: "mv-viewer" }, element("div", { class: "mv-body" }, stage, side));
   el.append(root);
 
@@ -62,7 +67,9 @@ function render({ model, el }) {
   }
 
   function go(frame) {
-    model.set("frame", Math.min(Math.max(frame, 0), facts.frames - 1));
+    const next = Math.min(Math.max(frame, 0), facts.frames - 1);
+    if (facts.frame_windows.length && asFile(model.get("frame"))) model.set("window", facts.frame_windows[next]);
+    model.set("frame", next);
     model.save_changes();
   }
 
@@ -99,7 +106,10 @@ function render({ model, el }) {
     presetBox = element("select", { "aria-label": "Window preset" });
     for (const name of Object.keys(facts.presets)) presetBox.append(element("option", { value: name }, name));
     presetBox.append(element("option", { value: "" }, "as set by hand"));
-    presetBox.addEventListener("change", () => presetBox.value && level(...facts.presets[presetBox.value]));
+    presetBox.addEventListener("change", () => {
+      const own = presetBox.value === "from the file" && facts.frame_windows[model.get("frame")];
+      if (presetBox.value) level(...(own || facts.presets[presetBox.value]));
+    });
     side.append(element("label", {}, "Window", presetBox, element("span")));
     const [least, most] = facts.bounds;
     const span = Math.max(most - least, 1e-6);
@@ -113,6 +123,25 @@ function render({ model, el }) {
   function level(c, w) {
     model.set("window", [c, Math.max(w, (facts.bounds[1] - facts.bounds[0]) / 1024 || 1e-6)]);
     model.save_changes();
+  }
+
+  // whether the window is the one that the file gives a frame
+  function asFile(frame) {
+    const own = facts.frame_windows[frame] || facts.presets["from the file"];
+    return own[0] === center() && own[1] === width();
+  }
+
+  // value → grey level before inversion, as Python's medvlm_lab.grey computes it; the clamped array rounds and clips
+  function shader() {
+    if (facts.table && asFile(model.get("frame"))) {
+      const last = facts.table.length - 1;
+      return (value) => facts.table[Math.min(Math.max(Math.floor(value) - facts.first, 0), last)];
+    }
+    if (facts.function === "SIGMOID") return (value) => 255 / (1 + Math.exp((-4 * (value - center())) / width()));
+    const counted = facts.function === "LINEAR" && width() > 1; // DICOM's default counts whole grey values
+    const [c, w] = counted ? [center() - 0.5, width() - 1] : [center(), width()];
+    const [low, gain] = [c - w / 2, 255 / w];
+    return (value) => (value - low) * gain;
   }
 
   let pending = false;
@@ -136,8 +165,8 @@ function render({ model, el }) {
     }
     request(index + 1); // the next one is most likely wanted next
     const { rows, columns, values } = frame;
-    image.width = columns;
-    image.height = rows;
+    image.width = Math.max(1, Math.round(columns * across));
+    image.height = Math.max(1, Math.round(rows * down));
     const picture = new ImageData(columns, rows);
     const out = picture.data;
     if (facts.color) {
@@ -145,20 +174,26 @@ function render({ model, el }) {
         out[j] = values[i]; out[j + 1] = values[i + 1]; out[j + 2] = values[i + 2]; out[j + 3] = 255;
       }
     } else {
-      const gain = 255 / width();
-      const low = center() - width() / 2;
+      const shade = shader();
+      const [first, last] = facts.padding || [1, 0];
       for (let i = 0, j = 0; i < values.length; i += 1, j += 4) {
-        let grey = (values[i] - low) * gain; // the clamped array rounds and clips
+        let grey = shade(values[i]);
         if (facts.inverted) grey = 255 - Math.min(Math.max(grey, 0), 255);
+        if (values[i] >= first && values[i] <= last) grey = 0;
         out[j] = out[j + 1] = out[j + 2] = grey;
         out[j + 3] = 255;
       }
       paintHistogram(frame);
     }
-    image.getContext("2d").putImageData(picture, 0, 0);
+    raw.width = columns;
+    raw.height = rows;
+    raw.getContext("2d").putImageData(picture, 0, 0);
+    image.getContext("2d").drawImage(raw, 0, 0, image.width, image.height);
     cover(frame);
     const place = facts.frames > 1 ? `, ${word.toLowerCase()} ${index + 1} of ${facts.frames}` : "";
-    image.setAttribute("aria-label", `${facts.modality}: ${facts.name}${place}${facts.simulated ? ", simulated" : ""}`);
+    const side = facts.edges.left ? `, ${facts.edges.left} on the left, ${facts.edges.top} at the top` : "";
+    const made = facts.simulated ? ", simulated" : "";
+    image.setAttribute("aria-label", `${facts.modality}: ${facts.name}${place}${made}${side}`);
     image.dataset.frame = index;
   }
 
@@ -169,7 +204,7 @@ function render({ model, el }) {
     widthSlider.input.value = width();
     widthSlider.value.textContent = short(width());
     const same = Object.entries(facts.presets).find(([, pair]) => pair[0] === center() && pair[1] === width());
-    presetBox.value = same ? same[0] : "";
+    presetBox.value = asFile(model.get("frame")) ? "from the file" : same ? same[0] : "";
   }
 
   function paintHistogram(frame) {
@@ -208,7 +243,8 @@ function render({ model, el }) {
     const pen = image.getContext("2d");
     pen.fillStyle = "#000";
     for (const [x0, y0, x1, y1] of covered ? facts.burned_in : []) {
-      pen.fillRect(x0 / frame.step, y0 / frame.step, (x1 - x0) / frame.step, (y1 - y0) / frame.step);
+      const [x, y] = [across / frame.step, down / frame.step];
+      pen.fillRect(x0 * x, y0 * y, (x1 - x0) * x, (y1 - y0) * y);
     }
   }
 
@@ -218,9 +254,9 @@ function render({ model, el }) {
     const frame = frames.get(model.get("frame"));
     if (!frame) return null;
     const box = image.getBoundingClientRect();
-    const scale = Math.min(box.width / frame.columns, box.height / frame.rows); // as object-fit: contain does
-    const column = Math.floor((event.clientX - box.left - (box.width - frame.columns * scale) / 2) / scale);
-    const row = Math.floor((event.clientY - box.top - (box.height - frame.rows * scale) / 2) / scale);
+    const scale = Math.min(box.width / image.width, box.height / image.height); // as object-fit: contain does
+    const column = Math.floor((event.clientX - box.left - (box.width - image.width * scale) / 2) / scale / across);
+    const row = Math.floor((event.clientY - box.top - (box.height - image.height * scale) / 2) / scale / down);
     if (row < 0 || column < 0 || row >= frame.rows || column >= frame.columns) return null;
     return { frame, row, column };
   }

@@ -26,8 +26,8 @@ class ViewerWidget(Pictured, anywidget.AnyWidget):
 
     def __init__(self, image):
         self.image = resolve_image(image)
-        first = self.image.frames // 2 if self.image.frames > 1 and not self.image.fps else 0
-        own = [] if self.image.color else list(self.image.resolve_window())
+        first = self.image.reading_frame
+        own = [] if self.image.color else list(self.image.resolve_window(frame=first))
         super().__init__(
             frame=first, window=own, facts=logic.facts(self.image), tags=logic.render_tags(self.image)
         )

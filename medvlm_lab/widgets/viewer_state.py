@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from medvlm_lab.image import WINDOW_PRESETS, MedicalImage
+from medvlm_lab.orientation import edges, marked
 from medvlm_lab.widgets.captioned import captioned
 from medvlm_lab.widgets.vqa_state import DISCLAIMER
 
@@ -19,7 +20,11 @@ def facts(image: MedicalImage) -> dict[str, Any]:
     """What the browser has to know once: frames, units, spacing, bounds, presets, what to call it."""
     bounds = None
     if not image.color:
-        bounds = [float(image.pixels.min()), float(image.pixels.max())]
+        pixels = image.pixels
+        if image.padding:  # far away in value as a rule, it would leave the sliders no room
+            inside = pixels[(pixels < image.padding[0]) | (pixels > image.padding[1])]
+            pixels = inside if inside.size else pixels
+        bounds = [float(pixels.min()), float(pixels.max())]
     return {
         "name": image.name or "image",
         "modality": image.modality,
@@ -31,6 +36,13 @@ def facts(image: MedicalImage) -> dict[str, Any]:
         "spacing": list(image.spacing_mm) if image.spacing_mm else None,
         "fps": image.fps,
         "bounds": bounds,
+        "stretch": [image.picture_size[1] / image.width, image.picture_size[0] / image.height],
+        "edges": edges(image.orientation) if image.orientation else {},
+        "function": image.voi.function,
+        "padding": list(image.padding) if image.padding else None,
+        "frame_windows": [list(window) for window in image.voi.windows],
+        "first": image.voi.first,
+        "table": image.voi.table.tolist() if image.voi.table is not None else None,
         "presets": {name: list(pair) for name, pair in presets(image).items()},
         "burned_in": [list(box) for box in image.burned_in],
         "disclaimer": DISCLAIMER,
@@ -41,7 +53,8 @@ def presets(image: MedicalImage) -> dict[str, tuple[float, float]]:
     """(center, width) by name: the image's own first, then those of its modality; none for colour."""
     if image.color:
         return {}
-    return {FILE_WINDOW: image.resolve_window(None), **WINDOW_PRESETS.get(image.modality, {})}
+    known = {} if image.units == "stored values" else WINDOW_PRESETS.get(image.modality, {})
+    return {FILE_WINDOW: image.resolve_window(None, image.reading_frame), **known}
 
 
 def frame_buffer(image: MedicalImage, frame: int) -> tuple[dict[str, Any], bytes]:
@@ -52,7 +65,7 @@ def frame_buffer(image: MedicalImage, frame: int) -> tuple[dict[str, Any], bytes
         step += 1
     pixels = pixels[::step, ::step]
     if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 4:
-        pixels = pixels.astype(np.float32)
+        pixels = pixels.astype(np.float32 if pixels.dtype.itemsize <= 4 else np.float64)
     pixels = np.ascontiguousarray(pixels).astype(pixels.dtype.newbyteorder("<"), copy=False)
     about = {"frame": frame, "type": pixels.dtype.name, "rows": pixels.shape[0], "columns": pixels.shape[1]}
     return about | {"step": step}, pixels.tobytes()
@@ -77,4 +90,4 @@ def describe(image: MedicalImage, frame: int, window: tuple[float, float] | None
 
 def card_png(image: MedicalImage, frame: int, window: tuple[float, float] | None) -> bytes:
     """The frame in view on black with its line below, for pages on which no kernel runs."""
-    return captioned(image.pil(frame, window), [describe(image, frame, window)], DISCLAIMER)
+    return captioned(marked(image.pil(frame, window), image.orientation), [describe(image, frame, window)], DISCLAIMER)

@@ -97,9 +97,8 @@ def resolve_image(image):
 
 
 def show(state: VQAState, image) -> VQAState:
-    """The state with another image in view, from its middle slice if a volume, its first frame if a cine."""
-    frame = image.frames // 2 if image.frames > 1 and not image.fps else 0
-    return replace(state, image=image, frame=frame, window=None, question="", partial="", error="")
+    """The state with another image in view, at the frame that a model reads."""
+    return replace(state, image=image, frame=image.reading_frame, window=None, question="", partial="", error="")
 
 
 def windows(image) -> list[str]:
@@ -111,7 +110,7 @@ def windows(image) -> list[str]:
 
 def grey_range(state: VQAState) -> tuple[float, float, float, float]:
     """(least, most, black, white): bounds of the grey-range slider and its two handles, in the image's units."""
-    center, width = state.image.resolve_window(state.window)
+    center, width = state.image.resolve_window(state.window, state.frame)
     black, white = center - width / 2, center + width / 2
     return min(float(state.image.pixels.min()), black), max(float(state.image.pixels.max()), white), black, white
 
@@ -146,7 +145,7 @@ def view(state: VQAState):
     image = state.image
     if state.window is not None:
         image = image.with_(window=image.resolve_window(state.window))
-    return image if image.frames == 1 else image.with_(pixels=image.pixels[state.frame : state.frame + 1])
+    return image if image.frames == 1 else image.still(state.frame)
 
 
 def ask(state: VQAState, model, question: str) -> Iterator[VQAState]:

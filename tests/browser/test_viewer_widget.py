@@ -29,7 +29,7 @@ def test_window_readout_and_tags(run_cell, shoot):
     page = run_cell(CODE.format(name="abdomen-ct"))
     viewer = page.locator(".mv-viewer")
     canvas = viewer.locator("canvas.mv-image")
-    expect(canvas).to_have_attribute("aria-label", "CT: abdomen-ct", timeout=90_000)
+    expect(canvas).to_have_attribute("aria-label", "CT: abdomen-ct, R on the left, A at the top", timeout=90_000)
     assert canvas.evaluate("c => [c.height, c.width]") == [image.height, image.width]
     first = grey(canvas)
     assert abs(first - image.display()[..., 0].mean()) < 1  # what Python would show
