@@ -31,8 +31,12 @@ class Picture(NamedTuple):
             except OSError as error:
                 raise MissingDataError(f"{self.path} cannot be opened ({error.strerror}); put it back.") from error
             return digest + (self.modality or "").encode()
-        shown = (image.pixels.shape, image.pixels.dtype, image.window, image.inverted, image.fps, image.modality)
-        return hashlib.sha256(repr(shown).encode() + image.pixels.tobytes()).digest()
+        shown = (
+            image.pixels.shape, image.pixels.dtype, image.window, image.inverted, image.fps, image.modality,
+            image.picture_size, image.padding, image.voi.function, image.voi.windows, image.voi.first,
+        )  # fmt: skip
+        table = b"" if image.voi.table is None else image.voi.table.tobytes()
+        return hashlib.sha256(repr(shown).encode() + table + image.pixels.tobytes()).digest()
 
 
 def pictures(images: Any) -> list[Picture]:

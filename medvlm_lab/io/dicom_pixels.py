@@ -7,11 +7,13 @@ each coded frame's own size is compared with the header before a decoder sees it
 from __future__ import annotations
 
 import math
+import re
 import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medvlm_lab.errors import ImageReadError
 from medvlm_lab.io.deidentify import Header
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from pydicom.uid import UID
 
 PLAIN_KINDS = {"MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR"}  # nothing to convert after reading
+DECODERS = {  # what to install, by pydicom's plug-in
+    "pylibjpeg": "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg pylibjpeg-rle", "gdcm": "python-gdcm",
+    "": "python-gdcm pylibjpeg-libjpeg",
+}  # fmt: skip
 JP2_BOX = b"\x00\x00\x00\x0cjP  "
 _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # F7 is JPEG-LS
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
@@ -43,7 +49,10 @@ def decode(header: Header, syntax: UID, shape: tuple[int, ...]) -> Shaped[np.nda
     if pixels is None:
         if "PixelData" in header:  # else floats, which are rare
             source, options = header.elements[0x7FE00010].value, {**_options(header, shape), **options}
-        pixels, _ = get_decoder(syntax).as_array(source, **options)
+        try:
+            pixels, _ = get_decoder(syntax).as_array(source, **options)
+        except RuntimeError as error:
+            raise _no_decoder(error, syntax, header) from error
         if pixels.ndim < len(shape):
             pixels = pixels[None]
     if header.text("PhotometricInterpretation") != "PALETTE COLOR":
@@ -55,6 +64,21 @@ def decode(header: Header, syntax: UID, shape: tuple[int, ...]) -> Shaped[np.nda
     if table.dtype != np.uint8:
         table = (table >> 8).astype(np.uint8)
     return np.take(table, pixels if low == 0 else pixels - pixels.dtype.type(low), axis=0)  # (frames, h, w, 3)
+
+
+def _no_decoder(error: RuntimeError, syntax: UID, header: Header) -> Exception:
+    """The error that names the decoder that is missing; else what the installed ones say."""
+    said, bits = str(error), header.number("BitsStored", 8)
+    tried = re.findall(r"^\s+(\w+): ", said, re.M)
+    missing = "missing dependencies" in said
+    if missing or (syntax.name.startswith("JPEG Extended") and bits > 8):
+        package = next(name for plugin, name in DECODERS.items() if missing or plugin not in tried)
+        others = f"; {' and '.join(tried)} refuse them" if tried else ""
+        return ImageReadError(
+            f"The file holds {bits}-bit {syntax.name} pixels, for which a decoder is missing{others}. Run "
+            f"`pip install {package}`, or export the file uncompressed."
+        )
+    return ValueError("; ".join(line.strip() for line in said.splitlines()[1:]) or said)
 
 
 def _native(header: Header, syntax: UID, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -55,7 +55,7 @@ class PublishedEncoder:
         chosen = frames_read(images, FRAMES)
         pictures = [fromarray(image.picture(f)) for image, frames in zip(images, chosen, strict=True) for f in frames]
         rows = self._in_batches(pictures, lambda part: self._embed_pixels(self._pixels(part).to(self.device)))
-        return rows.unflatten(0, (len(images), -1))
+        return rows.unflatten(0, (len(images), len(chosen[0]) if chosen else 1))
 
     def encode_images(self, images: Sequence[MedicalImage]) -> Float[Tensor, "n d"]:
         """Unit rows: of a cine, the direction of the mean over its frames, so that cosines are those of the frames."""

@@ -141,7 +141,7 @@ def test_a_cine_is_the_mean_of_its_frames(models):
     torch.testing.assert_close(model.encode_images([cine])[0], F.normalize(frames[0].mean(0), dim=0))
     assert set(model.devices(cine)) == {"pacemaker lead", "MitraClip", "TAVR valve"}
     assert 0 <= model.ejection_fraction(cine) <= 100
-    assert model.encode_frames([cine.with_(fps=None)]).shape == (1, 1, 12)  # a volume's middle slice
+    assert model.encode_frames([cine.with_(fps=None, modality="MR")]).shape == (1, 1, 12)  # a volume's middle slice
 
 
 def test_nothing_in_nothing_out_and_empty_texts_are_refused(models):

@@ -24,7 +24,7 @@ class Oracle:
         for i in range(data.studies):
             rng, masks = np.random.default_rng((0, i)), data.masks(i)
             for name, mask in masks.items():
-                mask = mask.numpy() if mask.ndim == 2 else mask[0].numpy()
+                mask = mask.numpy() if mask.ndim == 2 else mask[len(mask) // 2].numpy()  # the frame that a model reads
                 if not mask.any() or mask.mean() >= 0.0005:
                     self.known[data.study(i).image().name, phrase(name, list(masks), rng, data.wording)] = mask
 
