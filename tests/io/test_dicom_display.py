@@ -1,4 +1,4 @@
-"""DICOM as it is shown: pydicom is the oracle for lookup tables and windows, the standard for directions and padding."""
+"""DICOM as it is shown: pydicom is the oracle for tables and windows, the standard for directions and padding."""
 
 import itertools
 import warnings
