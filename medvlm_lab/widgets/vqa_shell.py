@@ -13,7 +13,9 @@ import ipywidgets as w
 
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.widgets import vqa_state as logic
+from medvlm_lab.widgets.channel import Request
 from medvlm_lab.widgets.pictured import Pictured
+from medvlm_lab.widgets.request_box import RequestBox
 from medvlm_lab.widgets.vqa_card import card_png, describe
 from medvlm_lab.widgets.vqa_css import CSS
 
@@ -38,6 +40,7 @@ class VQAWidget(Pictured, w.VBox):
         self._build()
         super().__init__([self._style, self._title, self._body, self._footer])
         self.add_class("mv-vqa")
+        self.add_class("mv-asks")
         self._show_image()
         self._refresh()
         if question is not None:
@@ -71,14 +74,9 @@ class VQAWidget(Pictured, w.VBox):
         )
         self.frame = w.IntSlider(description="Frame", min=0, max=0, layout=wide(), style=label, continuous_update=True)
         self.upload = w.FileUpload(description="Upload", multiple=False, tooltip="DICOM, NIfTI, PNG or JPEG")
-        self.question_box = w.Text(
-            placeholder="Type a question, then press Enter",
-            description="Question",
-            layout=w.Layout(flex="1 1 auto", width="auto"),
-            style=label,
-            tooltip="Question about the image",
+        self.question_box = RequestBox(
+            self._submit, placeholder="Type a question, then press Enter", tip="Question about the image"
         )
-        self.ask_button = w.Button(description="Ask", button_style="primary", tooltip="Send the question")
         self.suggestions = w.Box()
         self.suggestions.add_class("mv-suggestions")
         self.answer_view, self.history_view = w.HTML(), w.HTML()
@@ -88,8 +86,7 @@ class VQAWidget(Pictured, w.VBox):
         records.selected_index = 0
         left = w.VBox([self.image_view, self.picker, self.window, self.levels, self.frame, self.upload])
         left.add_class("mv-left")
-        ask_row = w.HBox([self.question_box, self.ask_button])
-        right = w.VBox([ask_row, self.suggestions, self.answer_view, records])
+        right = w.VBox([self.question_box, self.suggestions, self.answer_view, records])
         right.add_class("mv-right")
         self._body = w.Box([left, right])
         self._body.add_class("mv-body")
@@ -100,22 +97,34 @@ class VQAWidget(Pictured, w.VBox):
         self.levels.observe(self._on_levels, "value")
         self.frame.observe(self._on_view, "value")
         self.upload.observe(self._on_upload, "value")
-        self.ask_button.on_click(lambda _: self.ask())
-        # Enter in the box arrives as this message; observing the value would also send when the box loses focus.
-        self.question_box.on_msg(lambda _, content, __: self.ask() if content.get("event") == "submit" else None)
 
     def ask(self, question: str | None = None) -> None:
-        """Asks the question given, else the one in the box, and shows the answer as it grows."""
+        """Asks the question given, else the last one sent, and returns when the answer is shown."""
         if question is not None:
             self.question_box.value = question
-        self._busy = self.ask_button.disabled = True
-        try:
-            for state in logic.ask(self.state, self._model, self.question_box.value):
-                self.state = state
-                self.answer_view.value = logic.render_html(self.state)
-        finally:
-            self._busy = self.ask_button.disabled = False
+        self.question_box.channel.run(self._request(self.question_box.value))
+
+    def _submit(self, question: str, number: int = 0) -> None:
+        """A question of the browser, answered while the kernel hears the next one."""
+        self.question_box.value = question
+        self.question_box.channel.submit(self._request(question), number)
+
+    def _request(self, question: str) -> Request:
+        state = self.state
+        key = (question.strip(), state.image.name, state.frame, state.window)
+        return Request(key, lambda: logic.ask(state, self._model, question), self._draw, self._unanswered)
+
+    def _draw(self, state: logic.VQAState) -> None:
+        """The answer so far; picture and window are as the reader has set them meanwhile."""
+        self.state = logic.answered(self.state, state)
+        self.answer_view.value = logic.render_html(self.state)
+        if not self.state.question:
             self._refresh()
+
+    def _unanswered(self, why: str) -> None:
+        question = self.state.question
+        self.state = replace(self.state, question="", partial="")
+        self.fail(f"{why} “{question}” has no answer; ask again." if question else why)
 
     def _refresh(self) -> None:
         self.answer_view.value = logic.render_html(self.state)
@@ -141,7 +150,7 @@ class VQAWidget(Pictured, w.VBox):
             buttons = []
             for question in image.questions[:6]:
                 button = w.Button(description=question, tooltip=f"Ask: {question}", layout=w.Layout(width="auto"))
-                button.on_click(lambda _, question=question: self.ask(question))
+                button.on_click(lambda _, question=question: self._submit(question))
                 buttons.append(button)
             self.suggestions.children = buttons
         finally:
@@ -163,6 +172,7 @@ class VQAWidget(Pictured, w.VBox):
         self._refresh()
 
     def _put(self, image) -> None:
+        self.question_box.channel.stop()  # the answer would be about another image
         self._images[image.name] = image
         self.state = logic.show(self.state, image)
         self._show_image()

@@ -44,7 +44,7 @@ class VQAState:
         image: the `MedicalImage` in view.
         frame: index of the frame or slice shown.
         window: a preset's name, a (center, width) pair, or None for the image's own window.
-        question, partial: the question being answered, and its answer so far.
+        question, partial: the question being answered, "" when none is, and its answer so far.
         history: finished turns, oldest first.
         error: one sentence to show the reader, or "".
     """
@@ -153,7 +153,8 @@ def ask(state: VQAState, model, question: str) -> Iterator[VQAState]:
     question = question.strip()
     state = replace(state, question=question, partial="", error="")
     if not question:
-        yield replace(state, error="The question is empty; type one, such as “Is there a fracture?”, and press Enter.")
+        empty = "The question is empty; type one, such as “Is there a fracture?”, and press Enter."
+        yield replace(state, error=empty)
         return
     yield state
     started = time.perf_counter()
@@ -166,18 +167,25 @@ def ask(state: VQAState, model, question: str) -> Iterator[VQAState]:
                 state = replace(state, partial=state.partial + piece)
                 yield state
     except MedVLMError as error:
-        yield replace(state, partial="", error=str(error))
+        yield replace(state, question="", partial="", error=str(error))
         return
     except Exception as error:  # a widget that dies in a callback says nothing: show it instead
         message = f"The model failed on this question ({type(error).__name__}: {error}); try another image or question."
-        yield replace(state, partial="", error=message)
+        yield replace(state, question="", partial="", error=message)
         return
     if answer is None:
-        yield replace(state, partial="", error=f"{state.model_name} ended without an answer; ask again.")
+        yield replace(state, question="", partial="", error=f"{state.model_name} ended without an answer; ask again.")
         return
     seconds = answer.seconds or time.perf_counter() - started
     turn = Turn(state.image.name, question, answer, seconds, state.device, state.image.simulated)
-    yield replace(state, partial="", history=(*state.history, turn))
+    yield replace(state, question="", partial="", history=(*state.history, turn))
+
+
+def answered(now: VQAState, state: VQAState) -> VQAState:
+    """What is in view now, with the question and the answer of `state`."""
+    return replace(
+        now, question=state.question, partial=state.partial, history=state.history, error=state.error
+    )
 
 
 def transcript(state: VQAState) -> str:
@@ -224,8 +232,7 @@ def render_html(state: VQAState) -> str:
     if state.error:
         return f'<div class="mv-error" role="alert">{escape(state.error)}</div>'
     turn = state.last
-    asking = state.question and not (turn and turn.question == state.question and not state.partial)
-    if asking:
+    if state.question:
         words = f"{escape(state.partial)}<span class='mv-cursor'>▍</span>"
         return _answer(state.question, words, "")
     if turn is None:

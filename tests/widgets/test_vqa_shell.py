@@ -32,11 +32,11 @@ def png(mode: str = "L") -> bytes:
 
 
 def test_enter_and_button_send(widget):
-    widget.question_box.value = "Is it round?"
-    widget.question_box._handle_custom_msg({"event": "submit"}, [])
+    widget.question_box._handle_custom_msg({"do": "ask", "text": "Is it round?", "seq": 1}, [])
     assert len(widget.state.history) == 1 and "yes" in widget.answer_view.value
-    widget.ask_button.click()
-    assert len(widget.state.history) == 2 and not widget.ask_button.disabled
+    assert widget.question_box.value == widget.state.last.question == "Is it round?"  # as it was sent
+    widget.ask()
+    assert len(widget.state.history) == 2 and not widget.question_box.channel.busy
 
 
 def test_suggested_question(widget):

@@ -1,0 +1,48 @@
+// One way for requests. The message carries the text and its number; what is not about the newest is not shown.
+// Follows elements.js in one module.
+
+const AGAIN_MS = 1000; // the same question once more within this time is a key held down or pressed twice
+
+function channel(model) {
+  let sent = 0, last = "", running = false, ended = -AGAIN_MS, gone = false;
+  const said = element("span", { role: "status" });
+  const halt = button("Stop", stop, { class: "mv-stop", title: "Stop computing" });
+  const node = element("span", { class: "mv-busy", hidden: "" }, element("i", { "aria-hidden": "true" }), halt, said);
+  const away = new Set();
+
+  function show(words) {
+    said.textContent = words;
+    halt.hidden = !running;
+    node.hidden = !running && !words;
+    node.classList.toggle("mv-running", running);
+  }
+
+  function submit(fields, buffers) {
+    if (gone) return show(GONE);
+    const key = JSON.stringify(fields);
+    if (!buffers && key === last && (running || performance.now() - ended < AGAIN_MS)) return null;
+    [last, running, sent] = [key, true, Math.max(sent + 1, Date.now())];
+    show("Waiting for the kernel …"); // until it answers; a cell may be running
+    return model.send({ do: "ask", seq: sent, ...fields }, undefined, buffers);
+  }
+
+  function stop() {
+    show("Stopping …");
+    model.send({ do: "stop", seq: sent });
+  }
+
+  const onMessage = ({ reply, seq, busy, note }) => {
+    if (reply !== "channel" || seq < sent || gone) return;
+    if (running && !busy) ended = performance.now();
+    running = busy;
+    show(note);
+  };
+  model.on("msg:custom", onMessage);
+  const deaf = onKernelGone(model.widget_manager, () => {
+    [gone, running] = [true, false];
+    show(GONE);
+    for (const act of away) act();
+  });
+  return { node, submit, stop, onGone: (act) => away.add(act), end() { model.off("msg:custom", onMessage); deaf(); } };
+}
+
