@@ -6,7 +6,7 @@ the very numbers that noUiSlider computes: it finds nothing to correct. `number`
 exact number that it was made with until a hand moves it by a step, and again when the hand moves it back.
 
 A hand's last message can still be on its way when the kernel shows something else, such as the next patient. It goes
-to the slider that it was meant for: make new ones then, instead of setting those in view.
+to the slider that it was meant for: make new ones then (`anew`), instead of setting those in view.
 """
 
 from __future__ import annotations
@@ -67,12 +67,42 @@ def _tidy(value: float, step: float) -> float:
 class _OnGrid:
     """For a slider of ipywidgets with `min`, `max` and `step`; `value` is a number or a pair."""
 
+    def __init__(self, made: tuple[Any, float, float], **look: Any):
+        self._calls: list[Callable[[], None]] = []
+        super().__init__(**look)
+        self._made, self._shown = made, self.value
+
     def _snap(self, value: float) -> float:
         return browser_value(value, self.min, self.max, self.step)
 
     def on_move(self, callback: Callable[[], None]) -> None:
         """Calls back when a hand, or code that sets `value`, has moved the slider by a step or more."""
+        self._calls.append(callback)
         self.observe(lambda change: callback() if change["new"] != change["old"] else None, "value")
+
+    def anew(self, box: w.Box, *made: Any, **look: Any) -> Any:
+        """A slider made of other numbers in this one's place in `box`; this one, where it shows them already."""
+        if made == self._made and self.value == self._shown:
+            return self
+        kept = {name: getattr(self, name) for name in ("description", "tooltip", "layout", "style")}
+        new = type(self)(*made, **{**kept, **look})
+        for callback in self._calls:
+            new.on_move(callback)
+        box.children = [new if child is self else child for child in box.children]
+        self.close()
+        return new
+
+
+class WholeSlider(_OnGrid, w.IntSlider):
+    """A whole number from `low` to `high`; every one is on the grid."""
+
+    def __init__(self, number: int, low: int, high: int, **look: Any):
+        bounds = {"min": low, "max": max(high, low + 1)}  # a slider of no length is for hiding
+        super().__init__((number, low, high), value=number, **bounds, **look)
+
+    @property
+    def number(self) -> int:
+        return self.value
 
 
 class NumberSlider(_OnGrid, w.FloatSlider):
@@ -81,8 +111,8 @@ class NumberSlider(_OnGrid, w.FloatSlider):
     def __init__(self, number: float, low: float, high: float, **look: Any):
         step = round_step(low, high, inside=True)
         form = {"readout_format": f".{decimals(step)}f"}
-        super().__init__(value=number, min=float(low), max=float(high), step=step, **{**form, **look})
-        self._made = self.value, float(number)
+        grid = {"min": float(low), "max": float(high), "step": step}
+        super().__init__((number, low, high), value=number, **{**form, **grid, **look})
 
     @validate("value")
     def _validate_value(self, proposal: dict[str, Any]) -> float:
@@ -90,8 +120,7 @@ class NumberSlider(_OnGrid, w.FloatSlider):
 
     @property
     def number(self) -> float:
-        shown, exact = self._made
-        return exact if self.value == shown else _tidy(self.value, self.step)
+        return self._made[0] if self.value == self._shown else _tidy(self.value, self.step)
 
 
 class RangeSlider(_OnGrid, w.FloatRangeSlider):
@@ -100,8 +129,8 @@ class RangeSlider(_OnGrid, w.FloatRangeSlider):
     def __init__(self, numbers: tuple[float, float], least: float, most: float, **look: Any):
         low, high, step = covering(least, most, 250)
         form = {"readout_format": f".{decimals(step)}f"}
-        super().__init__(value=numbers, min=low, max=high, step=step, **{**form, **look})
-        self._made = self.value, tuple(map(float, numbers))
+        grid = {"min": low, "max": high, "step": step}
+        super().__init__((numbers, least, most), value=numbers, **{**form, **grid, **look})
 
     @validate("value")
     def _validate_value(self, proposal: dict[str, Any]) -> tuple[float, float]:
@@ -115,6 +144,6 @@ class RangeSlider(_OnGrid, w.FloatRangeSlider):
         """The handle that was not moved keeps its exact number."""
         lower, upper = (
             exact if now == shown else _tidy(now, self.step)
-            for now, shown, exact in zip(self.value, *self._made, strict=True)
+            for now, shown, exact in zip(self.value, self._shown, self._made[0], strict=True)
         )
         return lower, upper

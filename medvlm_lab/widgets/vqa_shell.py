@@ -16,6 +16,7 @@ from medvlm_lab.widgets import vqa_state as logic
 from medvlm_lab.widgets.channel import Request
 from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.request_box import RequestBox
+from medvlm_lab.widgets.sliders import RangeSlider, WholeSlider
 from medvlm_lab.widgets.vqa_card import card_png, describe
 from medvlm_lab.widgets.vqa_css import CSS
 
@@ -68,11 +69,11 @@ class VQAWidget(Pictured, w.VBox):
         self.image_view.add_class("mv-picture")
         self.picker = w.Dropdown(description="Image", layout=wide(), style=label, tooltip="Choose an image")
         self.window = w.Dropdown(description="Window", layout=wide(), style=label, tooltip="Range of grey values shown")
-        self.levels = w.FloatRangeSlider(
-            description="Grey", layout=wide(), style=label,
+        self.levels = RangeSlider(
+            (0, 1), 0, 1, description="Grey", layout=wide(), style=label,
             tooltip="Range of values shown, from black to white",
         )
-        self.frame = w.IntSlider(description="Frame", min=0, max=0, layout=wide(), style=label, continuous_update=True)
+        self.frame = WholeSlider(0, 0, 0, description="Frame", layout=wide(), style=label)
         self.upload = w.FileUpload(description="Upload", multiple=False, tooltip="DICOM, NIfTI, PNG or JPEG")
         self.question_box = RequestBox(
             self._submit, placeholder="Type a question, then press Enter", tip="Question about the image"
@@ -86,6 +87,7 @@ class VQAWidget(Pictured, w.VBox):
         records.selected_index = 0
         left = w.VBox([self.image_view, self.picker, self.window, self.levels, self.frame, self.upload])
         left.add_class("mv-left")
+        self._left = left
         right = w.VBox([self.question_box, self.suggestions, self.answer_view, records])
         right.add_class("mv-right")
         self._body = w.Box([left, right])
@@ -94,8 +96,8 @@ class VQAWidget(Pictured, w.VBox):
 
         self.picker.observe(self._on_pick, "value")
         self.window.observe(self._on_view, "value")
-        self.levels.observe(self._on_levels, "value")
-        self.frame.observe(self._on_view, "value")
+        self.levels.on_move(self._on_levels)
+        self.frame.on_move(self._on_view)
         self.upload.observe(self._on_upload, "value")
 
     def ask(self, question: str | None = None) -> None:
@@ -141,9 +143,8 @@ class VQAWidget(Pictured, w.VBox):
             self.window.value = logic.DEFAULT_WINDOW
             self.window.layout.display = None if len(self.window.options) > 2 else "none"
             self._show_levels()
-            self.frame.value, self.frame.max = 0, image.frames - 1
-            self.frame.value = self.state.frame
-            self.frame.description = "Frame" if image.fps else "Slice"
+            word = "Frame" if image.fps else "Slice"
+            self.frame = self.frame.anew(self._left, self.state.frame, 0, image.frames - 1, description=word)
             self.frame.layout.display = None if image.frames > 1 else "none"
             self.image_view.value = logic.render_picture(self.state)
             self._footer.value = logic.render_footer(self.state)
@@ -161,10 +162,7 @@ class VQAWidget(Pictured, w.VBox):
         self.levels.layout.display = "none" if self.state.image.color else None
         if not self.state.image.color:
             least, most, black, white = logic.grey_range(self.state)
-            self.levels.max = max(most, self.levels.min)  # bounds may cross on the way, and then it would raise
-            self.levels.min, self.levels.max = least, most
-            self.levels.step, self.levels.value = (most - least) / 256, (black, white)
-            self.levels.readout_format = ".0f" if most - least > 20 else ".2f"
+            self.levels = self.levels.anew(self._left, (black, white), least, most)
 
     def fail(self, message: str) -> None:
         """Shows a sentence in place of an answer."""
@@ -188,21 +186,21 @@ class VQAWidget(Pictured, w.VBox):
             self._show_image()
             self.fail(str(error))
 
-    def _on_view(self, change) -> None:
+    def _on_view(self, change=None) -> None:
         if self._busy:
             return
         window = self.state.window
-        if change["owner"] is self.window and self.window.value != logic.OWN_WINDOW:
+        if change and self.window.value != logic.OWN_WINDOW:
             window = None if self.window.value == logic.DEFAULT_WINDOW else self.window.value
         self._look(replace(self.state, frame=self.frame.value, window=window))
         self._busy = True
         self._show_levels()
         self._busy = False
 
-    def _on_levels(self, _) -> None:
+    def _on_levels(self) -> None:
         if self._busy:
             return
-        black, white = self.levels.value
+        black, white = self.levels.numbers
         self._look(replace(self.state, window=((black + white) / 2, max(white - black, self.levels.step))))
         self._busy = True
         self.window.value = logic.OWN_WINDOW

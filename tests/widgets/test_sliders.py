@@ -5,11 +5,13 @@ import json
 import shutil
 import subprocess
 
+import ipywidgets as w
 import numpy as np
 import pytest
 
 from medvlm_lab import phantoms
-from medvlm_lab.widgets.sliders import NumberSlider, RangeSlider, browser_value, covering, decimals, round_step
+from medvlm_lab.widgets import sliders
+from medvlm_lab.widgets.sliders import NumberSlider, RangeSlider, WholeSlider, covering, decimals, round_step
 
 
 def ranges(n, seed=0):
@@ -53,14 +55,14 @@ def test_what_the_browser_sends_back_is_no_move():
         exact, moves = float(rng.uniform(low, high)), []
         slider = NumberSlider(exact, low, high)
         slider.on_move(lambda moves=moves, slider=slider: moves.append(slider.number))
-        assert browser_value(slider.value, slider.min, slider.max, slider.step) == slider.value
+        assert sliders.browser_value(slider.value, slider.min, slider.max, slider.step) == slider.value
         for echo in (slider.value, slider.value * (1 + 1e-15), slider.value + 0.3 * slider.step):
             slider.set_state({"value": echo})
             assert slider.number == exact and not moves
         up = slider.value + slider.step * (1 if slider.value < (low + high) / 2 else -1)
         slider.set_state({"value": up})
         assert len(moves) == 1 and abs(moves[0] - up) < 1e-3 * slider.step
-        slider.set_state({"value": slider._made[0]})
+        slider.set_state({"value": slider._shown})
         assert moves[1] == exact  # moved back by hand: the very patient again
 
 
@@ -74,6 +76,18 @@ def test_a_range_keeps_the_handle_that_was_not_moved():
     assert moves == [(3.33, 50.0)]
     outside = RangeSlider((-50, 400), 0, 245)
     assert outside.value == (0, 245) and outside.numbers == (-50, 400)
+
+
+def test_another_range_is_another_slider_that_calls_the_same():
+    moves, old = [], RangeSlider((0, 30000), 0, 30000, description="Grey")
+    old.on_move(lambda: moves.append(box.children[0].numbers))
+    box = w.VBox([old])
+    assert old.anew(box, (0, 30000), 0, 30000) is old
+    new = old.anew(box, (-6.0, 88.0), -6.0, 88.0)
+    assert box.children == (new,) and new.description == "Grey" and not moves and old.comm is None
+    new.value = (0, 50)
+    assert moves == [(0, 50)] and new.anew(box, (-6.0, 88.0), -6.0, 88.0).numbers == (-6, 88)
+    assert WholeSlider(0, 0, 0).max == 1 and WholeSlider(3, 0, 8).number == 3
 
 
 NOUISLIDER = """
@@ -97,5 +111,5 @@ def test_no_value_differs_by_a_bit_in_javascript():
         for slider in (NumberSlider(float(rng.uniform(low, high)), low, high), RangeSlider((low, high), low, high)):
             values = slider.value if isinstance(slider.value, tuple) else [slider.value]
             rows += [[value, slider.min, slider.max, slider.step] for value in values]
-    done = subprocess.run(["node", "-e", NOUISLIDER], input=json.dumps(rows), capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == []
+    command = ["node", "-e", NOUISLIDER]
+    assert json.loads(subprocess.check_output(command, input=json.dumps(rows), text=True)) == []
