@@ -1,16 +1,20 @@
 """The rule labeller: equal to the scenes on simulated reports, and not misled by the turns of real ones."""
 
+import time
+from pathlib import Path
+
 import pytest
 
 from medvlm_lab.errors import UnknownNameError
 from medvlm_lab.models.chexzero import FINDINGS
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.phantoms.language import WORDINGS
-from medvlm_lab.text.labeller import CHEST, CHEXPERT, clauses, label, names, positive
+from medvlm_lab.text.labeller import CHEST, CHEXPERT, _read, clauses, label, names, positive
 
 P, N, U = "positive", "negative", "uncertain"
 EFFUSION, AIR, HEART, TUBE = "pleural effusion", "pneumothorax", "cardiomegaly", "endotracheal tube"
 XRAY = phantom("chest-xray")
+SENTENCES = Path(__file__).parent / "sentences"
 
 TRAPS = {
     # negation before and after, lists, and where they end
@@ -71,7 +75,7 @@ TRAPS = {
     "Small effusion suspected on the left.": {EFFUSION: U},
     "Pneumothorax is unlikely.": {AIR: U},
     "No pneumothorax, possible effusion.": {AIR: N, EFFUSION: U},
-    "Nodule versus consolidation.": {"consolidation": U, "nodule": P},
+    "Nodule versus consolidation.": {"consolidation": U, "nodule": U},
     "No evidence to suggest pneumothorax.": {AIR: N},
     # hypotheses and the past
     "Evaluate for pneumothorax.": {AIR: U},
@@ -90,6 +94,30 @@ TRAPS = {
 @pytest.mark.parametrize(("text", "labels"), TRAPS.items(), ids=list(TRAPS))
 def test_turns_of_real_reports(text, labels):
     assert label(text) == labels
+
+
+@pytest.mark.parametrize("file", sorted(SENTENCES.glob("*.txt")), ids=lambda file: file.stem)
+def test_sentences_as_radiologists_write_them(file):
+    wrong = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            text, labels = line.replace("\\n", "\n").rsplit(" | ", 1)
+            for finding, wanted in (pair.rsplit(": ", 1) for pair in labels.split("; ")):
+                found = label(text, CHEXPERT if finding in names(CHEXPERT) else CHEST).get(finding, "none")
+                wrong += [(text, finding, wanted, found)] * (found != wanted)
+    assert not wrong
+
+
+@pytest.mark.parametrize("text", ["no effusion ", "effusion, ", "? no ", "a\n", " ", "(", "- ", "nodule/"])
+def test_time_grows_with_the_length_only(text):
+    def seconds(characters: int) -> float:
+        _read.cache_clear()
+        start = time.process_time()
+        label(text * (characters // len(text)))
+        return time.process_time() - start
+
+    seconds(1000)  # compiles the patterns
+    assert seconds(40_000) < 4 * max(seconds(20_000), 0.1)
 
 
 @pytest.mark.parametrize("wording", WORDINGS)
