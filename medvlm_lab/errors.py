@@ -38,6 +38,10 @@ class OutOfMemoryError(MedVLMError):
     """The device has too little memory for what was asked."""
 
 
+class CannotWriteError(MedVLMError, OSError):
+    """A file cannot be written: the disk is full, the place is no plain file, or it is not the user's to change."""
+
+
 class SceneError(MedVLMError, ValueError):
     """A simulated patient is asked to have a value or a finding that does not exist."""
 

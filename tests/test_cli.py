@@ -226,7 +226,7 @@ def test_simulate_writes_and_refuses(call, tmp_path):
     refused(call("data", "simulate", "chest-xrai", "--out", tmp_path / "b"), "did you mean 'chest-xray'")
     refused(call("data", "simulate", "chest-xray", "--n", 0, "--out", tmp_path / "b"), "n is 0")
     (tmp_path / "file").touch()
-    refused(call("data", "simulate", "chest-xray", "--out", tmp_path / "file" / "b"), "Cannot write", "--out")
+    refused(call("data", "simulate", "chest-xray", "--out", tmp_path / "file" / "b"), "cannot be written")
 
 
 def test_simulated_data_sets_are_listed(call):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_lab.errors import MedVLMError, MissingDataError, UnknownNameError
+from medvlm_lab.io.whole import write_whole
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 ASKED = re.compile(r'(\bcheck\("([^"]+)", )None\)')  # how a chapter asks an exercise
@@ -177,13 +177,5 @@ def _publish(executed: Path, target: Path) -> None:
             cell.metadata.pop(key, None)
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".tmp")
-    os.close(handle)
-    try:
-        nbformat.write(notebook, temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(target, nbformat.writes(notebook).rstrip("\n") + "\n")
+

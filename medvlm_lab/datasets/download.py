@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medvlm_lab.errors import DownloadError
+from medvlm_lab.io.whole import cannot_write
 
 CHUNK_BYTES = 1 << 16
 MAX_UNPACKED_BYTES = 20 << 30  # a small archive must not be able to fill the disk
@@ -57,10 +58,7 @@ def download(
             )
         os.replace(part, path)
     except OSError as error:  # network errors were dealt with: what is left is the disk
-        raise DownloadError(
-            f"Cannot write {path} ({error.strerror or error}); make room or name a folder that can be written to, and "
-            "run the same command again: what has arrived is kept."
-        ) from error
+        raise DownloadError(f"{cannot_write(path, error)} What has arrived is kept.") from error
     return found
 
 

@@ -16,7 +16,8 @@ from medvlm_lab.datasets.about import ABOUT
 from medvlm_lab.datasets.base import data_root, default_root, load_vqa
 from medvlm_lab.datasets.download import download
 from medvlm_lab.datasets.recipe import Recipe, write_rows
-from medvlm_lab.errors import DownloadError, MedVLMError, UnknownNameError
+from medvlm_lab.errors import CannotWriteError, DownloadError, MedVLMError, UnknownNameError
+from medvlm_lab.io.whole import cannot_write
 
 RECIPES = {"vqa_rad": vqa_rad_release.RECIPE, "path_vqa": path_vqa.RECIPE}
 
@@ -56,10 +57,11 @@ def fetch(name: str, dest: str | Path | None = None, *, progress: bool = True) -
                 _gather(name, recipe, partial, progress)
                 os.replace(partial / recipe.folder, target)
         shutil.rmtree(partial, ignore_errors=True)
+    except CannotWriteError as error:
+        raise DownloadError(f"{error} What has arrived is kept.") from error
     except OSError as error:
         raise DownloadError(
-            f"Cannot write to {root} ({error.strerror or error}); make room there or point MEDVLM_DATA at another "
-            "folder, and run the same command again: what has arrived is kept."
+            f"{cannot_write(root, error)} MEDVLM_DATA may name another folder; what has arrived is kept."
         ) from error
     return target
 
@@ -101,6 +103,8 @@ def _genuine(recipe: Recipe, partial: Path) -> Iterator[None]:
     """Throws away what proves not to be the data set: a later call must start anew, not fail over it again."""
     try:
         yield
+    except CannotWriteError:  # a full disk is not their fault
+        raise
     except MedVLMError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise DownloadError(f"What {recipe.home} sent is not the data set that was expected: {error}") from error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from medvlm_lab.io.whole import write_whole
 
 Rows = list[dict[str, Any]]
 
@@ -47,6 +48,4 @@ class Recipe:
 
 def write_rows(path: Path, rows: Rows) -> None:
     """`rows` as JSON, at once or not at all."""
-    new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(rows, indent=0, ensure_ascii=False), encoding="utf-8")
-    os.replace(new, path)
+    write_whole(path, json.dumps(rows, indent=0, ensure_ascii=False))

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from medvlm_lab.errors import MissingDataError
+from medvlm_lab.io.whole import whole
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -32,10 +33,8 @@ def write(path: Path, vectors: Float32[np.ndarray, "n d"], table: pa.Table, abou
     """Writes a file whole: an interruption leaves the old one, or none."""
     flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
     table = table.append_column(VECTOR, pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    parquet.write_table(table.replace_schema_metadata(about), part)
-    part.replace(path)
+    with whole(path) as part:
+        parquet.write_table(table.replace_schema_metadata(about), part)
 
 
 def read(path: Path) -> tuple[Float32[np.ndarray, "n d"], pa.Table, dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medvlm_lab.errors import CheckpointError
+from medvlm_lab.io.whole import whole
 from medvlm_lab.models.hub_memory import ran_out
 
 
@@ -35,7 +36,6 @@ def to_safetensors(pickle: Path) -> Path:
         ) from error
     # open_clip_pytorch_model.bin → open_clip_model.safetensors, pytorch_model.bin → model.safetensors
     out = pickle.with_name(pickle.name.replace("pytorch_", "")).with_suffix(".safetensors")
-    part = out.with_name(out.name + ".part")
-    save_file(state, part, metadata={"format": "pt"})
-    part.replace(out)
+    with whole(out) as part:
+        save_file(state, part, metadata={"format": "pt"})
     return out

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from medvlm_lab.errors import CheckpointError, MissingDataError
-from medvlm_lab.io.whole import write_whole
+from medvlm_lab.io.whole import whole, write_whole
 from medvlm_lab.models.memory import room
 from medvlm_lab.text.tokenizer import Tokenizer
 
@@ -29,12 +29,10 @@ def save_weights(folder: Path, state: dict[str, Tensor], config: dict) -> None:
     """
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
     if (folder / VOCABULARY).is_file():
         config = config | {DIGEST: Tokenizer.from_file(folder / VOCABULARY).digest()}
-    part = folder / (WEIGHTS + ".part")
-    save_file({k: v.contiguous() for k, v in pack(state).items()}, part)
-    part.replace(folder / WEIGHTS)
+    with whole(folder / WEIGHTS) as part:
+        save_file({k: v.contiguous() for k, v in pack(state).items()}, part)
     write_whole(folder / CONFIG, json.dumps(config, indent=1) + "\n")
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from medvlm_lab import phantoms
-from medvlm_lab.errors import MedVLMError, UnknownNameError
+from medvlm_lab.errors import CannotWriteError, MedVLMError, UnknownNameError
 from medvlm_lab.image import SIMULATED_NOTE
-from medvlm_lab.io.whole import write_whole
+from medvlm_lab.io.whole import cannot_write, whole, write_whole
 from medvlm_lab.phantoms.base import Phantom, check_count, check_hospital, check_size
 from medvlm_lab.phantoms.scene import Scene, scene_seed
 
@@ -60,10 +60,10 @@ class Export:
         """
         try:
             return self._run(progress)
+        except CannotWriteError:
+            raise
         except OSError as error:
-            raise MedVLMError(
-                f"Cannot write to {self.out} ({error.strerror or error}); name another folder with --out."
-            ) from error
+            raise cannot_write(self.out, error) from error
 
     def _run(self, progress: bool) -> Path:
         from tqdm.auto import tqdm
@@ -158,8 +158,10 @@ class Export:
     def _write_questions(self) -> None:
         """The questions in VQA-RAD's layout, so that `lab.dataset(folder)` reads them."""
         target = self.out / ("testset.json" if self.split == "test" else "trainset.json")
-        part = target.with_suffix(".part")
-        with open(self.out / UNFINISHED, encoding="utf-8") as lines, open(part, "w", encoding="utf-8") as file:
+        with (
+            whole(target) as part, open(self.out / UNFINISHED, encoding="utf-8") as lines,
+            open(part, "w", encoding="utf-8") as file,
+        ):  # fmt: skip
             separator = "[\n"
             for line in lines:
                 study = json.loads(line)
@@ -169,7 +171,6 @@ class Export:
                     file.write(separator + json.dumps(row, ensure_ascii=False))
                     separator = ",\n"
             file.write("\n]\n")
-        os.replace(part, target)
 
 
 def export_scene(simulator: Phantom, scene: Scene, out: str | Path, size: int = 512) -> Path:
@@ -190,15 +191,12 @@ def export_scene(simulator: Phantom, scene: Scene, out: str | Path, size: int = 
         "questions": [asdict(q) for q in simulator.questions(scene)],
         "masks": {name: f"masks/{name.replace(' ', '-')}.png" for name in present},
     }
-    try:
-        if simulator.sampling_hz:
-            write_whole(folder / "audio.wav", simulator.wav(scene))
-        write_whole(folder / "image.png", png(pixels[0], simulator, scene, size))
-        for name, mask in present.items():
-            write_whole(folder / study["masks"][name], mask_png(mask, simulator, scene))
-        write_whole(folder / "study.json", (json.dumps(study, indent=1, ensure_ascii=False) + "\n").encode())
-    except OSError as error:
-        raise MedVLMError(f"Cannot write to {out} ({error.strerror or error}); name another folder.") from error
+    if simulator.sampling_hz:
+        write_whole(folder / "audio.wav", simulator.wav(scene))
+    write_whole(folder / "image.png", png(pixels[0], simulator, scene, size))
+    for name, mask in present.items():
+        write_whole(folder / study["masks"][name], mask_png(mask, simulator, scene))
+    write_whole(folder / "study.json", json.dumps(study, indent=1, ensure_ascii=False) + "\n")
     return folder
 
 

@@ -10,13 +10,13 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from medvlm_lab.errors import MedVLMError
+from medvlm_lab.errors import CannotWriteError, MedVLMError
+from medvlm_lab.io.whole import write_whole
 from medvlm_lab.reader.marks import KINDS, Mark, of
 from medvlm_lab.reader.study import LETTERS, SCALE, Answer, Case, Reading, Study
 
@@ -33,15 +33,10 @@ def save(study: Study, path: str | Path) -> None:
             for case, answer in zip(study.cases, study.answers, strict=True)
         },
     }  # fmt: skip
-    part = path.with_name(f"{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(state, ensure_ascii=False, indent=1), encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise MedVLMError(
-            f"The study cannot be saved in {path} ({error.strerror or error}); choose another path."
-        ) from error
+        write_whole(path, json.dumps(state, ensure_ascii=False, indent=1))
+    except CannotWriteError as error:
+        raise MedVLMError(f"The study cannot be saved: {error}") from error
 
 
 def resume(study: Study, path: str | Path) -> Study:

@@ -17,7 +17,7 @@ from typing import Any
 
 from medvlm_lab.doctor import versions
 from medvlm_lab.errors import MedVLMError
-from medvlm_lab.io.whole import write_whole
+from medvlm_lab.io.whole import append, write_whole
 from medvlm_lab.tasks.result import Result
 
 CLAIM, ROWS, RESULT, TABLE, WORST = "evaluation.json", "rows.jsonl", "result.json", "table.csv", "worst.png"
@@ -71,8 +71,7 @@ class Journal:
 
     def add(self, said: Sequence[dict[str, Any]]) -> None:
         """Appends a line for each item."""
-        with open(self.folder / ROWS, "ab") as file:
-            file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in said).encode())
+        append(self.folder / ROWS, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in said))
 
     def finish(self, result: Result, device: str) -> None:
         """Writes the scores, the table and the contact sheet."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from medvlm_lab.io.whole import whole
+
 
 def cached(path: Path | None, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """What `path` holds, else what `make` returns, written there whole or not at all; only made where path is None."""
@@ -17,8 +19,6 @@ def cached(path: Path | None, make: Callable[[], dict[str, Tensor]]) -> dict[str
     if path.is_file():
         return load_file(path)
     made = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    save_file(made, unfinished)
-    unfinished.replace(path)
+    with whole(path) as part:
+        save_file(made, part)
     return made

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from medvlm_lab.devices import computes_bfloat16
 from medvlm_lab.errors import CheckpointError, OutOfMemoryError
+from medvlm_lab.io.whole import append, whole
 from medvlm_lab.models.hub_memory import ran_out
 from medvlm_lab.train.processes import ALONE, Processes
 
@@ -166,8 +167,7 @@ class Loop:
         return model
 
     def log(self, record: dict) -> None:
-        with open(self.out / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        append(self.out / "log.jsonl", json.dumps(record) + "\n")
 
     # a checkpoint holds all that the next step depends on, in safetensors: weights, average, moments, counters
 
@@ -181,9 +181,8 @@ class Loop:
                 state |= {f"optimizer.{name}.{k}": v for k, v in optimizer.state.get(p, {}).items()}
         state["counters"] = torch.tensor([self.epoch, self.step, self.waited])
         state["best"] = torch.tensor(self.best, dtype=torch.float64)
-        part = self.out / "checkpoint.part"
-        save_file({k: v.contiguous() for k, v in state.items()}, part)
-        part.replace(self.out / CHECKPOINT)
+        with whole(self.out / CHECKPOINT) as part:
+            save_file({k: v.contiguous() for k, v in state.items()}, part)
 
     def resume(self) -> bool:
         """Continues from the checkpoint in `out`; False when there is none. CheckpointError: it does not fit."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from medvlm_lab.io.whole import whole
 from medvlm_lab.metrics import exact_match
 from medvlm_lab.models.beam import beam_search
 from medvlm_lab.models.preprocess import augment, square_of
@@ -57,8 +58,8 @@ def stem_features(model: ViTBertVQA, items: list, copies: int, cache: Path) -> T
                 bar.update(len(batch))
             passes.append(torch.cat(rows))
     features = torch.stack(passes)  # (copies, images, patches, 320)
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    save_file({"images": features}, cache)
+    with whole(cache) as part:
+        save_file({"images": features}, part)
     return features
 
 

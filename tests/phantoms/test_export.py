@@ -114,7 +114,7 @@ def test_bad_requests(tmp_path):
 def test_unwritable_folder(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(MedVLMError, match="Cannot write to .*--out"):
+    with pytest.raises(MedVLMError, match="cannot be written"):
         run(file / "out")
     locked = tmp_path / "locked"
     locked.mkdir()
@@ -122,7 +122,7 @@ def test_unwritable_folder(tmp_path):
     try:
         (locked / "probe").touch()
     except OSError:
-        with pytest.raises(MedVLMError, match="Cannot write to .*--out"):
+        with pytest.raises(MedVLMError, match="cannot be written"):
             run(locked / "out")
 
 

@@ -136,7 +136,7 @@ def test_an_interruption_leaves_the_last_whole_state(cases, tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", stop)
-    with pytest.raises(MedVLMError, match="cannot be saved.*No space left"):
+    with pytest.raises(MedVLMError, match="cannot be saved.*the disk is full"):
         save(answered(study), path)
     monkeypatch.undo()
     assert resume(Study(cases), path) == study

@@ -109,7 +109,7 @@ def test_shell_follows_and_exports(tmp_path):
     blocked.write_text("")
     studio.folder.value = str(blocked)
     studio.export.click()
-    assert "Cannot write" in studio.exported.value
+    assert "cannot be written" in studio.exported.value
     studio.new.click()
     assert studio.seed.value == 2 == studio.state.scene.seed
     assert "image/png" in studio._repr_mimebundle_()
