@@ -1,6 +1,7 @@
 """The command line: each command prints a few lines for a reader, or JSON with `--json`.
 
-Exit codes: 0 done, 1 one clear sentence says what is wrong, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 one clear sentence says what is wrong, 2 wrong usage, 3 done, but without the images that are
+named at the end, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from medvlm_lab.cli_models import models_app
 from medvlm_lab.cli_report import report
 from medvlm_lab.errors import MedVLMError
 
+SHOWN = 20  # images that are named at the end, of those that were left out
 NOTICE = "Not for clinical use."
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best one by default.")]
@@ -49,6 +51,17 @@ def _kernel() -> None:
 def emit(payload: Any, text: str, as_json: bool) -> None:
     """Prints `payload` as JSON, or `text`."""
     print(json.dumps(payload, indent=2, default=str, ensure_ascii=False) if as_json else text)
+
+
+def left_out(sentences: list[str], what: str) -> None:
+    """Says at the end what was left out, and why; the exit code is then 3."""
+    if not sentences:
+        return
+    shown = [f"  {sentence}" for sentence in sentences[:SHOWN]]
+    if len(sentences) > SHOWN:
+        shown.append(f"  and {len(sentences) - SHOWN:,} more")
+    print(f"medvlm-lab: left out, {what}: {len(sentences):,}", *shown, sep="\n", file=sys.stderr)
+    raise typer.Exit(3)
 
 
 @app.command()

@@ -20,8 +20,11 @@ def embed(
     engine: Annotated[str, typer.Option(help="local, or ray: on the Ray cluster that is running.")] = "local",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compute the vectors of images, once for each content, for search and maps."""
-    from medvlm_lab.cli import NOTICE, emit
+    """Compute the vectors of images, once for each content, for search and maps.
+
+    Images that cannot be read are left out and named; the exit code is then 3.
+    """
+    from medvlm_lab.cli import NOTICE, emit, left_out
     from medvlm_lab.datasets import dataset
     from medvlm_lab.embed import embed as run
     from medvlm_lab.models import load
@@ -31,4 +34,6 @@ def embed(
     encoder = load(model, device=device, checkpoint=checkpoint)
     made = run(encoder, chosen, out, batch_size, progress=not as_json, engine=engine)
     payload = {"model": model, "images": len(made), "width": made.vectors.shape[1], "out": str(out), "notice": NOTICE}
+    payload["left_out"] = [failure._asdict() for failure in made.failures]
     emit(payload, f"{made} in {out}\n{NOTICE}", as_json)
+    left_out([failure.error for failure in made.failures], "images")

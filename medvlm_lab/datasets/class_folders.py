@@ -57,12 +57,12 @@ def pictures(folder: Path) -> Iterator[tuple[str, str, Path]]:
     for part, root in (roots or {"": photos if photos.is_dir() else folder}).items():
         for kind in sorted(root.iterdir()):
             if kind.is_dir() and not kind.name.startswith("."):
-                files = sorted(entry.name for entry in os.scandir(kind) if _is_picture(entry.name))
+                files = sorted(entry.name for entry in os.scandir(kind) if _is_picture(entry.name) and entry.is_file())
                 yield from ((part, kind.name, kind / file) for file in files)
 
 
 def _is_picture(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(tuple(filter(None, SUFFIXES)))
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def holds_classes(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,7 @@ class ImageFolder(Sequence["MedicalImage"]):
 def files(folder: Path) -> Iterator[Path]:
     """The plain files under a folder, hidden ones left out; links are followed after all else, each folder read once.
 
-    Raises MissingDataError for a folder that may not be read.
+    Warns of a folder inside that may not be read. Raises MissingDataError where that is `folder` itself.
     """
     waiting, linked, seen = [folder], [], set()
     while waiting or linked:
@@ -71,9 +72,11 @@ def files(folder: Path) -> Iterator[Path]:
             about = here.stat()
             entries = sorted(os.scandir(here), key=lambda entry: entry.name)
         except OSError as error:
-            raise MissingDataError(
-                f"Folder {here} cannot be read ({error.strerror}); change its permissions, or move it away."
-            ) from error
+            problem = f"Folder {here} cannot be read ({error.strerror}); change its permissions, or move it away."
+            if here == folder:
+                raise MissingDataError(problem) from error
+            warnings.warn(problem, stacklevel=3)
+            continue
         if (about.st_dev, about.st_ino) in seen:
             continue
         seen.add((about.st_dev, about.st_ino))
@@ -97,7 +100,7 @@ def is_picture(path: Path) -> bool:
     """Whether a file is meant to be a picture: by its suffix, or by its first bytes where it has none, or a number."""
     name = path.name.lower()
     if name.endswith(SUFFIXES):
-        return name != "dicomdir.dcm"
+        return True
     if path.suffix and not path.suffix[1:].isdigit():  # DICOM files are often named by their UID
         return False
     try:

@@ -19,10 +19,11 @@ import numpy as np
 
 from medvlm_lab.embed.pictures import Picture, pictures
 from medvlm_lab.embed.storage import EMBEDDINGS
-from medvlm_lab.embed.vectors import Embeddings
+from medvlm_lab.embed.vectors import Embeddings, Failure
 from medvlm_lab.engine import spread
-from medvlm_lab.errors import MedVLMError
+from medvlm_lab.errors import ImageReadError, MedVLMError, OutOfMemoryError
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.io.whole import in_utf8
 from medvlm_lab.tasks.result import model_name
 from medvlm_lab.tasks.studies import needs
 
@@ -46,9 +47,11 @@ def embed(
         engine: "local", or "ray": batches are read and encoded by the cluster that is running, a content that is in
             two batches twice; see `medvlm_lab.engine.spread`.
 
+    An image that is missing, damaged or refused by the model is left out and named in `failures` of the result.
+
     Raises:
         MedVLMError: the model embeds no images or gives numbers that are no directions; `out` is of another model.
-        MissingDataError, ImageReadError: an image is missing or damaged; finished shards are kept.
+        ImageReadError: no image can be embedded.
     """
     from tqdm.auto import tqdm
 
@@ -68,15 +71,23 @@ def embed(
             Embeddings.from_rows(pending, model_name(model), identity).save(shard)
             pending.clear()
 
-    def load(part: range, seen: Container[str]) -> list[tuple[dict, MedicalImage | None]]:
-        return [_load(found[i], identity, seen, patients[i] if patients else None) for i in part]
+    def load(part: range, seen: Container[str]) -> list[tuple[dict, MedicalImage | None] | Failure]:
+        return [_tried(found[i], identity, seen, patients[i] if patients else None) for i in part]
 
-    def encode(loaded: list, seen: Container[str]) -> list[dict]:
+    def encode(loaded: list, seen: Container[str]) -> list[dict | Failure]:
         """The rows, those of new pictures with their vectors."""
-        new = {row["key"]: image for row, image in loaded if row["key"] not in seen}
-        encoded = np.asarray(model.encode_images(list(new.values())), np.float32) if new else ()
-        vectors = dict(zip(new, encoded, strict=True))
-        return [row | {"vector": vectors[row["key"]]} if row["key"] in vectors else row for row, _ in loaded]
+        read = [each for each in loaded if not isinstance(each, Failure)]
+        vectors = _vectors(model, {row["key"]: image for row, image in read if row["key"] not in seen})
+
+        def row_of(each: Any) -> dict | Failure:
+            if isinstance(each, Failure):
+                return each
+            vector = vectors.get(each[0]["key"])
+            if isinstance(vector, MedVLMError):
+                return Failure(each[0]["path"], str(vector))
+            return each[0] if vector is None else each[0] | {"vector": vector}
+
+        return [row_of(each) for each in loaded]
 
     parts = [range(i, min(i + batch_size, len(found))) for i in range(0, len(found), batch_size)]
     if engine == "local":  # the next batch is read while this one is encoded
@@ -89,7 +100,7 @@ def embed(
     with tqdm(total=len(found), unit="image", desc=model_name(model), disable=not progress) as bar:
         for number, done in encoded:
             for row in done:
-                if row["key"] not in known:
+                if not isinstance(row, Failure) and row["key"] not in known:
                     known[row["key"]] = row["modality"], row["vector"]
                     pending.append(row)
             rows[number] = done
@@ -98,8 +109,14 @@ def embed(
             bar.update(len(done))
     flush()
     ordered = [row for number in range(len(parts)) for row in rows[number]]
-    whole = [row | dict(zip(("modality", "vector"), known[row["key"]], strict=True)) for row in ordered]
-    result = Embeddings.from_rows(whole, model_name(model), identity, model, found)
+    failures = [row for row in ordered if isinstance(row, Failure)]
+    good = [(row, picture) for row, picture in zip(ordered, found, strict=True) if not isinstance(row, Failure)]
+    if not good:
+        several = f"None of {len(failures):,} images can be embedded. The first: " if len(failures) > 1 else ""
+        raise ImageReadError(several + failures[0].error)
+    whole = [row | dict(zip(("modality", "vector"), known[row["key"]], strict=True)) for row, _ in good]
+    left = [picture for _, picture in good]
+    result = Embeddings.from_rows(whole, model_name(model), identity, model, left, failures)
     if folder:
         result.save(folder)
         for shard in folder.glob("shard-*.parquet"):
@@ -122,6 +139,30 @@ def identify(model: Any) -> str:
     return digest.hexdigest()
 
 
+def _tried(picture: Picture, *about: Any) -> tuple[dict[str, Any], MedicalImage | None] | Failure:
+    """`_load`, or why it failed: one damaged file does not stop the others."""
+    try:
+        return _load(picture, *about)
+    except OutOfMemoryError:
+        raise
+    except (MedVLMError, OSError) as error:
+        return Failure(str(picture.path or ""), str(error))
+
+
+def _vectors(model: Any, new: dict[str, MedicalImage]) -> dict[str, Any]:
+    """Key → vector, or the error of an image that the model refuses: it is found by asking one by one."""
+    if not new:
+        return {}
+    try:
+        return dict(zip(new, np.asarray(model.encode_images(list(new.values())), np.float32), strict=True))
+    except OutOfMemoryError:
+        raise
+    except MedVLMError as error:
+        if len(new) == 1:
+            return dict.fromkeys(new, error)
+        return {key: vector for one in new.items() for key, vector in _vectors(model, dict([one])).items()}
+
+
 def _load(
     picture: Picture, identity: str, known: Container[str], patient: str | None
 ) -> tuple[dict[str, Any], MedicalImage | None]:
@@ -132,10 +173,10 @@ def _load(
     if image is None and key not in known:
         image = study.image()
     row = {
-        "id": study.name, "path": str(picture.path or ""), "kind": "image",
+        "id": in_utf8(study.name), "path": in_utf8(str(picture.path or "")), "kind": "image",
         "modality": image.modality if image else "", "findings": sorted(study.findings),
         "numbers": [(name, float(value)) for name, value in study.values.items()], "report": study.report,
-        "patient": study.name if patient is None else str(patient), "key": key,
+        "patient": in_utf8(study.name) if patient is None else str(patient), "key": key,
     }  # fmt: skip
     return row, image
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from medvlm_lab.embed import storage
 from medvlm_lab.errors import MedVLMError, MissingDataError
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.io.whole import from_utf8
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from medvlm_lab.embed.pictures import Picture
 
 BLOCK = 2048  # rows compared with all others at a time
+
+
+class Failure(NamedTuple):
+    """An image that was left out: its file, if it has one, and the sentence that says why."""
+
+    file: str
+    error: str
 
 
 class Neighbour(NamedTuple):
@@ -42,6 +50,7 @@ class Embeddings:
         model, identity: the model's name, and a hash of that and its weights.
         encoder: the model itself, for texts and new images; None after loading without it.
         pictures: where the images without a file come from, in the order of the first rows.
+        failures: the images that `embed` could not read and left out.
 
     Raises MedVLMError for rows that are no directions: NaN, or not of unit length.
     """
@@ -52,6 +61,7 @@ class Embeddings:
     identity: str
     encoder: Any = field(default=None, repr=False)
     pictures: Sequence[Picture] = field(default=(), repr=False)
+    failures: Sequence[Failure] = ()
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.vectors) != self.table.num_rows:
@@ -66,18 +76,21 @@ class Embeddings:
 
     @classmethod
     def from_rows(
-        cls, rows: list[dict[str, Any]], model: str, identity: str, encoder: Any = None, pictures: Sequence = ()
+        cls, rows: list[dict[str, Any]], model: str, identity: str, encoder: Any = None, pictures: Sequence = (),
+        failures: Sequence[Failure] = (),
     ) -> Embeddings:
         """Of dictionaries with the table's columns and a `vector`."""
         vectors = np.stack([row["vector"] for row in rows])
-        return cls(vectors, pa.Table.from_pylist(rows, storage.SCHEMA), model, identity, encoder, pictures)
+        return cls(vectors, pa.Table.from_pylist(rows, storage.SCHEMA), model, identity, encoder, pictures, failures)
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def __repr__(self) -> str:
         n = int(self.of_kind("image").sum())
-        return f"<Embeddings {self.model}: {n:,} images, {len(self) - n:,} texts, {self.vectors.shape[1]} numbers each>"
+        left_out = f", {len(self.failures):,} left out" if self.failures else ""
+        texts, width = len(self) - n, self.vectors.shape[1]
+        return f"<Embeddings {self.model}: {n:,} images, {texts:,} texts, {width} numbers each{left_out}>"
 
     def of_kind(self, kind: str) -> np.ndarray:
         """Which rows are "image" or "text", as booleans."""
@@ -92,9 +105,10 @@ class Embeddings:
 
         about = self.table.slice(row, 1).to_pylist()[0]
         if about["path"]:
-            if not Path(about["path"]).is_file():
+            path = next((path for path in (about["path"], from_utf8(about["path"])) if Path(path).is_file()), None)
+            if path is None:
                 raise MissingDataError(f"{about['path']} was moved or deleted after it was embedded; put it back.")
-            return read(about["path"]).with_(modality=about["modality"] or "unknown")
+            return read(path).with_(modality=about["modality"] or "unknown")
         if about["kind"] == "text" or row >= len(self.pictures):
             raise MissingDataError(f"{about['id']} has no picture here; load with images= to see those of a data set.")
         return self.pictures[row].study().image()
