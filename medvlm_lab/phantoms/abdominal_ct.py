@@ -31,6 +31,7 @@ class AbdominalCT(Phantom):
     name: ClassVar[str] = "abdominal-ct"
     modality: ClassVar[str] = "CT"
     anatomy: ClassVar[str] = "abdomen"
+    orientation: ClassVar[tuple[str, str]] = ("L", "P")
     scene: ClassVar[type[AbdomenScene]] = AbdomenScene
     units: ClassVar[str] = "HU"
     window: ClassVar[tuple[float, float]] = (50.0, 400.0)

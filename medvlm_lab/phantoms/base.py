@@ -84,6 +84,7 @@ class Phantom(ABC):
     units: ClassVar[str] = ""
     window: ClassVar[tuple[float, float]] = (0.5, 1.0)  # (center, width) to display what `render` returns
     inverted: ClassVar[bool] = False  # low values shown bright
+    orientation: ClassVar[tuple[str, str] | None] = None  # where the right and bottom edges point in the patient
     sampling_hz: ClassVar[int | None] = None  # of what `audio` returns, where a modality can be heard
     fps: ClassVar[float | None] = None  # of a cine; its masks have the frames as their second axis
 
@@ -172,6 +173,7 @@ class Phantom(ABC):
             pixels, self.modality, spacing_mm=mm and (mm, mm), window=None if self.channels == 3 else self.window,
             units=self.units, fps=self.fps, source=f"simulated by medvlm_lab.phantoms ({self.name}, seed {scene.seed})",
             name=f"{self.name}-{scene.seed:013x}", anatomy=self.anatomy, simulated=True, inverted=self.inverted,
+            orientation=self.orientation,
         )
 
 

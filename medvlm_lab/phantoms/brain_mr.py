@@ -32,6 +32,7 @@ class BrainMR(Phantom):
     name: ClassVar[str] = "brain-mr"
     modality: ClassVar[str] = "MR"
     anatomy: ClassVar[str] = "brain"
+    orientation: ClassVar[tuple[str, str]] = ("L", "P")
     scene: ClassVar[type[BrainScene]] = BrainScene
     window: ClassVar[tuple[float, float]] = (0.48, 0.96)
 

@@ -30,6 +30,7 @@ class ChestXray(Phantom):
     name: ClassVar[str] = "chest-xray"
     modality: ClassVar[str] = "X-ray"
     anatomy: ClassVar[str] = "chest"
+    orientation: ClassVar[tuple[str, str]] = ("L", "F")
     scene: ClassVar[type[ChestScene]] = ChestScene
 
     def draw(self, seed: int, hospital: int = 0) -> ChestScene:

@@ -49,6 +49,8 @@ def encode(pixels: Float[np.ndarray, "c h w"], simulator: Phantom, scene: Scene,
     data.ImageComments = f"Simulated ({simulator.name}, seed {scene.seed}). Not for clinical use."
     data.SeriesNumber, data.InstanceNumber = 1, 1
     (_color if simulator.channels == 3 else _grey)(data, pixels, simulator)
+    if simulator.orientation:
+        data.PatientOrientation = list(simulator.orientation)
     if mm := simulator.pixel_mm(scene, size):
         data.PixelSpacing = [f"{mm:.6f}", f"{mm:.6f}"]
     buffer = io.BytesIO()

@@ -32,6 +32,7 @@ class Pet(Phantom):
     name: ClassVar[str] = "pet"
     modality: ClassVar[str] = "nuclear medicine"
     anatomy: ClassVar[str] = "whole body"
+    orientation: ClassVar[tuple[str, str]] = ("L", "F")
     scene: ClassVar[type[PetScene]] = PetScene
     units: ClassVar[str] = "SUV"
     window: ClassVar[tuple[float, float]] = (3.5, 7.0)

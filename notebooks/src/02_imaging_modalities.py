@@ -112,18 +112,19 @@ lab.style.show({"sinogram, 180 directions": sinogram.T} | pictures)
 # which values they stand for. The same slice, three windows:
 
 # %%
-lab.style.show({f"{name} window": ct.display(window=name) for name in ("abdomen", "bone", "lung")}, side=3.6)
+seen = lambda scan, name: scan.with_(window=scan.resolve_window(name))  # noqa: E731
+lab.style.show({f"{name} window": seen(ct, name) for name in ("abdomen", "bone", "lung")}, side=3.6)
 
 # %% [markdown]
 # The dose, in milligray (mGy), decides the noise. A simulated patient can be scanned as often as we like: the same
-# slice at a usual dose and at a thirtieth of it, beside the real one (stored upside down: the patient lies on the back,
-# the table is at the top).
+# slice at a usual dose and at a thirtieth of it, beside the real one. Its file holds it upside down, and its header says
+# so: on reading it was turned as radiologists look at it, from the feet, the patient's right (R) on the left.
 
 # %%
 abdomen = lab.phantom("abdominal-ct")
 belly = abdomen.draw(3)
 scans = {f"simulated, {dose:.0f} mGy": abdomen.image(belly.with_(dose_mgy=dose)) for dose in (30.0, 1.0)}
-lab.style.show({k: scan.display(window="abdomen") for k, scan in ({"real": ct} | scans).items()}, side=3.6)
+lab.style.show({k: seen(scan, "abdomen") for k, scan in ({"real": ct} | scans).items()}, side=3.6)
 
 # %% [markdown]
 # ## MR: a map of frequencies

@@ -51,6 +51,7 @@ def test_dicom_opens_and_repeats(tmp_path):
     folder = run(tmp_path / "a", n=2, format="dicom", masks=False)
     image = lab.read(folder / "images" / "0000000.dcm")
     assert image.modality == "X-ray" and image.spacing_mm[0] > 1 and image.simulated
+    assert image.orientation == ("L", "F")
     rendered = lab.phantom("chest-xray").render(lab.phantom("chest-xray").sample(0, 1), 64)[0, 0].numpy()
     assert np.allclose(image.pixels[0], rendered, atol=1e-3)
     assert contents(folder) == contents(run(tmp_path / "b", n=2, format="dicom", masks=False))
