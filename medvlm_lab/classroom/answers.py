@@ -37,7 +37,7 @@ EXERCISES: dict[str, Exercise] = {
     "00.3": Exercise(
         question="The picture is turned to black. Does the model still give an answer: 'yes' or 'no'?",
         answer="yes",
-        why="It always ranks the answers it knows. Seeing nothing need not even lower its confidence, as the table shows.",
+        why="It always ranks the answers it knows. Seeing nothing need not even lower its confidence.",
         hint="Try it: lab.MedicalImage.from_array(image.pixels * 0), then model.answer.",
         mistakes={"no": "It has no way to refuse: the decoder always ranks some words first."},
     ),

@@ -117,8 +117,8 @@ lab.style.show({f"{name} window": seen(ct, name) for name in ("abdomen", "bone",
 
 # %% [markdown]
 # The dose, in milligray (mGy), decides the noise. A simulated patient can be scanned as often as we like: the same
-# slice at a usual dose and at a thirtieth of it, beside the real one. Its file holds it upside down, and its header says
-# so: on reading it was turned as radiologists look at it, from the feet, the patient's right (R) on the left.
+# slice at a usual dose and at a thirtieth of it, beside the real one. Its file holds it upside down, and its header
+# says so: on reading it is turned as radiologists look at it, from the feet, the patient's right (R) on the left.
 
 # %%
 abdomen = lab.phantom("abdominal-ct")
