@@ -88,3 +88,62 @@ def test_kept_pictures_cover_burned_in_text_and_models_get_the_pixels():
     assert (png[:4] == COVER).all()
     everything = image.with_(burned_in=())
     assert (np.asarray(everything.pil()) == 200).all()
+
+
+@pytest.mark.parametrize("modality", ["unknown", "X-ray", "CT"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.int64, np.float32, np.float64, bool])
+def test_a_constant_picture_shows_its_own_value(dtype, modality):
+    shape = (9, 8)
+    assert (MedicalImage.from_array(np.zeros(shape, dtype), modality).display() == 0).all()
+    brightest = np.iinfo(dtype).max if np.dtype(dtype).kind in "ui" else 1
+    assert (MedicalImage.from_array(np.full(shape, brightest, dtype), modality).display() == 255).all()
+    if np.dtype(dtype).kind == "f":
+        assert (MedicalImage.from_array(np.full(shape, 0.5, dtype), modality).display() == 128).all()
+    assert (MedicalImage.from_array(np.full(shape, 100, np.uint8), modality).display() == 100).all()
+
+
+def test_a_constant_ct_is_shown_in_the_window_of_the_abdomen():
+    water = MedicalImage.from_array(np.zeros((4, 4), np.int16), "CT", units="HU")
+    assert water.resolve_window() == WINDOW_PRESETS["CT"]["abdomen"] and (water.display() == 96).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(hnp.arrays(st.sampled_from([np.int64, np.uint64, np.float64, np.float32]), (5, 6)))
+def test_wide_numbers_are_kept_and_shown(array):
+    if array.dtype.kind == "f":
+        array = np.where(np.isfinite(array) & (np.abs(array) < 1e300), array, 0)
+    image = MedicalImage.from_array(array)
+    expected = array if image.pixels.dtype == array.dtype else array.astype(np.float32)
+    assert np.array_equal(image.pixels[0], expected)
+    shown, order = image.display()[..., 0].ravel().astype(int), np.argsort(expected.ravel(), kind="stable")
+    assert (np.diff(shown[order]) >= 0).all()
+
+
+@pytest.mark.parametrize("value", [np.int32(1000), -5.0, 2**40])
+def test_colours_out_of_range_are_refused(value):
+    with pytest.raises(ImageReadError, match="expected 0 to 1, 0 to 255 or 16-bit"):
+        MedicalImage.from_array(np.full((4, 4, 3), value))
+
+
+def test_colours_that_overshoot_a_little_stay_bright():
+    assert MedicalImage.from_array(np.full((4, 4, 3), 1.0000002)).pixels.max() == 255
+    assert MedicalImage.from_array(np.full((4, 4, 3), 200, np.uint16)).pixels.max() == 200
+
+
+def test_boxes_and_masks_are_stretched_with_the_picture():
+    pixels = np.full((40, 20), 255, np.uint8)
+    image = MedicalImage.from_array(pixels, spacing_mm=(1, 2), burned_in=((0, 0, 20, 4),))
+    shown = np.asarray(image.pil())
+    assert shown.shape == (40, 40, 3) and (shown[:4] == shown[0, 0]).all() and (shown[4:] == 255).all()
+    mask = np.zeros((40, 20), bool)
+    mask[10:20, 5:10] = True
+    assert np.array_equal(image.stretched(mask), np.repeat(mask, 2, axis=1))
+    assert (image.picture() == 255).all()  # a model gets what is under the box
+
+
+def test_the_frame_that_models_read_is_shown():
+    volume = MedicalImage.from_array(np.arange(7, dtype=np.uint8)[:, None, None] * np.ones((7, 70, 70), np.uint8) * 36)
+    assert volume.reading_frame == 3 and not volume.cine and volume.with_(modality="echo").cine
+    still = volume.still()
+    assert still.frames == 1 and np.array_equal(still.display(), volume.display(3))
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(volume._repr_png_()))), volume.display(3))
