@@ -28,6 +28,7 @@ WINDOW_PRESETS: dict[str, dict[str, Window]] = {
         "angiography": (300.0, 600.0),
     },
 }
+STORED = "stored values"  # the units of a CT whose header does not lead to Hounsfield units
 FUNCTIONS = ("LINEAR_EXACT", "LINEAR", "SIGMOID")
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medvlm_lab.errors import ImageReadError, UnknownNameError
-from medvlm_lab.grey import FUNCTIONS, PLAIN, WINDOW_PRESETS, Voi, Window, checked, estimate, levels
+from medvlm_lab.grey import FUNCTIONS, PLAIN, STORED, WINDOW_PRESETS, Voi, Window, checked, estimate, levels
 from medvlm_lab.orientation import marked
 
 if TYPE_CHECKING:
@@ -185,16 +185,21 @@ class MedicalImage:
         part = slice(frame, frame + 1)
         return self.with_(pixels=self.pixels[part], window=window, voi=self.voi.of_frames(part))
 
+    @property
+    def presets(self) -> dict[str, Window]:
+        """Windows by name for this modality; none for colour, nor for a CT that is not in Hounsfield units."""
+        return {} if self.color or self.units == STORED else WINDOW_PRESETS.get(self.modality, {})
+
     def resolve_window(self, window: Window | str | None = None, frame: int = 0) -> Window:
         """(center, width) to show: a pair, a preset's name for this modality, or None for the header's or an estimate.
 
         The estimate, `grey.estimate`, is taken over all frames, subsampled, so that a cine does not flicker.
         """
         if isinstance(window, str):
-            presets = WINDOW_PRESETS.get(self.modality, {})
-            if window not in presets:
-                raise UnknownNameError(f"window preset for {self.modality}", window, presets or ["(none)"])
-            return presets[window]
+            if window not in self.presets:
+                kind = " ".join(filter(None, (self.modality, self.units)))
+                raise UnknownNameError(f"window preset for {kind}", window, self.presets or ["(none)"])
+            return self.presets[window]
         if window is not None:
             return checked(window)
         if self.voi.windows and self.window is None:

@@ -111,7 +111,8 @@ def test_a_constant_ct_is_shown_in_the_window_of_the_abdomen():
 @given(hnp.arrays(st.sampled_from([np.int64, np.uint64, np.float64, np.float32]), (5, 6)))
 def test_wide_numbers_are_kept_and_shown(array):
     if array.dtype.kind == "f":
-        array = np.where(np.isfinite(array) & (np.abs(array) < 1e300), array, 0)
+        array = np.where(np.isfinite(array), array, 0)
+        array = array.clip(-1e300, 1e300) if array.dtype == np.float64 else array
     image = MedicalImage.from_array(array)
     expected = array if image.pixels.dtype == array.dtype else array.astype(np.float32)
     assert np.array_equal(image.pixels[0], expected)

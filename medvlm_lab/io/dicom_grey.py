@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medvlm_lab.grey import PLAIN, Voi, Window
+from medvlm_lab.grey import PLAIN, STORED, Voi, Window
 from medvlm_lab.io.deidentify import Header
 from medvlm_lab.io.dicom_values import each, group, numbers
 
@@ -186,4 +186,4 @@ def units(header: Header, modality: str) -> str:
     if not scaled and "ModalityLUTSequence" in header:
         kinds = [item.get("ModalityLUTType", "") for item in header.dataset.ModalityLUTSequence or ()]
         scaled, kind = kinds, (kinds or [""])[0]
-    return "HU" if scaled and kind in ("HU", "") else "stored values"
+    return "HU" if scaled and kind in ("HU", "") else STORED

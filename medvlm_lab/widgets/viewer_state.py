@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medvlm_lab.image import WINDOW_PRESETS, MedicalImage
+from medvlm_lab.image import MedicalImage
 from medvlm_lab.orientation import edges, marked
 from medvlm_lab.widgets.captioned import captioned
 from medvlm_lab.widgets.vqa_state import DISCLAIMER
@@ -53,8 +53,7 @@ def presets(image: MedicalImage) -> dict[str, tuple[float, float]]:
     """(center, width) by name: the image's own first, then those of its modality; none for colour."""
     if image.color:
         return {}
-    known = {} if image.units == "stored values" else WINDOW_PRESETS.get(image.modality, {})
-    return {FILE_WINDOW: image.resolve_window(None, image.reading_frame), **known}
+    return {FILE_WINDOW: image.resolve_window(None, image.reading_frame), **image.presets}
 
 
 def frame_buffer(image: MedicalImage, frame: int) -> tuple[dict[str, Any], bytes]:

@@ -103,9 +103,7 @@ def show(state: VQAState, image) -> VQAState:
 
 def windows(image) -> list[str]:
     """Choices for the window dropdown: the image's own first, then the presets of its modality."""
-    from medvlm_lab.image import WINDOW_PRESETS
-
-    return [DEFAULT_WINDOW, *([] if image.color else WINDOW_PRESETS.get(image.modality, {})), OWN_WINDOW]
+    return [DEFAULT_WINDOW, *image.presets, OWN_WINDOW]
 
 
 def grey_range(state: VQAState) -> tuple[float, float, float, float]:

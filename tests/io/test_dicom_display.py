@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 import medvlm_lab as lab
-from medvlm_lab.errors import ImageReadError
+from medvlm_lab.errors import ImageReadError, UnknownNameError
 from medvlm_lab.io import read
 from medvlm_lab.orientation import OPPOSITE, directions, edges, turn_for
 
@@ -259,7 +259,10 @@ def test_pixels_that_are_not_square(tmp_path, given):
 
 def test_ct_without_rescale_is_not_hounsfield(tmp_path):
     data = dicom(RAMP, modality="CT")
-    assert written(data, tmp_path).units == "stored values"
+    image = written(data, tmp_path)
+    assert image.units == "stored values" and not image.presets
+    with pytest.raises(UnknownNameError, match="CT stored values"):
+        image.display(window="bone")
     data.RescaleSlope, data.RescaleIntercept = 1, -1024
     assert written(data, tmp_path).units == "HU"
 
