@@ -7,6 +7,7 @@ from html import escape
 from medvlm_lab.classroom.exercises import exercise
 from medvlm_lab.classroom.report import page, trace
 from medvlm_lab.classroom.submission import Grade
+from medvlm_lab.text.plain import printable
 
 
 def feedback(grade: Grade) -> str:
@@ -23,4 +24,4 @@ def feedback(grade: Grade) -> str:
         parts.append(f"<h2>{verdict.exercise}</h2>{question}<p>{escape(given)}</p>{said}")
     if grade.traceback:
         parts.append(trace(f"Cell {grade.cell}", grade.traceback))
-    return page(grade.submission, *parts)
+    return page(printable(grade.submission), *parts)

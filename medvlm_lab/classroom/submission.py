@@ -22,9 +22,11 @@ from medvlm_lab.classroom.answers import EXERCISES
 from medvlm_lab.classroom.build import parse
 from medvlm_lab.classroom.execute import environment, execute, left_behind
 from medvlm_lab.classroom.exercises import ANSWERS, Verdict, check, noted
+from medvlm_lab.classroom.handed_in import content as read
 from medvlm_lab.classroom.sandbox import bubblewrap
 from medvlm_lab.datasets.base import DATA_VARIABLE, data_root
-from medvlm_lab.errors import MedVLMError
+from medvlm_lab.errors import CannotWriteError, MedVLMError
+from medvlm_lab.text.plain import printable
 
 FILE_MB = 1024
 KEPT = (
@@ -70,7 +72,8 @@ class Grade:
 
     def __str__(self) -> str:
         marks = f"{self.right} of {len(self.verdicts)}"
-        return f"{self.submission:<40} {marks:>7} {self.seconds:6.1f} s {self.peak_mb:6.0f} MB  {self.error}".rstrip()
+        name, error = printable(self.submission), printable(self.error)
+        return f"{name:<40} {marks:>7} {self.seconds:6.1f} s {self.peak_mb:6.0f} MB  {error}".rstrip()
 
 
 def grade_one(
@@ -82,14 +85,18 @@ def grade_one(
     """
     (path, name), content = submission, ""
     try:
-        data = path.read_bytes()
+        data = read(path, name)
         content = hashlib.sha256(data).hexdigest()
         with tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True) as folder:
             return _in_box(data, Grade(name, content), Path(folder).resolve(), seconds, memory_mb, sandbox, jobs)
+    except (CannotWriteError, OSError) as error:  # no disk, no memory for another process, a file that may not be read
+        why = " ".join(str(error.strerror or error).split())
+        return Grade(name, content, error=f"It could not be run here ({why}); grade again.", final=False)
     except MedVLMError as error:
         return Grade(name, content, error=str(error))
-    except OSError as error:  # no disk, no memory for another process, a file that may not be read
-        return Grade(name, content, error=f"It could not be run here: {error}; grade again.", final=False)
+    except Exception as error:  # a notebook can be wrong in every way: it stops no other
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        return Grade(name, content, error=f"It could not be graded ({why}); look at it by hand.")
 
 
 def _in_box(
@@ -99,7 +106,10 @@ def _in_box(
     asked, chapter = _exercises(notebook)
     work = box / "work"
     (work / "tmp").mkdir(parents=True)
-    (work / Path(grade.submission).name).write_bytes(data)
+    try:
+        (work / Path(grade.submission).name).write_bytes(data)
+    except OSError:  # another file system than that of the submissions may not hold its name
+        (work / "submission.ipynb").write_bytes(data)
     env = {key: value for key, value in environment(jobs).items() if key in KEPT}
     env |= {ANSWERS: str(box / "answers"), "HOME": str(work), "PYTHONUSERBASE": site.getuserbase()}
     env |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(work / "tmp"))
@@ -129,8 +139,9 @@ def _read(data: bytes) -> Any:
         found = parse(data)
     except ValueError as error:
         raise MedVLMError(f"It is not a notebook ({error}); hand in the .ipynb file as JupyterLab saved it.") from error
-    language = found.metadata.get("kernelspec", {}).get("language", "python")
-    if language != "python":
+    kernel = found.metadata.get("kernelspec")
+    language = kernel.get("language", "python") if isinstance(kernel, Mapping) else "python"
+    if str(language).lower() != "python":
         raise MedVLMError(f"It needs a kernel for {language}, which is not here; hand in a notebook in Python.")
     code = (cell.source for cell in found.cells if cell.cell_type == "code")
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in code])

@@ -108,6 +108,8 @@ def is_picture(path: Path) -> bool:
             head = file.read(HEAD)
     except OSError:  # may be one: its own error says why it cannot be read
         return True
+    if not head:  # likewise
+        return True
     dicom = head[128:132] == b"DICM" and DIRECTORY not in head and name != "dicomdir"
     nifti = head[344:348] in (b"n+1\0", b"ni1\0")
     return dicom or nifti or head[8:12] == b"AVI " or head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*"))

@@ -19,6 +19,7 @@ from medvlm_lab.errors import CannotWriteError, MedVLMError
 from medvlm_lab.io.whole import write_whole
 from medvlm_lab.reader.marks import KINDS, Mark, of
 from medvlm_lab.reader.study import LETTERS, SCALE, Answer, Case, Reading, Study
+from medvlm_lab.text.plain import no_formula
 
 NOTE = "Reader study of MedVLM Lab. Not for clinical use."
 
@@ -77,7 +78,7 @@ def to_csv(readings: Sequence[Reading]) -> str:
         for source in r.sources:
             marks = of(r.marks, source)
             cells += [len(marks), sum(m.significant for m in marks), r.corrected[source]]
-        table.writerow(cells)
+        table.writerow([no_formula(cell) if isinstance(cell, str) else cell for cell in cells])
     return out.getvalue()
 
 

@@ -209,8 +209,8 @@ def test_bad_input_is_one_sentence(folder, tmp_path):
     with pytest.raises(MedVLMError, match="batch_size is 0"):
         lab.embed.embed(FakeEncoder(), folder, batch_size=0)
     (folder / "p03.png").write_bytes(b"\x89PNG broken")
-    with pytest.raises(ImageReadError, match=r"p03\.png is damaged"):
-        lab.embed.embed(FakeEncoder(), folder, progress=False)
+    with pytest.raises(ImageReadError, match=r"is damaged"):
+        lab.embed.embed(FakeEncoder(), [folder / "p03.png"], progress=False)
 
     broken = FakeEncoder()
     broken.encode_images = lambda images: np.full((len(images), WIDTH), np.nan, np.float32)
