@@ -186,6 +186,13 @@ class MedicalImage:
         return self.with_(pixels=self.pixels[part], window=window, voi=self.voi.of_frames(part))
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the largest value, padding left out."""
+        inside = self.pixels[~self._padded(self.pixels)] if self.padding else self.pixels
+        inside = inside if inside.size else self.pixels
+        return float(inside.min()), float(inside.max())
+
+    @property
     def presets(self) -> dict[str, Window]:
         """Windows by name for this modality; none for colour, nor for a CT that is not in Hounsfield units."""
         return {} if self.color or self.units == STORED else WINDOW_PRESETS.get(self.modality, {})

@@ -24,8 +24,14 @@ def group(header: Header, sequence: str, keyword: str, frame: int = 0) -> list[s
 
 def each(header: Header, sequence: str, keyword: str, frames: int) -> list[list[str]]:
     """`group` of every frame where frames have values of their own, else of the first alone."""
-    own = keyword not in header and header.holds(PER_FRAME, keyword)
-    return [group(header, sequence, keyword, frame) for frame in range(frames if own else 1)]
+    if keyword in header or not header.holds(PER_FRAME, keyword):
+        return [group(header, sequence, keyword)]
+    groups, found = header.dataset.get(PER_FRAME) or (), []
+    for frame in range(frames):
+        held = groups[frame].get(sequence) if frame < len(groups) else None
+        value = held[0].get(keyword) if held else None
+        found.append([] if value is None else as_texts(value))
+    return found
 
 
 def numbers(values: list[str]) -> list[float]:

@@ -18,13 +18,6 @@ FILE_WINDOW = "from the file"
 
 def facts(image: MedicalImage) -> dict[str, Any]:
     """What the browser has to know once: frames, units, spacing, bounds, presets, what to call it."""
-    bounds = None
-    if not image.color:
-        pixels = image.pixels
-        if image.padding:  # far away in value as a rule, it would leave the sliders no room
-            inside = pixels[(pixels < image.padding[0]) | (pixels > image.padding[1])]
-            pixels = inside if inside.size else pixels
-        bounds = [float(pixels.min()), float(pixels.max())]
     return {
         "name": image.name or "image",
         "modality": image.modality,
@@ -35,7 +28,7 @@ def facts(image: MedicalImage) -> dict[str, Any]:
         "units": image.units,
         "spacing": list(image.spacing_mm) if image.spacing_mm else None,
         "fps": image.fps,
-        "bounds": bounds,
+        "bounds": None if image.color else list(image.bounds),
         "stretch": [image.picture_size[1] / image.width, image.picture_size[0] / image.height],
         "edges": edges(image.orientation) if image.orientation else {},
         "function": image.voi.function,

@@ -110,7 +110,8 @@ def grey_range(state: VQAState) -> tuple[float, float, float, float]:
     """(least, most, black, white): bounds of the grey-range slider and its two handles, in the image's units."""
     center, width = state.image.resolve_window(state.window, state.frame)
     black, white = center - width / 2, center + width / 2
-    return min(float(state.image.pixels.min()), black), max(float(state.image.pixels.max()), white), black, white
+    least, most = state.image.bounds
+    return min(least, black), max(most, white), black, white
 
 
 def choices(images: dict) -> list[tuple[str, str]]:

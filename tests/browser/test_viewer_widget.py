@@ -79,3 +79,38 @@ def test_slices_and_cine(run_cell, shoot):
     expect(canvas).not_to_have_attribute("data-frame", "20", timeout=10_000)
     viewer.get_by_role("button", name="Pause").click()
     expect(viewer.get_by_label("Window preset")).to_have_count(0)  # colour has no window
+
+
+OWN = """
+import numpy as np
+import medvlm_lab as lab
+from medvlm_lab.grey import Voi
+pixels = np.arange(2 * 60 * 30, dtype=np.int16).reshape(2, 60, 30) % 900
+pixels[:, :10] = -2000
+image = lab.MedicalImage(pixels, "MR", spacing_mm=(1, 2), padding=(-2000, -2000), orientation=("L", "P"),
+    voi=Voi({function!r}, windows=((300.0, 200.0), (600.0, 400.0)), **{more}))
+lab.widgets.viewer(image)
+"""
+
+
+@pytest.mark.parametrize(
+    "function, more", [("LINEAR", "{}"), ("SIGMOID", "{}"), ("LINEAR", "{'table': np.arange(255, -1, -1, np.uint8)}")]
+)
+def test_the_browser_draws_what_python_draws(run_cell, function, more):
+    """Windows of DICOM, one for each frame, a lookup table, padding and pixels that are not square."""
+    from playwright.sync_api import expect
+
+    code = OWN.format(function=function, more=more)
+    names = {}
+    exec(code.replace("lab.widgets.viewer(image)", ""), names)
+    image = names["image"]
+    page = run_cell(code)
+    canvas = page.locator(".mv-viewer canvas.mv-image")
+    label = "MR: image, slice 2 of 2, R on the left, A at the top"
+    expect(canvas).to_have_attribute("aria-label", label, timeout=90_000)
+    assert canvas.evaluate("c => [c.height, c.width]") == [60, 60]
+    for frame in (1, 0):
+        assert abs(grey(canvas) - image.picture(frame)[..., 0].mean()) < 1
+        canvas.focus()
+        canvas.press("ArrowLeft")
+        expect(canvas).to_have_attribute("data-frame", "0")

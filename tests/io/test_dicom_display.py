@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
@@ -16,7 +16,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 import medvlm_lab as lab
 from medvlm_lab.errors import ImageReadError, UnknownNameError
 from medvlm_lab.io import read
-from medvlm_lab.orientation import OPPOSITE, directions, edges, turn_for
+from medvlm_lab.orientation import directions, edges, turn_for
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16)
 
@@ -207,21 +207,20 @@ def test_axial_slices_are_shown_from_the_feet(tmp_path, codes):
     assert np.array_equal(image.pixels[0], pixels[::y, ::x])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_any_plane_is_turned_to_the_nearest_convention(seed):
     rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))[0]
     row, column = rotation[:, 0], rotation[:, 1]
+    assume(np.diff(np.sort(np.abs(np.cross(row, column))))[-1] > 0.002)  # else two planes are as near
     turn = turn_for(row, column)
     right, down = (column, row) if turn.transpose else (row, column)
     right, down = right * (-1 if turn.flip_columns else 1), down * (-1 if turn.flip_rows else 1)
     axis = int(np.abs(np.cross(row, column)).argmax())
     wanted = {2: ([1, 0, 0], [0, 1, 0]), 1: ([1, 0, 0], [0, 0, -1]), 0: ([0, 1, 0], [0, 0, -1])}[axis]
-    best = max(
-        max(abs(a @ wanted[0]) + abs(b @ wanted[1]) for a, b in ((row, column), (column, row))), 0
-    )  # signs are free, so both terms are positive in the best turn
+    # signs are free, so both terms are positive in the best turn
+    best = max(abs(a @ wanted[0]) + abs(b @ wanted[1]) for a, b in ((row, column), (column, row)))
     assert right @ wanted[0] + down @ wanted[1] == pytest.approx(best, abs=0.01)
-    assert turn.letters(row, column)[0][0] != OPPOSITE[turn.letters(row, column)[0][0]]
 
 
 def test_a_mirrored_film_is_turned_with_its_boxes_and_spacing(tmp_path):

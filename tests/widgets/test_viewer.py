@@ -12,6 +12,7 @@ from PIL import Image
 
 import medvlm_lab as lab
 from medvlm_lab.errors import MedVLMError
+from medvlm_lab.grey import Voi
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.widgets import viewer_state as logic
 
@@ -82,3 +83,18 @@ def test_saved_notebook_keeps_a_picture(image):
 def test_what_is_no_image_is_refused():
     with pytest.raises(MedVLMError, match="from_array"):
         lab.widgets.viewer(np.zeros((3, 3)))
+
+
+def test_what_the_browser_draws_with_is_what_python_draws_with():
+    pixels = np.array([[[-2000, 0], [10, 20]]] * 2, np.int16)
+    voi = Voi("SIGMOID", windows=((5.0, 10.0), (15.0, 10.0)))
+    image = MedicalImage(pixels, "MR", spacing_mm=(1, 2), voi=voi, padding=(-2000, -2000), orientation=("L", "P"))
+    facts = logic.facts(image)
+    assert facts["stretch"] == [2.0, 1.0] and facts["bounds"] == [0.0, 20.0]  # padding leaves the sliders alone
+    assert facts["edges"] == {"left": "R", "right": "L", "top": "A", "bottom": "P"}
+    assert facts["frame_windows"] == [[5.0, 10.0], [15.0, 10.0]] and facts["function"] == "SIGMOID"
+    shown = lab.widgets.viewer(image)
+    assert shown.frame == 1 and shown.window == [15.0, 10.0]
+    labels = MedicalImage(np.array([[[2**40 + 7, 0]]]))
+    about, raw = logic.frame_buffer(labels, 0)
+    assert about["type"] == "float64" and np.frombuffer(raw, "<f8")[0] == 2**40 + 7
