@@ -115,7 +115,12 @@ def answer(
     payload = {
         "text": given.text,
         "confidence": given.confidence,
-        "alternatives": [{"text": text, "confidence": p} for text, p in given.alternatives],
+        "alternatives": [
+            {"text": text, "confidence": p} | ({"probability": given.probabilities[i]} if given.probabilities else {})
+            for i, (text, p) in enumerate(given.alternatives)
+        ],
+        "unknown_words": list(given.unknown),
+        "note": given.note,
         "seconds": given.seconds,
         "model": answerer.name,
         "device": str(getattr(answerer, "device", "cpu")),
@@ -123,8 +128,11 @@ def answer(
         "question": question,
         "notice": NOTICE,
     }
-    ranked = ", ".join(f"{text} {p:.0%}" for text, p in given.alternatives)
+    shares = given.ranks_with_shares(question)
+    ranked = ", ".join(f"{text} {p:.0%}" if shares else text for text, p in given.alternatives)
     emit(payload, f"{given}\nalternatives: {ranked}\n{NOTICE}", as_json)
+    if given.note:
+        print(f"medvlm-lab: {given.note}", file=sys.stderr)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ def explain(
     from medvlm_lab.explain import explain as run
     from medvlm_lab.explain.registry import function
     from medvlm_lab.models import load
+    from medvlm_lab.models.known_words import unknown_words
 
     function(method)  # a wrong name is said before the model is read
     picture, explained = open_image(image), load(model, device=device, checkpoint=checkpoint)
@@ -35,8 +37,11 @@ def explain(
     payload = {
         "method": method, "model": seen.model, "text": text, "answer": seen.answer, "score": seen.score,
         "peak": list(seen.peak), "frame": seen.frame, "signed": seen.signed, "image": picture.name, "out": str(out),
+        "unknown_words": list(unknown_words(explained, text)), "note": seen.note,
         "device": str(getattr(explained, "device", "cpu")), "notice": NOTICE,
     }  # fmt: skip
     said = f", answered {seen.answer!r}" if seen.answer else ""
     where = "row {}, column {}".format(*seen.peak)
     emit(payload, f"{text!r}{said}: score {seen.score:.4g}, largest at {where}; drawn in {out}\n{NOTICE}", as_json)
+    if seen.note:
+        print(f"medvlm-lab: {seen.note}", file=sys.stderr)

@@ -16,6 +16,7 @@ from medvlm_lab.errors import MedVLMError
 from medvlm_lab.explain.explanation import Explanation
 from medvlm_lab.explain.registry import METHODS, NEEDS, met
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.known_words import note
 from medvlm_lab.models.trace import Trace, record_map
 from medvlm_lab.tasks.result import model_name
 from medvlm_lab.tasks.studies import needs
@@ -170,7 +171,7 @@ def drawn(
     words, looks = (trace.words, values) if values.ndim == 3 else ((), None)
     return Explanation(
         values if looks is None else values.mean(0), name, model_name(model), trace.text, trace.score.item(), image,
-        trace.view.frame, signed, trace.answer, words, looks,
+        trace.view.frame, signed, trace.answer, words, looks, note(model, trace.text),
     )  # fmt: skip
 
 

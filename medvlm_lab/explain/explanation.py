@@ -26,6 +26,7 @@ class Explanation:
         signed: whether negative values, which spoke against the text, can occur.
         method, model, text: what was explained by which method.
         score: of the text, a similarity or a log-probability. answer: what a model that generates said.
+        note: what the model could not read of the text, such as words that it never learned; "" if nothing.
         image, frame: the picture. words, looks: a map for each word of the answer, from methods that have them.
     """
 
@@ -40,6 +41,7 @@ class Explanation:
     answer: str = ""
     words: tuple[str, ...] = ()
     looks: Float32[np.ndarray, "words h w"] | None = field(default=None, repr=False)
+    note: str = ""
 
     @property
     def peak(self) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.text.questions import closed
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32
@@ -24,10 +25,16 @@ class Answer:
     Attributes:
         text: the answer.
         confidence: probability in [0, 1] that the answer is right; calibrated unless the model's class says otherwise.
-        alternatives: (text, confidence) pairs, best first, the answer itself included.
+        alternatives: (text, confidence) pairs, best first, the answer itself included. Of a closed question they are
+            yes and no; where the confidence is calibrated, the other one has what the answer leaves. Of an open one,
+            the others of a calibrated model keep the odds to the answer that the network gives them.
         token_logprobs: natural-log probability of each generated token.
         tokens: the generated tokens, aligned with `token_logprobs`.
         seconds: wall time that the answer took.
+        probabilities: what the network itself gives to each of the alternatives as a whole answer, before calibration;
+            empty where the confidences are that already.
+        unknown: words of the question that the model's training never held; the confidence is then not to be trusted.
+        note: what the model could not read of the question, in a sentence or two, or "".
     """
 
     text: str
@@ -36,9 +43,18 @@ class Answer:
     token_logprobs: tuple[float, ...] = ()
     tokens: tuple[str, ...] = ()
     seconds: float = 0.0
+    probabilities: tuple[float, ...] = ()
+    unknown: tuple[str, ...] = ()
+    note: str = ""
+
+    def ranks_with_shares(self, question: str) -> bool:
+        """Whether the alternatives' numbers are shares that can be shown: of a calibrated model's answer to an open
+        question only their order is."""
+        return not self.note and (closed(question) or not self.probabilities)
 
     def __str__(self) -> str:
-        return f"{self.text} ({self.confidence:.0%})"
+        said = f"confidence withheld: {self.note}" if self.note else f"{self.confidence:.0%}"
+        return f"{self.text} ({said})"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from medvlm_lab.errors import ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.known_words import ReadsWords
 from medvlm_lab.models.memory import Roomy
 from medvlm_lab.models.preprocess import frames_read, square_of
 from medvlm_lab.models.store import VOCABULARY as VOCABULARY  # as training imports it
@@ -100,7 +101,7 @@ def contrastive_loss(logits: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
     return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
 
 
-class ImageTextModel(Roomy):
+class ImageTextModel(ReadsWords, Roomy):
     """Capability `ImageTextEncoder` over a `DualEncoder`; a reviewed model names itself and what it reads.
 
     Attributes:
@@ -113,6 +114,10 @@ class ImageTextModel(Roomy):
     def __init__(self, module: DualEncoder, tokenizer: Tokenizer, device: torch.device | str = "cpu"):
         self.device = torch.device(device)
         self.module, self.tokenizer = module.eval().to(self.device), tokenizer
+
+    @property
+    def text_limit(self) -> int:
+        return self.module.config.context
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu", untrained: bool = False) -> ImageTextModel:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -18,19 +19,30 @@ from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer
 from medvlm_lab.models.hub_memory import memory_hint
 from medvlm_lab.models.hub_read import processor_of, read_transformers
+from medvlm_lab.models.known_words import ReadsPieces
 from medvlm_lab.models.trace import Reading, Tower, Trace, eager_attention, record_attention
 from medvlm_lab.models.view import processor_view
 from medvlm_lab.models.vqa_answerer import checked
 from medvlm_lab.models.writer import looked
+from medvlm_lab.text.questions import closed
 
 Inputs = dict[str, Tensor]  # of one prompt, batch of 1, as the processor makes them
 
 
-class PublishedAnswerer:
+class Written(NamedTuple):
+    """What was generated, each token's log-probability, and the probability of yes and of no as the first word."""
+
+    ids: Int[Tensor, " t"]
+    logs: Float[Tensor, " t"]
+    either: dict[str, float]
+
+
+class PublishedAnswerer(ReadsPieces):
     """Capabilities `Answerer` and `Explainable`; a family says how a prompt is built and how its logits are had.
 
     Confidence is the mean probability of the answer's tokens. It is not calibrated: it says how sure the model is of
-    its words, not how often they are right.
+    its words, not how often they are right. Beside the answer to a closed question stand yes and no, each with the
+    probability that the answer begins with it.
 
     Attributes:
         module, processor: the library's own. name, device: of `lab.load`.
@@ -72,8 +84,7 @@ class PublishedAnswerer:
         """One answer about several images; QuestionError where the model takes one, or its context holds fewer."""
         started = time.perf_counter()
         inputs = self._inputs(images, question)
-        ids, logs = self._generate([inputs])[0]
-        return self._answer(ids, logs, time.perf_counter() - started)
+        return self._answer(self._generate([inputs])[0], question, time.perf_counter() - started)
 
     def answer_batch(self, images: list[MedicalImage], questions: list[str]) -> list[Answer]:
         """One answer per pair. Prompts of equal length run together: nothing is padded, so no answer changes."""
@@ -83,7 +94,7 @@ class PublishedAnswerer:
         prompts = [self._inputs([image], question) for image, question in zip(images, questions, strict=True)]
         found = self._generate(prompts)
         seconds = (time.perf_counter() - started) / max(len(images), 1)
-        return [self._answer(ids, logs, seconds) for ids, logs in found]
+        return [self._answer(each, question, seconds) for each, question in zip(found, questions, strict=True)]
 
     def stream(self, image: MedicalImage, question: str) -> Iterator[str | Answer]:
         """The answer's text as it is generated, then the finished `Answer`."""
@@ -95,8 +106,8 @@ class PublishedAnswerer:
             task = pool.submit(self._generate, [inputs], streamer=streamer)
             task.add_done_callback(lambda _: streamer.text_queue.put(streamer.stop_signal))  # also after an error
             yield from (text for text in streamer if text)
-            ids, logs = task.result()[0]
-        yield self._answer(ids, logs, time.perf_counter() - started)
+            found = task.result()[0]
+        yield self._answer(found, question, time.perf_counter() - started)
 
     @torch.enable_grad()
     def trace(self, image: MedicalImage, text: str, answer: str | None = None, frame: int | None = None) -> Trace:
@@ -163,8 +174,8 @@ class PublishedAnswerer:
         return {k: v.to(self.device, dtype if v.is_floating_point() else None) for k, v in inputs.items()}
 
     @torch.inference_mode()
-    def _generate(self, prompts: list[Inputs], **options) -> list[tuple[Int[Tensor, " t"], Float[Tensor, " t"]]]:
-        """Greedy answers: ids up to the end, and the log-probability of each."""
+    def _generate(self, prompts: list[Inputs], **options) -> list[Written]:
+        """Greedy answers: ids up to the end, the log-probability of each, and what else the first might have been."""
         options = {"max_new_tokens": self.max_new_tokens} | options
         options |= {"do_sample": False, "num_beams": 1, "output_logits": True, "return_dict_in_generate": True}
         found: list = [None] * len(prompts)
@@ -178,10 +189,12 @@ class PublishedAnswerer:
                     out = self.module.generate(**stacked, **options)
                 logs = torch.stack(out.logits, 1).float().log_softmax(-1)  # (n, t, v)
                 ids = out.sequences[:, -logs.shape[1] :]  # the prompt comes back only from some families
-                for i, row, log in zip(part, ids.cpu(), logs.gather(2, ids[..., None])[..., 0].cpu(), strict=True):
+                chosen, begun = logs.gather(2, ids[..., None])[..., 0].cpu(), logs[:, 0].exp().cpu()
+                for i, row, log, first in zip(part, ids.cpu(), chosen, begun, strict=True):
                     ends = torch.isin(row, torch.tensor(self._ends())).nonzero()
                     stop = int(ends[0]) if len(ends) else len(row)
-                    found[i] = (row[:stop], log[:stop])
+                    either = {word: float(first[tokens].sum()) for word, tokens in self._yes_or_no().items()}
+                    found[i] = Written(row[:stop], log[:stop], either)
         return found
 
     def _ends(self) -> list[int]:
@@ -189,13 +202,26 @@ class PublishedAnswerer:
         end = self.module.generation_config.eos_token_id
         return [self.processor.tokenizer.eos_token_id] if end is None else end if isinstance(end, list) else [end]
 
-    def _answer(self, ids: Int[Tensor, " t"], logs: Float[Tensor, " t"], seconds: float) -> Answer:
-        tokenizer = self.processor.tokenizer
+    def _yes_or_no(self) -> dict[str, list[int]]:
+        """The tokens that are the word yes or no, however written; {} where a vocabulary spells one in pieces."""
+        tokenizer, found = self.processor.tokenizer, {}
+        for word in ("yes", "no"):
+            spelt = [f"{blank}{form}" for blank in ("", " ") for form in (word, word.title(), word.upper())]
+            rows = [tokenizer(form, add_special_tokens=False).input_ids for form in spelt]
+            own = {row[0] for row in rows if len(row) == 1 and tokenizer.decode(row).strip().lower() == word}
+            found[word] = sorted(own)
+        return found if all(found.values()) else {}
+
+    def _answer(self, written: Written, question: str, seconds: float) -> Answer:
+        tokenizer, (ids, logs, either) = self.processor.tokenizer, written
         text = tokenizer.decode(ids, skip_special_tokens=True).strip()
         confidence = float(logs.exp().mean()) if len(logs) else 0.0
+        same = text.lower().rstrip(".! ")
+        others = [pair for pair in either.items() if pair[0] != same] if closed(question) else []
         return Answer(
-            text, confidence, ((text, confidence),), tuple(logs.tolist()), tuple(tokenizer.convert_ids_to_tokens(ids)),
-            seconds,
+            text, confidence, ((text, confidence), *others), tuple(logs.tolist()),
+            tuple(tokenizer.convert_ids_to_tokens(ids)), seconds, unknown=self.unknown_words(question),
+            note=self.text_note(question),
         )  # fmt: skip
 
     def _patches(self, inputs: Inputs, patch: int) -> tuple[int, int]:

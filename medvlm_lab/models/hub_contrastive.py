@@ -16,6 +16,7 @@ from medvlm_lab.errors import QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.hub_memory import memory_hint
 from medvlm_lab.models.hub_read import processor_of, read_transformers
+from medvlm_lab.models.known_words import ReadsPieces
 from medvlm_lab.models.preprocess import frames_read
 from medvlm_lab.models.trace import Tower, Trace, eager_attention
 from medvlm_lab.models.view import View, processor_view
@@ -23,7 +24,7 @@ from medvlm_lab.models.view import View, processor_view
 FRAMES = 8  # of a video that are looked at, evenly spaced
 
 
-class PublishedEncoder:
+class PublishedEncoder(ReadsPieces):
     """Capabilities `ImageTextEncoder` and `Explainable`; a library's own class says how pictures and texts go in.
 
     Attributes:

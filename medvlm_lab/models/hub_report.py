@@ -25,7 +25,7 @@ class ReportMixin:
         started = time.perf_counter()
         request = f"{REQUEST} Indication: {indication.strip()}" if indication and indication.strip() else REQUEST
         inputs = self._inputs([image], request, longest=self._longest(request))
-        ids, logs = self._generate([inputs], max_new_tokens=self._longest(request))[0]
+        ids, logs, _ = self._generate([inputs], max_new_tokens=self._longest(request))[0]
         text, sentences = _sentences(self.processor.tokenizer, ids, logs)
         parts = sections(text)
         return Report(parts["findings"], parts["impression"], sentences, time.perf_counter() - started)

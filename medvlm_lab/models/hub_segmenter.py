@@ -14,11 +14,12 @@ from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Mask
 from medvlm_lab.models.hub_memory import memory_hint
 from medvlm_lab.models.hub_read import processor_of, read_transformers
+from medvlm_lab.models.known_words import ReadsPieces
 from medvlm_lab.models.trace import Tower, Trace, eager_attention
 from medvlm_lab.models.view import processor_view
 
 
-class CLIPSegSegmenter:
+class CLIPSegSegmenter(ReadsPieces):
     """Capabilities `Segmenter` and `Explainable`.
 
     Attributes:

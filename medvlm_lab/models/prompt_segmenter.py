@@ -27,6 +27,7 @@ from medvlm_lab.errors import MedVLMError, ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Mask
 from medvlm_lab.models.dual_encoder import MEAN, STD
+from medvlm_lab.models.known_words import ReadsWords
 from medvlm_lab.models.memory import Roomy
 from medvlm_lab.models.preprocess import from_square, square_of
 from medvlm_lab.models.store import opened, restored
@@ -160,7 +161,7 @@ class PromptNet(nn.Module):
         return self.outline(x, features, rows, phrase), presence
 
 
-class PromptSegmenter(Roomy):
+class PromptSegmenter(ReadsWords, Roomy):
     """Capability `Segmenter` over a `PromptNet`.
 
     Attributes:
@@ -177,6 +178,10 @@ class PromptSegmenter(Roomy):
     ):  # fmt: skip
         self.device, self.threshold, self.structures = torch.device(device), threshold, dict(structures or {})
         self.module, self.tokenizer = module.eval().to(self.device), tokenizer
+
+    @property
+    def text_limit(self) -> int:
+        return self.module.config.context
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu", untrained: bool = False) -> PromptSegmenter:

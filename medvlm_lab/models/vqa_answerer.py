@@ -17,11 +17,13 @@ from medvlm_lab.errors import ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer
 from medvlm_lab.models.beam import beam_search
+from medvlm_lab.models.known_words import ReadsWords
 from medvlm_lab.models.memory import Roomy
 from medvlm_lab.models.preprocess import square_of
 from medvlm_lab.models.stages import Stage
 from medvlm_lab.models.store import opened, restored
 from medvlm_lab.models.vit_bert_vqa import Config, ViTBertVQA
+from medvlm_lab.text.questions import closed
 from medvlm_lab.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ LONGEST_QUESTION = 1000  # characters
 LEARNED = ("X-ray", "CT", "MR", "histology")  # what VQA-RAD and PathVQA hold; "unknown" is let through
 BEAMS = 5
 GIVEN = ("image_encoder.stem.", "question_encoder.")  # ImageNet's and MiniLM's, frozen
-SOFTENED = 4.0  # temperature of the alternatives
 
 
 def checked(question: str) -> str:
@@ -65,7 +66,7 @@ def familiar(image: MedicalImage) -> MedicalImage:
     return image
 
 
-class VQAAnswerer(Roomy):
+class VQAAnswerer(ReadsWords, Roomy):
     """Capability `Answerer` over a `ViTBertVQA` module.
 
     Attributes:
@@ -93,6 +94,10 @@ class VQAAnswerer(Roomy):
         settings, config, tokenizer = opened(folder, cls.name, Config, "calibration")
         module = restored(folder, cls.name, lambda: ViTBertVQA(config, tokenizer.pad), untrained, GIVEN)
         return cls(module, tokenizer, tuple(settings["calibration"]), device)
+
+    @property
+    def text_limit(self) -> int:
+        return self.module.config.question_context
 
     def pixels(self, images: list[MedicalImage]) -> Float[Tensor, "n 3 s s"]:
         """The model's view of each image: the middle frame, as displayed, fitted into a square."""
@@ -129,10 +134,21 @@ class VQAAnswerer(Roomy):
         found, logs = beam_search(
             model.decode, memory, keep, self.tokenizer.start, self.tokenizer.end, BEAMS, model.config.answer_context
         )
+        either = self._yes_or_no(memory, keep)
         seconds = (time.perf_counter() - started) / len(images)
-        return [self._answer(i, lp, seconds) for i, lp in zip(found.cpu(), logs.cpu(), strict=True)]
+        return [self._answer(*row, seconds) for row in zip(found.cpu(), logs.cpu(), questions, either, strict=True)]
 
-    def _answer(self, ids: Tensor, logs: Tensor, seconds: float) -> Answer:
+    def _yes_or_no(self, memory: Float[Tensor, "n m d"], keep: Tensor) -> list[dict[str, float]]:
+        """The probability of each of the two as the whole answer to each question."""
+        said = self.tokenizer.batch(["yes", "no"], self.module.config.answer_context).to(memory.device)  # (2, a)
+        n, rows = len(memory), torch.arange(len(memory), device=memory.device).repeat_interleave(2)
+        target = said.repeat(n, 1)  # (2n, a)
+        logits = self.module.decode(target[:, :-1], memory[rows], keep[rows]).float()
+        each = logits.log_softmax(-1).gather(2, target[:, 1:, None])[..., 0]
+        total = each.masked_fill(target[:, 1:] == self.tokenizer.pad, 0).sum(1).exp().view(n, 2)
+        return [dict(zip(("yes", "no"), pair, strict=True)) for pair in total.tolist()]
+
+    def _answer(self, ids: Tensor, logs: Tensor, question: str, either: dict[str, float], seconds: float) -> Answer:
         """Beams of one question → an `Answer`; beams that spell the same text are counted once."""
         ranked: dict[str, float] = {}
         for row, total in zip(ids.tolist(), logs.sum(1).tolist(), strict=True):
@@ -143,11 +159,14 @@ class VQAAnswerer(Roomy):
         (text, best), *others = ranked.items()
         a, b = self.calibration
         confidence = 1 / (1 + math.exp(-(a * math.log(max(best, 1e-12)) + b)))
-        # The network's own odds are as over-confident between answers as about the first one, so they are softened too;
-        # together the others get no more than the answer leaves.
-        shares = [confidence * (p / best) ** (1 / SOFTENED) for _, p in others]
-        scale = min(1.0, (1 - confidence) / sum(shares)) if others else 0.0
-        alternatives = [(text, confidence), *((t, scale * x) for (t, _), x in zip(others, shares, strict=True))]
+        others = [(t, p) for t, p in (either.items() if closed(question) else others) if t != text]
+        if closed(question) and text in either:  # the other one is right where this one is wrong
+            shares = [min(1 - confidence, confidence)]
+        else:  # the network's odds to the answer, together no more than the answer leaves
+            shares = [confidence * min(p / best, 1.0) for _, p in others]
+            scale = min(1.0, (1 - confidence) / max(sum(shares), 1e-12))
+            shares = [scale * share for share in shares]
+        alternatives = [(text, confidence), *((t, share) for (t, _), share in zip(others, shares, strict=True))]
         tokens = [t for t in ids[0].tolist()[1:] if t not in (self.tokenizer.pad, self.tokenizer.end)]
         return Answer(
             text=text,
@@ -156,6 +175,9 @@ class VQAAnswerer(Roomy):
             token_logprobs=tuple(logs[0, 1 : 1 + len(tokens)].tolist()),
             tokens=tuple(self.tokenizer.vocabulary[t] for t in tokens),
             seconds=seconds,
+            probabilities=(min(best, 1.0), *(p for _, p in others)),
+            unknown=self.unknown_words(question),
+            note=self.text_note(question),
         )
 
     def trace(self, image: MedicalImage, text: str, answer: str | None = None) -> Trace:

@@ -64,7 +64,7 @@ def own_answer(
     seen = m.image_encoder.encode_patches(cells.flatten(2).transpose(1, 2))
     memory = m.fuse(seen, question, keep)
     beams, logs = beam_search(m.decode, *memory, tokenizer.start, tokenizer.end, BEAMS, m.config.answer_context)
-    answer = answerer._answer(beams[0], logs[0], 0.0).text
+    answer = answerer._answer(beams[0], logs[0], "", {}, 0.0).text
     row = next((row for row in beams[0] if tokenizer.decode(row.tolist()) == answer), beams[0, 0])
     ended = (row == tokenizer.end).nonzero()  # what follows only fills the beam up
     return row[: int(ended[0]) + 1 if len(ended) else None]

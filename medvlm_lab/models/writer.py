@@ -16,6 +16,7 @@ from medvlm_lab.errors import ModalityError, QuestionError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.base import Answer, Report
 from medvlm_lab.models.generative import SeeingLanguageModel, Seen, lesson, padded
+from medvlm_lab.models.known_words import ReadsWords
 from medvlm_lab.models.memory import Roomy
 from medvlm_lab.models.preprocess import square_of
 from medvlm_lab.models.store import VOCABULARY as VOCABULARY  # as training imports it
@@ -24,6 +25,7 @@ from medvlm_lab.models.trace import Trace, record_attention
 from medvlm_lab.models.view import fitted
 from medvlm_lab.models.vqa_answerer import checked
 from medvlm_lab.text.prose import SENTENCE, sections, tidy
+from medvlm_lab.text.questions import closed
 from medvlm_lab.text.tokenizer import Tokenizer
 
 QUESTION, REPORT = "question: {} answer:", "report:"
@@ -32,7 +34,7 @@ ALTERNATIVES = 4
 BATCH = 32  # texts written together
 
 
-class Writer(Roomy):
+class Writer(ReadsWords, Roomy):
     """Capabilities `Reporter` and `Answerer`. Probabilities are those of the words, not calibrated.
 
     Attributes:
@@ -162,13 +164,36 @@ class Writer(Roomy):
             ended = first.flatten() == self.tokenizer.end  # an empty answer has no rest
             logs = torch.cat([begun.flatten()[:, None], logs.masked_fill(ended[:, None], 0.0)], 1)
             written = torch.cat([first.flatten()[:, None], rest], 1)
+            either = self._yes_or_no(seen, ids, keep)
             seconds = (time.perf_counter() - started) / len(part)
             for k in range(len(part)):
                 mine = slice(k * ALTERNATIVES, (k + 1) * ALTERNATIVES)
-                answers.append(self._answer(written[mine].cpu(), logs[mine].cpu(), seconds))
+                beams = written[mine].cpu(), logs[mine].cpu()
+                answers.append(self._answer(*beams, questions[i + k], either[k], seconds))
         return answers
 
-    def _answer(self, ids: Int[Tensor, "c t"], logs: Float[Tensor, "c t"], seconds: float) -> Answer:
+    def _yes_or_no(self, seen: Seen, ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"]) -> list[dict[str, float]]:
+        """The probability of each of the two as the whole answer to each prompt; {} where it lacks the words."""
+        vocabulary, n = self.tokenizer.vocabulary, len(ids)
+        if not {"yes", "no"} <= set(vocabulary):
+            return [{}] * n
+        words = torch.tensor([vocabulary.index("yes"), vocabulary.index("no")], device=ids.device)
+        begun = self._next(seen, ids, keep)[:, words]  # (n, 2)
+        rows = torch.arange(n, device=ids.device).repeat_interleave(2)
+        longer = torch.cat([ids[rows], words.repeat(n)[:, None]], 1)
+        real = torch.cat([keep[rows], keep.new_ones(2 * n, 1)], 1)
+        ended = self._next(seen.rows(rows).longer(), longer, real)[:, self.tokenizer.end].view(n, 2)
+        return [{"yes": yes, "no": no} for yes, no in (begun + ended).exp().tolist()]
+
+    def _next(self, seen: Seen, ids: Int[Tensor, "n t"], keep: Bool[Tensor, "n t"]) -> Float[Tensor, "n v"]:
+        """Log-probability of each token of the vocabulary as the next one."""
+        logs, order = self.module.first(seen, ids, keep, len(self.tokenizer))
+        return torch.empty_like(logs).scatter_(1, order, logs)
+
+    def _answer(
+        self, ids: Int[Tensor, "c t"], logs: Float[Tensor, "c t"], question: str, either: dict[str, float],
+        seconds: float,
+    ) -> Answer:  # fmt: skip
         order = logs.sum(1).argsort(descending=True).tolist()
         ranked: dict[str, float] = {}
         for k in order:
@@ -176,10 +201,13 @@ class Writer(Roomy):
             ranked[text] = ranked.get(text, 0.0) + math.exp(float(logs[k].sum()))
         best = until(ids[order[0]].tolist(), self.tokenizer.end)
         (text, confidence), *_ = ranked.items()
-        others = tuple(pair for pair in ranked.items() if pair[0] or not text)  # to say nothing is no alternative
+        confidence = min(confidence, 1.0)
+        others = either if closed(question) and either else ranked
+        others = [pair for pair in others.items() if pair[0] and pair[0] != text]  # to say nothing is no alternative
         return Answer(
-            text, min(confidence, 1.0), others, tuple(logs[order[0], : len(best)].tolist()),
-            tuple(self.tokenizer.vocabulary[t] for t in best), seconds,
+            text, confidence, ((text, confidence), *others), tuple(logs[order[0], : len(best)].tolist()),
+            tuple(self.tokenizer.vocabulary[t] for t in best), seconds, unknown=self.unknown_words(question),
+            note=self.text_note(question),
         )  # fmt: skip
 
     @torch.enable_grad()

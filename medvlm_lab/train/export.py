@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from medvlm_lab.metrics import bootstrap_interval, exact_match, expected_calibra
 from medvlm_lab.models.store import WEIGHTS, pack, save_weights, unpack
 from medvlm_lab.models.vit_bert_vqa import ViTBertVQA
 from medvlm_lab.models.vqa_answerer import BEAMS, VQAAnswerer
-from medvlm_lab.text.tokenizer import Tokenizer
+from medvlm_lab.text.tokenizer import WORDS, Tokenizer
 from medvlm_lab.train.loop import Loop
 from medvlm_lab.train.setup import VOCABULARY
 from medvlm_lab.train.vqa import Table, decoded
@@ -105,6 +106,12 @@ def score_rows(split: str, epochs: int, answers: list, calibration: tuple[float,
     return rows
 
 
+def training_words(tables: Sequence[Table], tokenizer: Tokenizer) -> list[str]:
+    """Every word of the questions and answers that were trained on, as the tokenizer parts them, sorted."""
+    texts = (str(table.rows[i][key]) for table in tables for i in table.train for key in ("question", "answer"))
+    return sorted({word for text in texts for word in tokenizer.split(text) if any(c.isalnum() for c in word)})
+
+
 def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
     """Writes into `out` the checkpoint of the first split's model, and a card with the scores of every split's."""
     answers = {split: scored(loop) for split, loop in loops.items()}
@@ -115,6 +122,7 @@ def export(loops: dict[str, Loop], recipe: dict, out: Path) -> None:
     config = {"architecture": VQAAnswerer.name, "model": asdict(model.config), "calibration": list(calibration)}
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(VOCABULARY, out / "vocabulary.txt")  # before the weights, which name its hash
+    write_whole(out / WORDS, "\n".join(training_words(tables, loop.task.tokenizer)) + "\n")
     save_weights(out, model.state_dict(), config | {"recipe": recipe})
     shutil.copyfile(loop.out / "log.jsonl", out / "log.jsonl")
     card = CARD.format(

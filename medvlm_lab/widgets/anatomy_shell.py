@@ -64,7 +64,7 @@ class AnatomyWidget(Pictured, w.VBox):
             self.about.value = error
             return
         self.diagram.value = diagram(state.model, state.stages, state.chosen)
-        self.about.value = error + logic.summary(state.stage)
+        self.about.value = f"{error}{logic.summary(state.stage)}<br>{escape(logic.answered(state))}"
         data = base64.b64encode(logic.picture(state)).decode("ascii")
         self.view.value = f'<img src="data:image/png;base64,{data}" alt="{escape(logic.describe(state))}">'
 

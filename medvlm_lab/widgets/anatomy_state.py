@@ -10,6 +10,7 @@ import numpy as np
 
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.models.base import Answer
 from medvlm_lab.models.stages import Stage, Staged
 from medvlm_lab.style import COLORS
 from medvlm_lab.widgets.captioned import captioned
@@ -24,6 +25,7 @@ class AnatomyState:
     Attributes:
         stages: in the order in which data flows. chosen: the name of the stage in view.
         error: one sentence to show the reader, or "".
+        answer: what the model answers, with its confidence; None of a model that only shows its stages.
     """
 
     model: str
@@ -32,6 +34,7 @@ class AnatomyState:
     stages: tuple[Stage, ...] = field(default=(), repr=False)
     chosen: str = ""
     error: str = ""
+    answer: Answer | None = None
 
     @property
     def stage(self) -> Stage | None:
@@ -52,11 +55,20 @@ def follow(state: AnatomyState, model) -> AnatomyState:
     """The state with every stage computed; with a sentence in `error` where the model refuses the question."""
     try:
         stages = tuple(model.stages(state.image, state.question))
+        answer = model.answer(state.image, state.question) if callable(getattr(model, "answer", None)) else None
     except MedVLMError as error:
         return AnatomyState(state.model, state.image, state.question, state.stages, state.chosen, str(error))
     names = [s.name for s in stages]
     chosen = state.chosen if state.chosen in names else names[0]
-    return AnatomyState(state.model, state.image, state.question, stages, chosen)
+    return AnatomyState(state.model, state.image, state.question, stages, chosen, answer=answer)
+
+
+def answered(state: AnatomyState) -> str:
+    """The model's answer with its confidence, as everywhere else, and what the bars of the last stage are instead."""
+    if state.answer is None:
+        return ""
+    bars = " The bars are next-word probabilities before calibration." if state.stage and state.stage.choices else ""
+    return f"Answer: {state.answer}.{bars}"
 
 
 def summary(stage: Stage) -> str:
@@ -121,7 +133,7 @@ def describe(state: AnatomyState) -> str:
     """What the picture shows, in words."""
     stage = state.stage
     if stage.choices:
-        return "; ".join(
+        return "Next-word probability before calibration: " + "; ".join(
             f"after {word}: " + ", ".join(f"{w} {p:.0%}" for w, p in row[:3])
             for word, row in zip(stage.words, stage.choices, strict=True)
         )
@@ -216,5 +228,5 @@ def _choices(figure, stage: Stage) -> None:
         axis.barh(range(len(names)), [100 * p for p in shares], color=COLORS["decoder"])
         axis.set_yticks(range(len(names)), names)
         axis.invert_yaxis()
-        axis.set(xlim=(0, 100), xlabel="probability, %", title=f"after {stage.words[k]}")
+        axis.set(xlim=(0, 100), xlabel="next-word probability before calibration, %", title=f"after {stage.words[k]}")
     figure.tight_layout()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -214,13 +215,24 @@ def values(state: ExplainState, method: str, word: int) -> Float32[np.ndarray, "
     return seen.values
 
 
+def what_it_is(trace: Trace, score: float) -> str:
+    """What a score is; of a model that generates, with the probability that is not its calibrated confidence."""
+    if trace.embedding is not None:
+        return "similarity"
+    if not trace.answer:
+        return "log-odds that it is there"
+    said = shorten(trace.answer, 40, placeholder=" …")
+    return f"log-probability: the network itself gives “{said}” {np.exp(score):.0%}, not calibrated"
+
+
 def captions(state: ExplainState, method: str, word: int, outlined: str) -> list[str]:
     """Below a map: the score, the word, whether the layer counts, how the map fits the true place."""
     from medvlm_lab.explain.grading import best_iou
     from medvlm_lab.explain.remove import mass
 
-    what, said = "similarity" if state.trace.embedding is not None else "log-probability", words(state)
-    lines = [f"score {state.found[method].score:.3g} ({what})"]
+    score, said = state.found[method].score, words(state)
+    lines = [state.found[method].note] if state.found[method].note else []
+    lines.append(f"score {score:.3g} ({what_it_is(state.trace, score)})")
     if 0 <= word < len(said):
         lines.append(f"of the word “{said[word][0]}”" if method == WORDS else "of the whole text; no map for each word")
     if state.layer and method not in BY_LAYER:

@@ -57,7 +57,9 @@ def readout(model: Any, image: MedicalImage, text: str) -> Readout:
         if can("answer"):
             answer = model.answer(image, text)
             found["answer"] = answer.text
-            found["values"] |= dict(answer.alternatives or ((answer.text, answer.confidence),))
+            shown = answer.alternatives if answer.ranks_with_shares(text) else ()
+            found["values"] |= dict(shown or ((answer.text, answer.confidence),))
+            found["note"] = answer.note
         if can("report"):
             report = model.report(image)
             found["report"] = f"{report.findings} {report.impression}".strip()
@@ -67,7 +69,7 @@ def readout(model: Any, image: MedicalImage, text: str) -> Readout:
         if can("segment"):
             mask = model.segment(image, text)
             found["values"][f"{text}, % of the picture"] = 100 * float(mask.pixels.mean())
-            found["note"] = mask.note
+            found["note"] = mask.note or found.get("note", "")
         if can("encode_images"):
             found["row"] = np.asarray(model.encode_images([image])[0], np.float32)
     except MedVLMError as error:
@@ -97,9 +99,14 @@ def render_values(now: Readout, before: Readout | None = None) -> str:
     return f'<table class="mv-values" aria-label="What the model says">{head}{rows}</table>'
 
 
+def render_note(now: Readout) -> str:
+    """What the model could not read of the text, above what it says of it."""
+    return f'<div class="mv-error" role="alert">{escape(now.note)}</div>' if now.note else ""
+
+
 def render_words(now: Readout, before: Readout | None = None) -> str:
     """Answer and report; sentences that were not said before are marked."""
-    parts = []
+    parts = [render_note(now)]
     if now.answer:
         was = f"{escape(before.answer)} → " if before and before.answer != now.answer else ""
         parts.append(f'<div class="mv-a" role="status">{was}<b>{escape(now.answer)}</b></div>')

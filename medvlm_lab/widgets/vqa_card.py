@@ -6,7 +6,7 @@ import io
 import textwrap
 
 from medvlm_lab import style
-from medvlm_lab.widgets.vqa_state import VQAState, said
+from medvlm_lab.widgets.vqa_state import VQAState, confidence, other_shares, said, sub_lines
 
 _INK, _DIM, _PAPER, _TRACK = "#1b1f24", "#5c6670", "#ffffff", "#e3e7eb"
 _WIDTH, _HEIGHT, _SIDE = 960, 420, 380
@@ -64,14 +64,17 @@ def render_card(state: VQAState):
         y += 4
         write(answer.text, 28, _INK, 32, 3)
         y += 14
-        bar("confidence", answer.confidence, style.COLORS["decoder"])
-        others = [(text, share) for text, share in answer.alternatives if text != answer.text][:3]
+        if not answer.note:
+            bar("confidence", answer.confidence, style.COLORS["decoder"])
+        others = other_shares(turn)
         if others:
             y += 6
             write("Alternatives", 13, _DIM, 40, 1)
             y += 4
         for text, share in others:
             bar(text, share, style.SKY)
+        for line in sub_lines(turn):
+            write(line, 13, _DIM, 68, 3)
         y += 6
         write(f"{turn.seconds * 1000:.0f} ms on {turn.device}", 13, _DIM, 60, 1)
     draw.text((left, _HEIGHT - 34), said(state), font=font[13], fill=_DIM)
@@ -84,7 +87,7 @@ def describe(state: VQAState) -> str:
     about = f"{state.model_name} asked about {image.name}, {image.modality}{', simulated' if image.simulated else ''}"
     if state.error:
         return f"{about}: {state.error}"
-    words = f": {turn.question} {turn.answer.text}, {turn.answer.confidence:.0%} confidence." if turn else "."
+    words = f": {turn.question} {turn.answer.text}, confidence {confidence(turn.answer)}." if turn else "."
     return f"{about}{words} {said(state)}"
 
 

@@ -195,7 +195,7 @@ def transcript(state: VQAState) -> str:
             "",
             f"Image: {turn.about}",
             f"Q: {turn.question}",
-            f"A: {turn.answer.text} ({turn.answer.confidence:.0%}, {turn.seconds * 1000:.0f} ms)",
+            f"A: {turn.answer.text} ({confidence(turn.answer)}, {turn.seconds * 1000:.0f} ms)",
         ]
     return "\n".join(lines)
 
@@ -236,12 +236,39 @@ def render_html(state: VQAState) -> str:
         return _answer(state.question, words, "")
     if turn is None:
         return '<div class="mv-hint">Ask a question about the image: type it and press Enter, or choose one.</div>'
-    answer = turn.answer
-    others = [(text, share) for text, share in answer.alternatives if text != answer.text][:3]
-    bars = _bar("confidence", answer.confidence, True)
-    if others:
-        bars += '<div class="mv-sub">Alternatives</div>' + "".join(_bar(text, share, False) for text, share in others)
+    answer, below = turn.answer, sub_lines(turn)
+    bars = "" if answer.note else _bar("confidence", answer.confidence, True)
+    others = "".join(_bar(text, share, False) for text, share in other_shares(turn))
+    bars += f'<div class="mv-sub">Alternatives</div>{others}' if others else ""
+    bars += "".join(f'<div class="mv-sub">{escape(line)}</div>' for line in below)
     return _answer(turn.question, escape(answer.text), bars)
+
+
+def other_shares(turn: Turn) -> list[tuple[str, float]]:
+    """The other answers whose shares can be shown: no or yes of a closed question, what an uncalibrated model gives."""
+    answer = turn.answer
+    shown = answer.alternatives if answer.ranks_with_shares(turn.question) else ()
+    return [(text, share) for text, share in shown if text != answer.text][:3]
+
+
+def sub_lines(turn: Turn) -> list[str]:
+    """What stands below the bars: why no confidence is shown, the order of other answers, what the network says."""
+    answer, lines = turn.answer, []
+    if answer.note:
+        lines.append(f"Confidence withheld. {answer.note}")
+    ranked = [text for text, _ in answer.alternatives if text != answer.text][:3]
+    if ranked and not answer.note and not other_shares(turn):
+        lines.append(f"Next in the ranking: {', '.join(ranked)}.")
+    if answer.probabilities and not answer.note:
+        own = zip(answer.alternatives, answer.probabilities, strict=True)
+        told = ", ".join(f"{text} {p:.0%}" for (text, _), p in list(own)[: 1 + len(other_shares(turn))])
+        lines.append(f"The network's own probability, before calibration: {told}.")
+    return lines
+
+
+def confidence(answer: Answer) -> str:
+    """The confidence as it may be shown."""
+    return "withheld" if answer.note else f"{answer.confidence:.0%}"
 
 
 def _answer(question: str, words: str, bars: str) -> str:
@@ -257,7 +284,7 @@ def render_history(state: VQAState) -> str:
         return '<div class="mv-hint">No question asked yet.</div>'
     rows = "".join(
         f"<tr><td>{escape(turn.about)}</td><td>{escape(turn.question)}</td><td><b>{escape(turn.answer.text)}</b></td>"
-        f"<td>{turn.answer.confidence:.0%}</td><td>{turn.seconds * 1000:.0f} ms</td><td>{escape(turn.device)}</td></tr>"
+        f"<td>{confidence(turn.answer)}</td><td>{turn.seconds * 1000:.0f} ms</td><td>{escape(turn.device)}</td></tr>"
         for turn in reversed(state.history)
     )
     head = "".join(f"<th>{name}</th>" for name in ("Image", "Question", "Answer", "Conf.", "Time", "Device"))
