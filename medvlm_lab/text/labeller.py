@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -128,6 +129,14 @@ def _named(clause: str, sentence: str, terms: Terms) -> list[tuple[int, int]]:
 def positive(report: str, vocabulary: str = CHEST) -> frozenset[str]:
     """The findings that the report states."""
     return frozenset(name for name, found in label(report, vocabulary).items() if found == "positive")
+
+
+def mentions(text: str, vocabulary: str = CHEST) -> Iterator[tuple[str, int, int]]:
+    """(finding, start, end) wherever a lower-case text names a finding or a sign of one, whatever it says about it."""
+    for name, terms in _vocabulary(vocabulary).items():
+        for pattern in filter(None, (terms.says, terms.signs)):
+            spans = (found.span() for found in pattern.finditer(text))
+            yield from ((name, *span) for span in spans if terms.anywhere or not _elsewhere(text, *span))
 
 
 def names(vocabulary: str = CHEST) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from jaxtyping import Bool
 
 import medvlm_lab
 from medvlm_lab.phantoms.language import forms
-from medvlm_lab.text.labeller import label
+from medvlm_lab.text.labeller import label, mentions
 from medvlm_lab.text.phrases import PLURAL, SPOKEN
 
 ANATOMY = {
@@ -121,8 +121,7 @@ def _named(text: str, own: frozenset[str]) -> Iterable[Named]:
                 if before in _modifiers():  # "lung mass" is no renal mass
                     kinds = frozenset(k for k in kinds if before in normal(k) or normal(k) == form)
                 found.append(Named(words[i][0], words[j - 1][1], kinds))
-    for kind, pattern in _reported().items():
-        found += [Named(*m.span(), frozenset({kind})) for m in pattern.finditer(text)]
+    found += [Named(start, end, frozenset({kind})) for kind, start, end in mentions(text)]
     taken: list[Named] = []
     for one in sorted(found, key=lambda n: (n.start - n.end, n.start)):
         same = next((k for k, t in enumerate(taken) if (t.start, t.end) == (one.start, one.end)), None)
@@ -220,13 +219,3 @@ def _kinds() -> dict[str, set[str]]:
 def _modifiers() -> frozenset[str]:
     """Words that tell kinds apart: "renal", "liver"."""
     return frozenset(word for kind in _kinds() for word in normal(kind)[:-1]) - {"left", "right"} | {"lung", "kidney"}
-
-
-@lru_cache(maxsize=1)
-def _reported() -> dict[str, re.Pattern]:
-    """The words that reports have for the findings of a chest X-ray."""
-    path = Path(medvlm_lab.__file__).parent / "text" / "findings.toml"
-    chest = tomllib.loads(path.read_text(encoding="utf-8"))["chest"]
-    gap = r"(?:\s(?!and\b|but\b|or\b)[\w.%-]+){0,4}?"
-    pattern = lambda says: rf"(?<![\w-])(?:{'|'.join(says)})(?![\w-])".replace("~", gap)  # noqa: E731
-    return {kind: re.compile(pattern(about["says"])) for kind, about in chest.items() if "says" in about}
