@@ -185,7 +185,9 @@ def main() -> None:
         if "--json" in sys.argv:
             print(json.dumps({"error": message}, ensure_ascii=False))
         else:
-            print(f"medvlm-lab: {message}", file=sys.stderr)
+            file = getattr(error, "file", None)
+            where = f" (the file: {file})" if file and file.name not in message else ""
+            print(f"medvlm-lab: {message}{where}", file=sys.stderr)
         raise SystemExit(1) from None
 
 

@@ -33,7 +33,7 @@ def embed(
     chosen = images if plain else dataset(images, split or "train", n=n)
     encoder = load(model, device=device, checkpoint=checkpoint)
     made = run(encoder, chosen, out, batch_size, progress=not as_json, engine=engine)
-    payload = {"model": model, "images": len(made), "width": made.vectors.shape[1], "out": str(out), "notice": NOTICE}
-    payload["left_out"] = [failure._asdict() for failure in made.failures]
+    payload = {"model": model, "images": len(made), "width": made.vectors.shape[1], "out": out.name, "notice": NOTICE}
+    payload["left_out"] = [{"error": failure.kept} for failure in made.failures]
     emit(payload, f"{made} in {out}\n{NOTICE}", as_json)
     left_out([failure.error for failure in made.failures], "images")

@@ -45,5 +45,5 @@ def evaluate(
     loaded = load(model, device=device, checkpoint=checkpoint)
     result = run(task, loaded, chosen, n=n, seed=seed, batch_size=batch_size, out=out)
     payload = {name: score.to_dict() for name, score in result.scores.items()}
-    payload |= {"model": model, "data": data, "split": split, "seed": seed}
+    payload |= {"model": model, "data": getattr(chosen, "name", data), "split": split, "seed": seed}
     emit(payload | {"versions": versions("medvlm-lab", "torch", "transformers", "numpy")}, str(result), as_json)

@@ -36,7 +36,7 @@ def explain(
     seen.save(out)
     payload = {
         "method": method, "model": seen.model, "text": text, "answer": seen.answer, "score": seen.score,
-        "peak": list(seen.peak), "frame": seen.frame, "signed": seen.signed, "image": picture.name, "out": str(out),
+        "peak": list(seen.peak), "frame": seen.frame, "signed": seen.signed, "image": picture.name, "out": out.name,
         "unknown_words": list(unknown_words(explained, text)), "note": seen.note,
         "device": str(getattr(explained, "device", "cpu")), "notice": NOTICE,
     }  # fmt: skip

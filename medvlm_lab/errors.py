@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class MedVLMError(Exception):
-    """Base of every error that input, files or the machine can cause; the command line prints it and exits 1."""
+    """Base of every error that input, files or the machine can cause; the command line prints it and exits 1.
+
+    Attributes:
+        file: of an image that cannot be read: its path.
+        kept: the sentence as it may be stored or passed on: it calls the image by its neutral name.
+    """
+
+    file: Path | None = None
+    _kept: str | None = None
+
+    @property
+    def kept(self) -> str:
+        return str(self) if self._kept is None else self._kept
+
+    def about(self, file: Path, kept: str) -> MedVLMError:
+        """Itself, with both attributes set."""
+        self.file, self._kept = file, kept
+        return self
 
 
 class ImageReadError(MedVLMError):

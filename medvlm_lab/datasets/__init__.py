@@ -11,6 +11,7 @@ it. `phantom:NAME` is simulated on the spot.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from medvlm_lab import phantoms
@@ -28,10 +29,11 @@ from medvlm_lab.datasets.about import ABOUT, About
 from medvlm_lab.datasets.base import Study, VQADataset, VQAItem, data_root, load_vqa
 from medvlm_lab.datasets.fetch import RECIPES, fetch
 from medvlm_lab.datasets.image_folder import ImageFolder
-from medvlm_lab.datasets.layout import STUDY_SPLITS, Questions, Studies, StudyDataset, fits
+from medvlm_lab.datasets.layout import STUDY_SPLITS, Questions, Studies, StudyDataset, fits, unnamed
 from medvlm_lab.datasets.phantom import PhantomDataset
 from medvlm_lab.datasets.splits import by_image, by_question
 from medvlm_lab.errors import MedVLMError, MissingDataError, UnknownNameError
+from medvlm_lab.io.private import content_hash
 
 __all__ = [
     "ABOUT", "About", "ImageFolder", "LAYOUTS", "PhantomDataset", "SPLITS", "STUDY_SPLITS", "Study", "StudyDataset",
@@ -87,6 +89,9 @@ def dataset(
             were taken (0; others shift the appearance). Their splits never share a patient, and `test` is worded anew.
         wording, authors: simulated patients only: see `PhantomDataset`.
 
+    Pictures of a data set that is called by its name keep their published names; those of a folder or question file of
+    the reader's own are called by a hash of their content, and the data set "own".
+
     Raises:
         MissingDataError: the data set, one of its files, a field or a picture is missing.
         SceneError: a number of simulated patients that cannot be made.
@@ -103,11 +108,13 @@ def dataset(
     if given := [k for k, v in own.items() if v is not None]:
         raise MedVLMError(f"{given[0]} is for simulated patients only; leave it out for {name_or_folder}.")
     title, folder, layout = _locate(name_or_folder, questions, images)
+    public = isinstance(name_or_folder, str) and name_or_folder in LAYOUTS and not images
     if isinstance(layout, Studies):
         _check_split(split, STUDY_SPLITS)
         if questions or images:
             raise MedVLMError(f"questions and images are for data sets of questions only; leave them out for {title}.")
-        return layout.load(title, folder, split, seed)
+        found = layout.load(title, folder, split, seed)
+        return found if public else unnamed(found, folder)
     _check_split(split, SPLITS)
     own = layout.files.get(split, layout.files["train"])
     file = Path(questions).expanduser() if questions else folder / own
@@ -117,7 +124,9 @@ def dataset(
             f"The official test questions, {own}, are not in {folder}; put the file there (for VQA-RAD, "
             "`medvlm-lab data fetch vqa_rad` into another folder brings it) or name it with --questions."
         )
-    data = load_vqa(title, split, file, pictures, layout.modality, layout.read)
+    data = load_vqa(title, split, file, pictures, layout.modality, layout.read, public)
+    if not public:
+        data = replace(data, name=f"own questions {content_hash(file)[:6]}")
     if split.removeprefix("train-minus-") in layout.files:  # published apart from the training file
         return data
     divide = by_image if split.endswith("-image") else by_question

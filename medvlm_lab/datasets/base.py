@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from medvlm_lab.errors import MissingDataError
+from medvlm_lab.io.private import neutral_name
 
 if TYPE_CHECKING:
     from medvlm_lab.image import MedicalImage
@@ -30,21 +31,29 @@ class VQAItem:
         question_type: the data set's own label, such as "PRES" or "MODALITY"; may be empty.
         image_name: the picture's name inside the data set.
         modality: what the whole data set's pictures are, None where they differ.
+        public: whether `image_name` is published; of a reader's own pictures the image has a neutral name instead.
     """
 
-    image_path: Path
+    image_path: Path = field(repr=False)
     question: str
     answer: str
     closed: bool
     question_type: str
-    image_name: str
+    image_name: str = field(repr=False)
     modality: str | None = None
+    public: bool = field(default=False, kw_only=True)
 
     def image(self) -> MedicalImage:
         """The picture, read now. Raises ImageReadError if it is damaged."""
         from medvlm_lab.io import read
 
-        return read(self.image_path, self.modality)
+        image = read(self.image_path, self.modality)
+        return image.with_(name=self.image_name) if self.public else image
+
+    @property
+    def name(self) -> str:
+        """The picture's name wherever it is stored or passed on. Raises OSError where an own picture is gone."""
+        return self.image_name if self.public else neutral_name(self.image_path)
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,7 @@ class Study:
 
     Attributes:
         findings: kinds that are there, as reports name them. values: measurements, the unit in each name.
-        picture: makes or reads the image.
+        picture: makes or reads the image. file: the picture's, where there is one.
     """
 
     name: str
@@ -110,6 +119,7 @@ class Study:
     findings: frozenset[str]
     values: dict[str, float]
     picture: Callable[[], MedicalImage] = field(repr=False)
+    file: Path | None = field(default=None, repr=False)
 
     def image(self) -> MedicalImage:
         """The picture, made or read now."""
@@ -157,12 +167,12 @@ def read_rows(questions: Path) -> list[dict[str, Any]]:
 
 def load_vqa(
     name: str, split: str, questions: Path, images: Path, modality: str | None = None,
-    read: Callable[[Path], list[dict[str, Any]]] = read_rows,
+    read: Callable[[Path], list[dict[str, Any]]] = read_rows, public: bool = True,
 ) -> VQADataset:
     """A data set from a question file in VQA-RAD's form and its folder of pictures.
 
     The picture's name may be under `image_name` (VQA-RAD) or `image` (PathVQA). `read` brings a file of another form
-    into VQA-RAD's.
+    into VQA-RAD's. `public` says that the pictures' names are published.
 
     Raises:
         MissingDataError: a file or picture is missing, or a row lacks a field; the message names the row.
@@ -174,7 +184,7 @@ def load_vqa(
         raise MissingDataError(
             f"Image folder {images} cannot be read ({error.strerror or error}); check the path of the pictures."
         ) from error
-    items = tuple(_item(row, i, questions, images, modality) for i, row in enumerate(rows))
+    items = tuple(_item(row, i, questions, images, modality, public) for i, row in enumerate(rows))
     missing = sorted({item.image_name for item in items if item.image_name not in present})
     missing = [n for n in missing if not (images / n).is_file()]  # names that point into sub-folders
     if missing:
@@ -185,7 +195,9 @@ def load_vqa(
     return VQADataset(name, split, items, tuple(rows))
 
 
-def _item(row: dict[str, Any], number: int, questions: Path, images: Path, modality: str | None) -> VQAItem:
+def _item(
+    row: dict[str, Any], number: int, questions: Path, images: Path, modality: str | None, public: bool
+) -> VQAItem:
     name = row.get("image_name", row.get("image"))
     lacking = [f for f in REQUIRED_FIELDS if not isinstance(row.get(f), str | int | float)]
     if not isinstance(name, str) or not name.strip():
@@ -208,5 +220,5 @@ def _item(row: dict[str, Any], number: int, questions: Path, images: Path, modal
     question_type = str(row.get("question_type") or "").strip()
     return VQAItem(
         images / name, str(row["question"]).strip(), str(row["answer"]).strip(), kind == "CLOSED", question_type, name,
-        modality,
-    )
+        modality, public=public,
+    )  # fmt: skip

@@ -20,6 +20,7 @@ from medvlm_lab.datasets.base import Study
 from medvlm_lab.datasets.image_folder import SUFFIXES
 from medvlm_lab.datasets.layout import Studies, StudyDataset, part_of
 from medvlm_lab.errors import MissingDataError
+from medvlm_lab.io.identity import identity_of
 
 HISTOLOGY = "histology"
 PARTS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
@@ -34,14 +35,20 @@ def load(name: str, folder: Path, split: str, seed: int, modality: str | None = 
     """The pictures of a split as studies, each with its class as its only finding.
 
     Prompts call the classes as the folders are called, those of BACH and OSCC by their medical names. Raises
-    MissingDataError where the split is empty, or there are fewer than two classes.
+    MissingDataError where the split is empty, there are fewer than two classes, or one is called by a patient's name.
     """
     found = list(pictures(folder))
     if any(part for part, *_ in found):
         keys = [key for key in found if split in ("all", key[0])]
     else:
         keys = [key for key in found if split in ("all", part_of(f"{key[1]}/{key[2].name}", seed))]
-    classes = sorted({kind for _, kind, _ in found})
+    first = {kind: path for _, kind, path in reversed(found)}
+    classes = sorted(first)
+    if any(identity_of(path).inside(kind) for kind, path in first.items()):
+        raise MissingDataError(
+            f"A folder in {folder} is called by a name that stands in its pictures' headers; class names are stored "
+            "with every result: call each folder by its class."
+        )
     if len(classes) < 2:
         raise MissingDataError(f"{folder} has no two folders with pictures, one for each class; choose another.")
     known = next((phrases for phrases in (BACH, OSCC) if set(phrases) == set(classes)), {})
@@ -74,7 +81,7 @@ def _study(folder: Path, modality: str | None, key: tuple[str, str, Path]) -> St
     from medvlm_lab.io import read
 
     _, kind, path = key
-    return Study(path.relative_to(folder).as_posix(), "", frozenset((kind,)), {}, partial(read, path, modality))
+    return Study(path.relative_to(folder).as_posix(), "", frozenset((kind,)), {}, partial(read, path, modality), path)
 
 
 PLAIN = Studies("", (), load)

@@ -45,7 +45,8 @@ def load(name: str, folder: Path, split: str, seed: int) -> StudyDataset:
 def _study(videos: Path, key: tuple[str, dict[str, float]]) -> Study:
     from medvlm_lab.io import read
 
-    return Study(key[0], "", frozenset(), key[1], partial(read, videos / f"{key[0]}.avi", "echo"))
+    file = videos / f"{key[0]}.avi"
+    return Study(key[0], "", frozenset(), key[1], partial(read, file, "echo"), file)
 
 
 LAYOUT = Studies("echonet_dynamic", (FILE_LIST,), load)

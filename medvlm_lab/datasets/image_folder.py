@@ -57,7 +57,7 @@ class ImageFolder(Sequence["MedicalImage"]):
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"<ImageFolder {self.folder}: {len(self):,} images>"
+        return f"<ImageFolder: {len(self):,} images>"
 
 
 def files(folder: Path) -> Iterator[Path]:

@@ -97,8 +97,8 @@ def _study(pictures: Path, record: Record) -> Study:
     from medvlm_lab.io import read
 
     report = f"{record.findings} {record.impression}".strip()
-    picture = partial(read, pictures / f"{record.pictures[0]}.png", "X-ray")
-    return Study(f"CXR{record.name}", report, findings(record), {}, picture)
+    file = pictures / f"{record.pictures[0]}.png"
+    return Study(f"CXR{record.name}", report, findings(record), {}, partial(read, file, "X-ray"), file)
 
 
 LAYOUT = Studies("iu_xray", (REPORTS,), load)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medvlm_lab.datasets.base import Study, read_rows
 from medvlm_lab.errors import MissingDataError
+from medvlm_lab.io.private import neutral_name
 
 if TYPE_CHECKING:
     from medvlm_lab.image import MedicalImage
@@ -53,6 +55,21 @@ def fits(layout: Questions | Studies, folder: Path) -> bool:
     return bool(layout.marks) and all(any(folder.glob(mark)) for mark in layout.marks)
 
 
+def unnamed(data: StudyDataset, folder: Path) -> StudyDataset:
+    """A reader's own data set: neither its folder's name nor a file's is stored or passed on with what it holds."""
+    held = repr(data.keys).replace(str(folder), "")
+    code = hashlib.sha256(held.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return replace(data, name=f"own studies {code}", read=partial(_unnamed, data.read), public=False)
+
+
+def _unnamed(read: Callable[[Any], Study], key: Any) -> Study:
+    study = read(key)
+    try:
+        return replace(study, name=neutral_name(study.file) if study.file else "image-missing")
+    except OSError as error:
+        raise MissingDataError(f"Picture {study.file} cannot be read ({error.strerror}); put it back.") from error
+
+
 @dataclass(frozen=True)
 class StudyDataset(Sequence[Study]):
     """Studies on disk: an index in memory, each report and picture read when it is asked for.
@@ -61,6 +78,7 @@ class StudyDataset(Sequence[Study]):
         name, split: of the data set.
         keys: one for each study; `read` makes the study of it.
         classes: where each study is of one class: the classes, and how a prompt calls them.
+        public: whether its studies have published names; a reader's own are called by a hash of the picture.
 
     Raises MissingDataError where there is no study.
     """
@@ -70,6 +88,7 @@ class StudyDataset(Sequence[Study]):
     keys: Sequence[Any] = field(repr=False)
     read: Callable[[Any], Study] = field(repr=False)
     classes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    public: bool = field(default=True, repr=False)
 
     def __post_init__(self) -> None:
         if not self.keys:

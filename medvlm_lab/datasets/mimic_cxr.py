@@ -103,13 +103,14 @@ def _study(folder: Path, key: Key) -> Study:
     found = positive(report)
     if key.labels is not None:
         found = key.labels | (found - set(LABELS.values()))
-    return Study(f"s{key.study}", report, found, {}, partial(_picture, folder / "files" / key.place / key.dicom))
+    stem = folder / "files" / key.place / key.dicom
+    picture = next((p for p in map(stem.with_suffix, SUFFIXES) if p.is_file()), None)
+    return Study(f"s{key.study}", report, found, {}, partial(_picture, stem, picture), picture)
 
 
-def _picture(stem: Path):
+def _picture(stem: Path, path: Path | None):
     from medvlm_lab.io import read
 
-    path = next((p for p in map(stem.with_suffix, SUFFIXES) if p.is_file()), None)
     if path is None:
         raise MissingDataError(f"Picture {stem} is there neither as .jpg nor as .dcm; complete its study's folder.")
     return read(path, "X-ray")

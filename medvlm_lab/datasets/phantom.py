@@ -156,8 +156,8 @@ class PhantomDataset(Sequence[PhantomItem]):
         name = f"{self.phantom}-{self.split}-{self.seed}-{position // PER_IMAGE:06d}"
         return PhantomItem(
             Path(self.name) / name, q.question, q.answer, q.closed, q.question_type, name, self.simulator.modality,
-            self.phantom, scene, self.size, q.mask_name,
-        )
+            self.phantom, scene, self.size, q.mask_name, public=True,
+        )  # fmt: skip
 
     def __iter__(self) -> Iterator[PhantomItem]:
         return (self[i] for i in range(len(self)))

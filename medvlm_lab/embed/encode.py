@@ -9,7 +9,7 @@ On disk all is Parquet, each row a picture with its vector, so that the two cann
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from medvlm_lab.embed.vectors import Embeddings, Failure
 from medvlm_lab.engine import spread
 from medvlm_lab.errors import ImageReadError, MedVLMError, OutOfMemoryError
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.io.private import Original
 from medvlm_lab.io.whole import in_utf8
 from medvlm_lab.tasks.result import model_name
 from medvlm_lab.tasks.studies import needs
@@ -39,10 +40,11 @@ def embed(
     Args:
         model: an `ImageTextEncoder`.
         images: a data set, its name, a folder, or a sequence of `MedicalImage`s and paths; see `pictures`.
-        out: a folder that keeps the result. What it already holds by content and model is not computed again, also
-            after an interruption. By default nothing is written.
+        out: a folder that keeps the result, and `private-names.csv` with the files' own names. What it already holds by
+            content and model is not computed again, also after an interruption. By default nothing is written.
         batch_size: images per call of the model; the next batch is read meanwhile.
-        patients: whose each image is, in order of time for each; by default every image is of another patient.
+        patients: whose each image is, in order of time for each; by default every image is of another patient. They are
+            numbered: their names go into `private-names.csv` only.
         progress: show a bar with the rate.
         engine: "local", or "ray": batches are read and encoded by the cluster that is running, a content that is in
             two batches twice; see `medvlm_lab.engine.spread`.
@@ -63,6 +65,7 @@ def embed(
         raise MedVLMError(f"There are {len(patients)} patients for {len(found)} images; give one for each image.")
     folder = Path(out).expanduser() if out is not None else None
     known = _known(folder, identity) if folder else {}
+    numbered = {name: f"patient-{i + 1}" for i, name in enumerate(dict.fromkeys(map(str, patients or ())))}
     rows, pending = {}, []
 
     def flush() -> None:
@@ -72,7 +75,7 @@ def embed(
             pending.clear()
 
     def load(part: range, seen: Container[str]) -> list[tuple[dict, MedicalImage | None] | Failure]:
-        return [_tried(found[i], identity, seen, patients[i] if patients else None) for i in part]
+        return [_tried(found[i], identity, seen, str(patients[i]) if patients else "", numbered) for i in part]
 
     def encode(loaded: list, seen: Container[str]) -> list[dict | Failure]:
         """The rows, those of new pictures with their vectors."""
@@ -84,7 +87,7 @@ def embed(
                 return each
             vector = vectors.get(each[0]["key"])
             if isinstance(vector, MedVLMError):
-                return Failure(each[0]["path"], str(vector))
+                return Failure(each[0]["file"], str(vector), vector.kept)
             return each[0] if vector is None else each[0] | {"vector": vector}
 
         return [row_of(each) for each in loaded]
@@ -115,8 +118,9 @@ def embed(
         several = f"None of {len(failures):,} images can be embedded. The first: " if len(failures) > 1 else ""
         raise ImageReadError(several + failures[0].error)
     whole = [row | dict(zip(("modality", "vector"), known[row["key"]], strict=True)) for row, _ in good]
+    originals = [Original(row["id"], row["file"], row["patient"], row["given"]) for row in whole]
     left = [picture for _, picture in good]
-    result = Embeddings.from_rows(whole, model_name(model), identity, model, left, failures)
+    result = Embeddings.from_rows(whole, model_name(model), identity, model, left, failures, originals)
     if folder:
         result.save(folder)
         for shard in folder.glob("shard-*.parquet"):
@@ -146,7 +150,7 @@ def _tried(picture: Picture, *about: Any) -> tuple[dict[str, Any], MedicalImage 
     except OutOfMemoryError:
         raise
     except (MedVLMError, OSError) as error:
-        return Failure(str(picture.path or ""), str(error))
+        return Failure(str(picture.path or ""), str(error), getattr(error, "kept", "An image cannot be opened."))
 
 
 def _vectors(model: Any, new: dict[str, MedicalImage]) -> dict[str, Any]:
@@ -164,7 +168,7 @@ def _vectors(model: Any, new: dict[str, MedicalImage]) -> dict[str, Any]:
 
 
 def _load(
-    picture: Picture, identity: str, known: Container[str], patient: str | None
+    picture: Picture, identity: str, known: Container[str], patient: str, numbered: Mapping[str, str]
 ) -> tuple[dict[str, Any], MedicalImage | None]:
     """A picture's row, and the picture itself unless its vector is known."""
     study = picture.study()
@@ -173,10 +177,10 @@ def _load(
     if image is None and key not in known:
         image = study.image()
     row = {
-        "id": in_utf8(study.name), "path": in_utf8(str(picture.path or "")), "kind": "image",
+        "id": in_utf8(study.name), "path": "", "file": str(picture.path or study.file or ""), "kind": "image",
         "modality": image.modality if image else "", "findings": sorted(study.findings),
         "numbers": [(name, float(value)) for name, value in study.values.items()], "report": study.report,
-        "patient": in_utf8(study.name) if patient is None else str(patient), "key": key,
+        "patient": numbered.get(patient, in_utf8(study.name)), "given": patient, "key": key,
     }  # fmt: skip
     return row, image
 

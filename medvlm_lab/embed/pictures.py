@@ -13,6 +13,7 @@ from medvlm_lab.datasets.base import Study
 from medvlm_lab.errors import MedVLMError, MissingDataError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.io import read
+from medvlm_lab.io.private import content_hash, neutral_name
 
 
 class Picture(NamedTuple):
@@ -26,11 +27,9 @@ class Picture(NamedTuple):
         """A hash of the file's bytes, which need no decoding; without a file, of the pixels and how they are shown."""
         if self.path is not None:
             try:
-                with self.path.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").digest()
+                return bytes.fromhex(content_hash(self.path)) + (self.modality or "").encode()
             except OSError as error:
-                raise MissingDataError(f"{self.path} cannot be opened ({error.strerror}); put it back.") from error
-            return digest + (self.modality or "").encode()
+                raise _missing(self.path, error) from error
         shown = (
             image.pixels.shape, image.pixels.dtype, image.window, image.inverted, image.fps, image.modality,
             image.picture_size, image.padding, image.voi.function, image.voi.windows, image.voi.first,
@@ -52,7 +51,7 @@ def pictures(images: Any) -> list[Picture]:
         images = ImageFolder(images) if Path(images).expanduser().is_dir() else dataset(images)
     if isinstance(images, ImageFolder):
         paths = images.paths
-        found = [_of_file(p, p.relative_to(images.folder).as_posix(), images.modality) for p in paths]
+        found = [_of_file(path, images.modality) for path in paths]
     elif callable(getattr(images, "study", None)):
         found = [Picture(partial(images.study, i)) for i in range(images.studies)]
     else:
@@ -73,15 +72,27 @@ def _asks(images: Any) -> bool:
 
 def _of_item(item: Any, number: int) -> Picture:
     if isinstance(item, VQAItem):
-        return _of_file(item.image_path, item.image_name, item.modality)
+        return _of_file(item.image_path, item.modality, item.image_name if item.public else "")
     if isinstance(item, str | Path):
-        return _of_file(Path(item).expanduser(), str(item))
+        return _of_file(Path(item).expanduser())
     if isinstance(item, MedicalImage):
         study = Study(item.name or f"image-{number}", "", frozenset(), {}, lambda: item)
         return Picture(lambda: study)
     raise MedVLMError(f"Item {number} is a {type(item).__name__}, no image; give MedicalImages or paths.")
 
 
-def _of_file(path: Path, name: str, modality: str | None = None) -> Picture:
-    study = Study(name, "", frozenset(), {}, partial(read, path, modality))
-    return Picture(lambda: study, path.resolve(), modality)
+def _of_file(path: Path, modality: str | None = None, name: str = "") -> Picture:
+    """A file's picture; without a published name it is called by its content."""
+    return Picture(partial(_study, path, modality, name), path.resolve(), modality)
+
+
+def _study(path: Path, modality: str | None, name: str) -> Study:
+    try:
+        return Study(name or neutral_name(path), "", frozenset(), {}, partial(read, path, modality), path)
+    except OSError as error:
+        raise _missing(path, error) from error
+
+
+def _missing(path: Path, error: OSError) -> MedVLMError:
+    problem = MissingDataError(f"{path} cannot be opened ({error.strerror}); put it back.")
+    return problem.about(path, f"An image cannot be opened ({error.strerror}); put it back.")

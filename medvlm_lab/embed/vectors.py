@@ -13,7 +13,7 @@ import pyarrow as pa
 from medvlm_lab.embed import storage
 from medvlm_lab.errors import MedVLMError, MissingDataError
 from medvlm_lab.image import MedicalImage
-from medvlm_lab.io.whole import from_utf8
+from medvlm_lab.io.private import Original, read_originals, write_originals
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -24,10 +24,14 @@ BLOCK = 2048  # rows compared with all others at a time
 
 
 class Failure(NamedTuple):
-    """An image that was left out: its file, if it has one, and the sentence that says why."""
+    """An image that was left out: its file, if it has one, and the sentence that says why; `kept` names no file."""
 
     file: str
     error: str
+    kept: str = ""
+
+    def __repr__(self) -> str:  # a notebook keeps it
+        return f"Failure({self.kept!r})"
 
 
 class Neighbour(NamedTuple):
@@ -45,12 +49,14 @@ class Embeddings:
 
     Attributes:
         vectors: one row for each image or text, of unit length.
-        table: columns `id`, `path` ("" without a file), `kind` ("image" or "text"), `modality`, `findings`, `numbers`,
-            `report` (of a prompt, its words), `patient` and `key` (a hash of content and model).
+        table: columns `id` (a published name, or a hash of the content), `path` (empty: `originals` has it), `kind`
+            ("image" or "text"), `modality`, `findings`, `numbers`, `report` (of a prompt, its words), `patient` and
+            `key` (a hash of content and model).
         model, identity: the model's name, and a hash of that and its weights.
         encoder: the model itself, for texts and new images; None after loading without it.
         pictures: where the images without a file come from, in the order of the first rows.
         failures: the images that `embed` could not read and left out.
+        originals: of each id file and patient; kept apart, in `private-names.csv`, which is not to be passed on.
 
     Raises MedVLMError for rows that are no directions: NaN, or not of unit length.
     """
@@ -62,6 +68,7 @@ class Embeddings:
     encoder: Any = field(default=None, repr=False)
     pictures: Sequence[Picture] = field(default=(), repr=False)
     failures: Sequence[Failure] = ()
+    originals: Sequence[Original] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.vectors) != self.table.num_rows:
@@ -77,11 +84,12 @@ class Embeddings:
     @classmethod
     def from_rows(
         cls, rows: list[dict[str, Any]], model: str, identity: str, encoder: Any = None, pictures: Sequence = (),
-        failures: Sequence[Failure] = (),
+        failures: Sequence[Failure] = (), originals: Sequence[Original] = (),
     ) -> Embeddings:
         """Of dictionaries with the table's columns and a `vector`."""
         vectors = np.stack([row["vector"] for row in rows])
-        return cls(vectors, pa.Table.from_pylist(rows, storage.SCHEMA), model, identity, encoder, pictures, failures)
+        table = pa.Table.from_pylist(rows, storage.SCHEMA)
+        return cls(vectors, table, model, identity, encoder, pictures, failures, originals)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -104,14 +112,24 @@ class Embeddings:
         from medvlm_lab.io import read
 
         about = self.table.slice(row, 1).to_pylist()[0]
-        if about["path"]:
-            path = next((path for path in (about["path"], from_utf8(about["path"])) if Path(path).is_file()), None)
-            if path is None:
-                raise MissingDataError(f"{about['path']} was moved or deleted after it was embedded; put it back.")
-            return read(path).with_(modality=about["modality"] or "unknown")
+        if path := about["kind"] == "image" and self.original(row):
+            if not Path(path).is_file():
+                gone = "was moved or deleted after it was embedded; put it back."
+                raise MissingDataError(f"{path} {gone}").about(Path(path), f"{about['id']} {gone}")
+            return read(path).with_(modality=about["modality"] or "unknown", name=about["id"])
         if about["kind"] == "text" or row >= len(self.pictures):
-            raise MissingDataError(f"{about['id']} has no picture here; load with images= to see those of a data set.")
+            raise MissingDataError(
+                f"{about['id']} has no picture here; load with images= to see those of a data set, or put "
+                "private-names.csv beside the vectors."
+            )
         return self.pictures[row].study().image()
+
+    def original(self, row: int) -> str:
+        """The path of a row's file; "" where it has none or `private-names.csv` is not at hand."""
+        ids = self.table["id"].to_pylist()
+        paths = [known.path for known in self.originals if known.name == ids[row] and known.path]
+        paths = [path for path in paths if Path(path).is_file()] or paths
+        return paths[min(ids[:row].count(ids[row]), len(paths) - 1)] if paths else ""  # equal files share a name
 
     def texts(self, prompts: Sequence[str] | None = None) -> Embeddings:
         """These rows and those of texts from the same model: each image's own report, or the prompts.
@@ -220,8 +238,12 @@ class Embeddings:
         return float(np.linalg.norm(images.mean(0) - texts.mean(0)))
 
     def save(self, path: str | Path) -> Path:
-        """Writes one Parquet file, or `embeddings.parquet` into a folder; an interruption leaves the old one."""
+        """Writes one Parquet file, or `embeddings.parquet` into a folder; an interruption leaves the old one.
+
+        Beside it `private-names.csv` keeps the files' and patients' own names, which the Parquet file does not hold.
+        """
         path = storage.file_of(path)
+        write_originals(path.parent, [known for known in self.originals if known.path or known.original_patient])
         storage.write(path, self.vectors, self.table, {"model": self.model, "identity": self.identity})
         return path
 
@@ -231,7 +253,7 @@ class Embeddings:
 
         Args:
             model: the model that it came from, to search by text or by a new image.
-            images: what was embedded, to see the pictures of a data set; those of a folder are found by their paths.
+            images: what was embedded, to see its pictures; without it, those that `private-names.csv` lists are found.
 
         Raises:
             MissingDataError: no such file, or it is damaged. MedVLMError: `model` has other weights.
@@ -243,4 +265,5 @@ class Embeddings:
         vectors, table, about = storage.read(path)
         if model is not None and identify(model) != about["identity"]:
             raise MedVLMError(f"{path} is of {about['model']} with other weights than the model given; embed again.")
-        return cls(vectors, table, **about, encoder=model, pictures=() if images is None else pictures(images))
+        found = () if images is None else pictures(images)
+        return cls(vectors, table, **about, encoder=model, pictures=found, originals=read_originals(path.parent))

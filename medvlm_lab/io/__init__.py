@@ -14,6 +14,8 @@ import numpy as np
 
 from medvlm_lab.errors import ImageReadError, MedVLMError, UnknownNameError
 from medvlm_lab.image import MODALITIES, MedicalImage
+from medvlm_lab.io.identity import identity_of
+from medvlm_lab.io.private import neutral_name, without_file_content
 
 __all__ = ["read"]
 
@@ -22,7 +24,7 @@ FORMATS = "DICOM (.dcm), NIfTI (.nii, .nii.gz), PNG, JPEG, TIFF, AVI, MP4, NumPy
 
 
 def read(source: Any, modality: str | None = None) -> MedicalImage:
-    """Read one image, de-identified; `modality` overrides what the file says.
+    """Read one image, de-identified and under a neutral name; `modality` overrides what the file says.
 
     source: a path; an image file's bytes or an open binary file; an array as `MedicalImage.from_array` takes it; a PIL
     image. Raises ImageReadError for what is missing, damaged, oversized or no image, UnknownNameError for an unknown
@@ -77,9 +79,26 @@ def _from_path(path: Path) -> MedicalImage:
     except OSError as error:
         raise ImageReadError(f"{path} cannot be opened ({error.strerror}); check the path.") from None
     if not head:
-        raise ImageReadError(f"{path.name} is empty (0 bytes); copy the file again.")
-    reader = _reader(path, head)
-    return _one_sentence(reader, path, path.name)
+        raise _told(ImageReadError(f"{path.name} is empty (0 bytes); copy the file again."), path)
+    kind, reader = _reader(path, head)
+    try:
+        image = _one_sentence(reader, path, path.name)
+    except MedVLMError as error:
+        raise _told(error, path) from None
+    return image.with_(name=neutral_name(path), source=f"{kind} file")
+
+
+def _told(error: MedVLMError, path: Path) -> MedVLMError:
+    """The error without anything out of the file, and its file's name only where the header does not know it."""
+    said, name = without_file_content(str(error), path), neutral_name(path) if path.is_file() else "image"
+    person = identity_of(path)
+    if person.stands_in(said.replace(path.name, "")):
+        said = f"{path.name} is damaged or incomplete; copy or export it again."
+    kept = said.replace(path.name, name)
+    if kept.startswith(stem := path.name.split(".")[0]):
+        kept = name + kept.removeprefix(stem)
+    error.args = (kept if person.inside(path.name) else said,)
+    return error.about(path, kept)
 
 
 def _one_sentence(reader: Callable[[Any], MedicalImage], source: Any, name: str) -> MedicalImage:
@@ -91,7 +110,10 @@ def _one_sentence(reader: Callable[[Any], MedicalImage], source: Any, name: str)
     except MemoryError:
         raise ImageReadError(f"{name} does not fit in memory; crop it or keep fewer frames.") from None
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160].rstrip(".")
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if isinstance(source, Path):  # before it is cut: a quotation must be whole to be found
+            reason = without_file_content(reason, source)
+        reason = reason[:160].rstrip(".")
         raise ImageReadError(f"{name} is damaged or incomplete ({reason}); copy or export it again.") from error
 
 
@@ -105,25 +127,26 @@ def _unzipped(file: BinaryIO) -> bytes:
 
 
 def _reader(path: Path, head: bytes):
-    """The function for this file's content; the extension decides only where content has no signature."""
+    """(kind, function) for this file's content; the extension decides only where content has no signature."""
     suffixes = "".join(path.suffixes[-2:]).lower()
     if head[128:132] == b"DICM" or suffixes.endswith((".dcm", ".dicom", ".ima")):
         from medvlm_lab.io.dicom import read_dicom
 
-        return read_dicom
+        return "DICOM", read_dicom
     nifti = head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
     if nifti or suffixes.endswith((".nii", ".nii.gz")):
         from medvlm_lab.io.nifti import read_nifti
 
-        return read_nifti
+        return "NIfTI", read_nifti
     if head[8:12] == b"AVI " or suffixes.endswith((".avi", ".mp4")):
         from medvlm_lab.io.video import read_video
 
-        return read_video
+        return "video", read_video
     from medvlm_lab.io.raster import SIGNATURES, SUFFIXES, read_npy, read_raster
 
     if head.startswith(b"\x93NUMPY") or suffixes.endswith(".npy"):
-        return read_npy
+        return "NumPy", read_npy
     if head.startswith(SIGNATURES) or suffixes.endswith(SUFFIXES):
-        return read_raster
-    raise ImageReadError(f"{path.name} is not an image that can be read here; give one of {FORMATS}.")
+        return "picture", read_raster
+    problem = f"{path.name} is not an image that can be read here; give one of {FORMATS}."
+    raise _told(ImageReadError(problem), path)

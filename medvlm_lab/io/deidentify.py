@@ -2,66 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING
+
+from medvlm_lab.io.defined_terms import RANGES, TERMS, plain
+from medvlm_lab.io.identity import Identity, fold
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-#: Coded or numeric elements only: free text (descriptions, comments, manufacturers' private fields) can hold names,
-#: and dates, ages and unique identifiers can lead back to a person.
-ALLOWED_TAGS = (
-    "Modality",
-    "BodyPartExamined",
-    "Laterality",
-    "ImageLaterality",
-    "ViewPosition",
-    "PatientPosition",
-    "PatientOrientation",
-    "PhotometricInterpretation",
-    "BitsStored",
-    "SamplesPerPixel",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "ImagerPixelSpacing",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "RescaleType",
-    "WindowCenter",
-    "WindowWidth",
-    "KVP",
-    "ExposureTime",
-    "XRayTubeCurrent",
-    "Exposure",
-    "GantryDetectorTilt",
-    "RepetitionTime",
-    "EchoTime",
-    "InversionTime",
-    "FlipAngle",
-    "MagneticFieldStrength",
-    "ScanningSequence",
-    "SequenceVariant",
-    "CineRate",
-    "FrameTime",
-    "BurnedInAnnotation",
-    "LossyImageCompression",
-)
-_SAFE_VR = {"CS", "DS", "IS", "US", "SS", "FD", "FL"}
 _TEXT_VR = {"CS", "DS", "IS", "LO", "SH", "PN", "DA"}
-_SAFE_VALUE = re.compile(r"[A-Za-z0-9 _.,\[\]'\\/+-]{1,120}")
-_IDENTITY = (
-    "PatientName",
-    "PatientID",
-    "OtherPatientIDs",
-    "AccessionNumber",
-    "PatientBirthDate",
-    "ReferringPhysicianName",
-)
 
 
 class Header:
@@ -127,35 +77,24 @@ def as_texts(value: object) -> list[str]:
     return [str(value)] if isinstance(value, str | bytes) or not hasattr(value, "__iter__") else [str(v) for v in value]
 
 
-def allowed_tags(header: Header, parts: set[str]) -> dict[str, str]:
-    """The allow-listed elements as text, without values that are not plain codes or numbers or that repeat a name.
+def allowed_tags(header: Header) -> dict[str, str]:
+    """The elements that name nobody, as text: the standard's own terms and numbers in a plausible range.
 
-    `parts` are the header's `identity_parts`.
+    A number that stands among the header's identifiers or dates is left out too, as is a term that is somebody's name.
     """
-    tags = {}
-    for keyword in ALLOWED_TAGS:
-        vr, values = header.read(keyword)
-        if vr in _SAFE_VR and values:
-            value = values[0]
-            if len(values) > 1:
-                value = str(values) if vr == "CS" else f"[{', '.join(values)}]"
-            if _SAFE_VALUE.fullmatch(value):
-                tags[keyword] = value
-    if names(" ".join(tags.values()), parts):  # rarely: only then each by itself
-        return {keyword: value for keyword, value in tags.items() if not names(value, parts)}
+    tags, person = {}, Identity(header.dataset)
+    kept = {keyword: header.values(keyword) for keyword in (*TERMS, *RANGES)}
+    kept = {keyword: values for keyword, values in kept.items() if values and all(plain(keyword, v) for v in values)}
+    known = person.numbered(" ".join(v for keyword, values in kept.items() if keyword in RANGES for v in values))
+    for keyword, values in kept.items():
+        if keyword in TERMS and any(len(value) > 2 and fold(value) in person.names for value in values):
+            continue
+        if known and keyword in RANGES and any(map(person.numbered, values)):
+            continue
+        tags[keyword] = values[0]
+        if len(values) > 1:
+            tags[keyword] = str(values) if keyword in TERMS else f"[{', '.join(values)}]"
     return tags
-
-
-def identity_parts(header: Header) -> set[str]:
-    """The words and numbers, of three or more characters, that name the patient or the physician; in lower case."""
-    texts = (text for keyword in _IDENTITY for text in header.values(keyword))
-    return {word.lower() for text in texts for word in re.split(r"[\^=\s\\,]+", text) if len(word) >= 3}
-
-
-def names(text: str, parts: set[str]) -> bool:
-    """Whether `text` contains part of a name or number (as file names do)."""
-    lowered = text.lower()
-    return any(part in lowered for part in parts)
 
 
 @cache

@@ -11,7 +11,7 @@ import numpy as np
 from medvlm_lab.errors import ImageReadError
 from medvlm_lab.grey import PLAIN
 from medvlm_lab.image import MedicalImage, check_size, compact, filled
-from medvlm_lab.io.deidentify import Header, allowed_tags, identity_parts, names
+from medvlm_lab.io.deidentify import Header, allowed_tags
 from medvlm_lab.io.dicom_geometry import aspect, frame_order, regions, spacing, turn
 from medvlm_lab.io.dicom_grey import measured, shown, units
 from medvlm_lab.io.dicom_pixels import decode
@@ -59,8 +59,7 @@ def read_dicom(path: Path) -> MedicalImage:
         if color and pixels.dtype != np.uint8:
             shift = max(0, header.number("BitsStored", 8) - 8) if kind == "RGB" else 8
             pixels = (pixels >> shift).astype(np.uint8)
-        modality, parts = _modality(header), identity_parts(header)
-        tags = allowed_tags(header, parts)
+        modality, tags = _modality(header), allowed_tags(header)
         simulated = "SIMULATED" in header.read("ImageType")[1]
         window, voi, padding = None, PLAIN, None
         if not color:
@@ -89,8 +88,6 @@ def read_dicom(path: Path) -> MedicalImage:
             fps=_fps(header, frames),
             burned_in=tuple(turned.box(box, height, width) for box in _burned_in(header, modality, height, width)),
             tags=tags,
-            source="DICOM file" if names(path.name, parts) else path.name,
-            name=f"DICOM {modality}" if names(path.stem, parts) else path.stem,
             anatomy=tags.get("BodyPartExamined", "").lower(),
             simulated=simulated,
         )

@@ -1,7 +1,8 @@
 """A folder that holds one evaluation, whole or interrupted.
 
 `evaluation.json` says whose it is, `rows.jsonl` what the model said, a line an item, written as soon as it is said.
-When all is said, `result.json` holds the scores, `table.csv` the same as a table, `worst.png` the worst errors.
+When all is said, `result.json` holds the scores, `table.csv` the same as a table, `worst.png` the worst errors. Rows
+call a reader's own pictures by a hash of their content; the files are in `private-names.csv`, not to be passed on.
 """
 
 from __future__ import annotations

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medvlm_lab.errors import MedVLMError
+from medvlm_lab.io.private import Original, write_originals
 from medvlm_lab.tasks.base import Task
 from medvlm_lab.tasks.journal import Journal, data_settings, weights_code
 from medvlm_lab.tasks.result import Result, data_title, model_name
@@ -42,7 +44,17 @@ def run(
     result = _result(task, model, data, said, resamples or task.resamples, seed)
     if journal:
         journal.finish(result, str(getattr(model, "device", "cpu")))
+        write_originals(journal.folder, _originals(data, numbers))
     return result
+
+
+def _originals(data: Any, numbers: list[int]) -> Iterator[Original]:
+    """The files behind the neutral names of a reader's own pictures."""
+    if not hasattr(data, "study"):  # questions
+        own = [data[i] for i in numbers if not data[i].public]
+        yield from (Original(item.name, str(item.image_path)) for item in own if item.image_path.is_file())
+    elif not getattr(data, "public", True):
+        yield from (Original(study.name, str(study.file)) for study in map(data.study, numbers) if study.file)
 
 
 def _claim(name: str, task: Task, model: Any, data: Any, numbers: list[int], seed: int) -> dict[str, Any]:

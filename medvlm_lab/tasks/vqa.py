@@ -35,7 +35,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class VQARow:
-    """One scored question; `confidence` in [0, 1], `bleu1` in percent."""
+    """One scored question; `image_name` is published or a hash, `confidence` in [0, 1], `bleu1` in percent."""
 
     image_name: str
     question: str
@@ -83,7 +83,8 @@ class VQA(Task):
         answers = model.answer_batch([self._pictures[x.image_path] for x in batch], [x.question for x in batch])
         if len(answers) != len(batch):
             raise MedVLMError(f"Model {model_name(model)!r} gave {len(answers)} answers to {len(batch)} questions.")
-        return [asdict(_row(model, item, answer)) for item, answer in zip(batch, answers, strict=True)]
+        names = [x.image_name if x.public else getattr(self._pictures[x.image_path], "name", "") for x in batch]
+        return [asdict(_row(model, *each)) for each in zip(batch, names, answers, strict=True)]
 
     def score(self, rows: Sequence[VQARow], resamples: int, seed: int) -> dict[str, Score]:
         return score_rows(rows, resamples, seed)
@@ -100,14 +101,14 @@ class VQA(Task):
         return Tile([picture], f"Wrong, and {row.confidence:.0%} sure", row.reference, row.prediction, row.question)
 
 
-def _row(model: Any, item: VQAItem, answer: Any) -> VQARow:
+def _row(model: Any, item: VQAItem, name: str, answer: Any) -> VQARow:
     if not 0 <= answer.confidence <= 1:
         raise MedVLMError(
             f"Model {model_name(model)!r} gave the confidence {answer.confidence} to {item.question!r}; it must lie in "
             "[0, 1]."
         )
     return VQARow(
-        item.image_name, item.question, item.answer, answer.text, float(answer.confidence), item.closed,
+        name, item.question, item.answer, answer.text, float(answer.confidence), item.closed,
         exact_match(answer.text, item.answer), sentence_bleu1(answer.text, item.answer), item.question_type,
     )  # fmt: skip
 

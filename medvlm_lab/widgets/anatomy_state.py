@@ -57,7 +57,7 @@ def follow(state: AnatomyState, model) -> AnatomyState:
         stages = tuple(model.stages(state.image, state.question))
         answer = model.answer(state.image, state.question) if callable(getattr(model, "answer", None)) else None
     except MedVLMError as error:
-        return AnatomyState(state.model, state.image, state.question, state.stages, state.chosen, str(error))
+        return AnatomyState(state.model, state.image, state.question, state.stages, state.chosen, error.kept)
     names = [s.name for s in stages]
     chosen = state.chosen if state.chosen in names else names[0]
     return AnatomyState(state.model, state.image, state.question, stages, chosen, answer=answer)

@@ -14,6 +14,7 @@ import numpy as np
 from medvlm_lab.embed import Embeddings, Projection, project
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.io import read
 from medvlm_lab.widgets.vqa_state import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -132,6 +133,8 @@ def timeline(state: MapState, row: int) -> list[int]:
 
 def search(state: MapState, query: str | Path | MedicalImage) -> dict[str, Any]:
     """Where a text or an image lies among the points, and the images nearest to it. Raises MedVLMError."""
+    if isinstance(query, Path):
+        query = read(query)
     vector = state.embeddings.vector(query)
     label = query if isinstance(query, str) else query.name
     place = state.place(state.projection.transform(vector))[0]
@@ -143,8 +146,6 @@ def search(state: MapState, query: str | Path | MedicalImage) -> dict[str, Any]:
 
 def sent_image(name: str, content: bytes) -> MedicalImage:
     """The image in a file that the browser sent. Raises ImageReadError."""
-    from medvlm_lab.io import read
-
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / (Path(name).name or "image")
         file.write_bytes(content)
@@ -153,7 +154,7 @@ def sent_image(name: str, content: bytes) -> MedicalImage:
 
 def sentence(error: Exception, what: str) -> str:
     """What the reader is told: our own errors speak for themselves, of any other `what` went wrong."""
-    return str(error) if isinstance(error, MedVLMError) else f"{what} ({type(error).__name__}: {error}); try another."
+    return error.kept if isinstance(error, MedVLMError) else f"{what} ({type(error).__name__}: {error}); try another."
 
 
 def _listed(neighbours: list) -> list[dict[str, Any]]:

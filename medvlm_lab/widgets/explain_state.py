@@ -141,7 +141,7 @@ def look(state: ExplainState, model: Any, methods: Sequence[str]) -> ExplainStat
         if state.trace is None:
             state = _traced(state, model)
     except MedVLMError as error:
-        return replace(state, error=str(error))
+        return replace(state, error=error.kept)
     except Exception as error:  # a widget that dies in a callback says nothing: show it instead
         return replace(state, error=f"The model failed on this text ({type(error).__name__}: {error}); try another.")
     found, problems = dict(state.found), dict(state.problems)
@@ -152,7 +152,7 @@ def look(state: ExplainState, model: Any, methods: Sequence[str]) -> ExplainStat
             options = {} if method in SLOW else {"shifts": state.shifts}
             found[method] = function(method)(model, state.image, state.text, trace=state.trace, **options)
         except MedVLMError as error:
-            problems[method] = str(error)
+            problems[method] = error.kept
         except Exception as error:
             problems[method] = f"{method} failed ({type(error).__name__}: {error}); choose another method or layer."
     return replace(state, found=found, problems=problems)

@@ -73,7 +73,7 @@ def readout(model: Any, image: MedicalImage, text: str) -> Readout:
         if can("encode_images"):
             found["row"] = np.asarray(model.encode_images([image])[0], np.float32)
     except MedVLMError as error:
-        found["error"] = str(error)
+        found["error"] = error.kept
     except Exception as error:  # a widget that dies in a callback says nothing: show it instead
         found["error"] = f"The model failed on this image ({type(error).__name__}: {error}); try another."
     return Readout(**found)

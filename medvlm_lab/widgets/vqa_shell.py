@@ -184,7 +184,7 @@ class VQAWidget(Pictured, w.VBox):
             self._put(self._images[name] if name in self._images else logic.resolve_image(name))
         except MedVLMError as error:
             self._show_image()
-            self.fail(str(error))
+            self.fail(error.kept)
 
     def _on_view(self, change=None) -> None:
         if self._busy:
@@ -211,7 +211,7 @@ class VQAWidget(Pictured, w.VBox):
             self.image_view.value = logic.render_picture(state)
             self.state = state
         except MedVLMError as error:
-            self.fail(str(error))
+            self.fail(error.kept)
 
     def _on_upload(self, change) -> None:
         if self._busy or not change["new"]:
@@ -220,7 +220,7 @@ class VQAWidget(Pictured, w.VBox):
         try:
             self._put(read_upload(file["name"], bytes(file["content"])))
         except MedVLMError as error:
-            self.fail(str(error))
+            self.fail(error.kept)
         finally:
             self._busy = True
             self.upload.value = ()  # so that the same file can be uploaded again
@@ -236,7 +236,7 @@ class VQAWidget(Pictured, w.VBox):
 
 
 def read_upload(name: str, content: bytes):
-    """The `MedicalImage` in an uploaded file. Raises MedVLMError, which names the file as the reader knows it."""
+    """The `MedicalImage` in an uploaded file, under a neutral name. Raises MedVLMError."""
     from medvlm_lab.io import read
 
     name = Path(name.replace("\\", "/")).name or "upload"
@@ -244,9 +244,9 @@ def read_upload(name: str, content: bytes):
         path = Path(folder) / name
         path.write_bytes(content)
         try:
-            return read(path).with_(name=name, source="uploaded by the reader")
-        except MedVLMError as error:
-            raise type(error)(str(error).replace(str(path), name).replace(folder, "")) from error
+            return read(path).with_(source="uploaded by the reader")
+        except MedVLMError:
+            raise
         except Exception as error:  # shown in the widget, where a traceback would be lost
             raise MedVLMError(
                 f"{name!r} could not be read ({type(error).__name__}: {error}); upload DICOM, NIfTI, PNG, JPEG or TIFF."

@@ -166,7 +166,7 @@ def ask(state: VQAState, model, question: str) -> Iterator[VQAState]:
                 state = replace(state, partial=state.partial + piece)
                 yield state
     except MedVLMError as error:
-        yield replace(state, question="", partial="", error=str(error))
+        yield replace(state, question="", partial="", error=error.kept)
         return
     except Exception as error:  # a widget that dies in a callback says nothing: show it instead
         message = f"The model failed on this question ({type(error).__name__}: {error}); try another image or question."

@@ -52,11 +52,11 @@ def dicom(path: Path) -> None:
     data.save_as(path, enforce_file_format=True)
 
 
-def video(path: Path, frames: int = 5, fps: int = 50) -> np.ndarray:
+def video(path: Path, frames: int = 5, fps: int = 50, first: int = 40) -> np.ndarray:
     """A Motion JPEG whose grey frames brighten; returns each frame's grey value."""
     import av
 
-    greys = np.linspace(40, 200, frames).round().astype(np.uint8)
+    greys = np.linspace(first, 200, frames).round().astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as file:
         stream = file.add_stream("mjpeg", rate=fps)
@@ -148,8 +148,8 @@ def echonet_dynamic(root: Path) -> Path:
         ["0XC", 55.25, 40, 90, SIDE, SIDE, 50, 5, "TEST"],
     ]  # fmt: skip
     table(folder / "FileList.csv", columns, rows)
-    for name, *_ in rows:
-        video(folder / "Videos" / f"{name}.avi")
+    for number, (name, *_) in enumerate(rows):
+        video(folder / "Videos" / f"{name}.avi", first=40 + number)  # no two files are equal: their content names them
     return folder
 
 

@@ -12,6 +12,7 @@ import medvlm_lab as lab
 from medvlm_lab.datasets import iu_xray, mimic_cxr
 from medvlm_lab.datasets.layout import SHARES, part_of
 from medvlm_lab.errors import MedVLMError, MissingDataError, UnknownNameError
+from medvlm_lab.io.private import neutral_name
 
 PARTS = ("train", "validation", "test")
 
@@ -48,16 +49,17 @@ def test_iu_xray_by_name_and_by_folder(root):
     folder = generated.iu_xray(root)
     data = lab.dataset("iu_xray", "all")
     assert names(data) == [f"CXR{i}" for i in range(3, 21)]  # 1 has no picture, 2 no text
-    assert names(lab.dataset(folder, "all")) == names(data) and data.studies == len(data) == 18
+    assert names(lab.dataset(folder, "all")) == [neutral_name(study.file) for study in data]
+    assert data.studies == len(data) == 18
     parts = [set(names(lab.dataset("iu_xray", part))) for part in PARTS]
     assert sum(map(len, parts)) == 18 and set.union(*parts) == set(names(data))
     study = data.study(0)
     assert study.report == "A small effusion. A pacemaker. Effusion."
     assert study.findings == {"pleural effusion", "pacemaker"}  # by a term, and by the labeller where no term tells
     assert study.image().modality == "X-ray" and study.image().pixels.shape == (1, 32, 32)
-    assert study.image().name == "CXR3_1_IM-0003-3001"
+    assert study.file.name == "CXR3_1_IM-0003-3001.png" and study.image().name == neutral_name(study.file)
     generated.projections(folder)
-    assert lab.dataset("iu_xray", "all").study(0).image().name == "CXR3_1_IM-0003-4001"
+    assert lab.dataset("iu_xray", "all").study(0).file.name == "CXR3_1_IM-0003-4001.png"
     assert "18 studies" in str(data) and len(data[:2]) == 2
 
 
@@ -121,7 +123,8 @@ def test_mimic_cxr(root, suffix, pictures, reports):
     folder = generated.mimic_cxr(root, suffix, pictures, reports)
     parts = {part: names(lab.dataset("mimic_cxr", part)) for part in PARTS}
     assert parts == {"train": ["s50414267", "s53189527"], "validation": ["s57375967"], "test": ["s50578979"]}
-    assert names(lab.dataset(folder, "all")) == [name for part in PARTS for name in parts[part]]
+    assert names(lab.dataset("mimic_cxr", "all")) == [name for part in PARTS for name in parts[part]]
+    assert not any("s5" in name for name in names(lab.dataset(folder, "all")))  # a folder is the reader's own
     first, second = lab.dataset(folder, "train")
     assert first.report == "The heart is enlarged. There is a nodule in the right upper lobe. Cardiomegaly."
     assert first.findings == {"pulmonary edema", "nodule"}  # the label says no cardiomegaly, and none of a nodule
@@ -129,7 +132,7 @@ def test_mimic_cxr(root, suffix, pictures, reports):
     image = first.image()
     assert image.modality == "X-ray" and image.pixels.shape == (1, 32, 32)
     assert (folder / "files/p10/p10000032/s50414267" / f"50414267-2{pictures}").is_file()  # the PA one
-    assert "50414267-2" in (image.source or image.name)
+    assert "50414267-2" in first.file.name and image.name == neutral_name(first.file)
     assert "Doe" not in repr(vars(image)) and "1234567" not in repr(vars(image))
 
 
@@ -139,7 +142,7 @@ def test_mimic_cxr_without_the_optional_tables(root):
         (folder / f"mimic-cxr-2.0.0-{which}.csv").unlink()
     data = lab.dataset(folder, "all")
     assert len(data) == 5 and data[0].findings == {"cardiomegaly", "nodule"}
-    assert "50414267-0" in data[0].image().name
+    assert "50414267-0" in data[0].file.name
 
 
 def test_damaged_mimic_cxr_is_one_sentence(root):
@@ -219,7 +222,8 @@ def test_class_folders(root):
     assert data.classes["InSitu"] == "breast carcinoma in situ" and list(data.classes) == sorted(data.classes)
     assert len(data) == 24 and data[0].name == "Photos/Benign/b000.tif" and data[0].findings == {"Benign"}
     assert data[0].image().modality == "histology" and data[0].image().color
-    parts = [set(names(lab.dataset(root / "bach", part))) for part in ("train", "test")]
+    own = [lab.dataset(root / "bach", part) for part in ("train", "test")]
+    parts = [{study.file.relative_to(root / "bach").as_posix() for study in part} for part in own]
     assert not parts[0] & parts[1] and parts[0] | parts[1] <= set(names(data))
 
 

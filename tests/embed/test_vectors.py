@@ -1,5 +1,7 @@
 """Embedding: every picture once, resumed after a kill, searched exactly, refused in one sentence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fakes import FakeEncoder
@@ -12,6 +14,7 @@ from medvlm_lab.embed import Embeddings, encode
 from medvlm_lab.embed.pictures import pictures
 from medvlm_lab.errors import ImageReadError, MedVLMError, MissingDataError
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.io.private import FIRST_LINE, PRIVATE, neutral_name
 
 WIDTH = 16
 
@@ -54,7 +57,9 @@ def test_batch_size_changes_nothing_and_a_copy_is_seen_once(folder):
         part = lab.embed.embed(FakeEncoder(), folder, batch_size=size, progress=False)
         np.testing.assert_array_equal(part.vectors, whole.vectors)
         assert part.table == whole.table
-    assert whole.table["id"].to_pylist()[-2:] == ["p11.png", "sub/copy.png"]
+    ids = whole.table["id"].to_pylist()
+    assert len(set(ids)) == 12 and ids[2] == ids[12] == neutral_name(folder / "p02.png")
+    assert [whole.original(row) for row in (2, 12)] == [str(folder / "p02.png"), str(folder / "sub" / "copy.png")]
 
 
 def test_what_is_known_is_not_computed_again(folder, tmp_path, monkeypatch):
@@ -73,14 +78,14 @@ def test_what_is_known_is_not_computed_again(folder, tmp_path, monkeypatch):
     (out / "shard-half.parquet.part").write_bytes(b"PAR1")  # what a kill while writing leaves
     model = FakeEncoder()
     done = lab.embed.embed(model, folder, out, batch_size=2, progress=False)
-    assert sorted(model.seen) == ["p08", "p09", "p10", "p11"]
+    assert sorted(model.seen) == sorted(neutral_name(folder / f"p{i:02d}.png") for i in range(8, 12))
     assert [file.name for file in out.glob("*.parquet")] == ["embeddings.parquet"]
     np.testing.assert_array_equal(done.vectors, lab.embed.embed(FakeEncoder(), folder, progress=False).vectors)
 
     Image.fromarray(np.full((24, 20), 9, np.uint8)).save(folder / "p00.png")  # the same name, another content
     model = FakeEncoder()
     lab.embed.embed(model, folder, out, progress=False)
-    assert model.seen == ["p00"]
+    assert model.seen == [neutral_name(folder / "p00.png")]
 
 
 def test_vectors_of_other_weights_are_not_mixed(folder, tmp_path):
@@ -120,14 +125,30 @@ def test_a_data_set_brings_what_is_known(tmp_path):
 
 
 def test_questions_bring_each_picture_once(folder):
-    item = lab.datasets.VQAItem(folder / "p01.png", "?", "!", True, "", "p01.png", "X-ray")
+    item = lab.datasets.VQAItem(folder / "p01.png", "?", "!", True, "", "p01.png", "X-ray", public=True)
     assert [p.study().name for p in pictures([item, item])] == ["p01.png"]
+    own = replace(item, public=False)
+    assert [p.study().name for p in pictures([own])] == [neutral_name(folder / "p01.png")] and "p01" not in repr(own)
+
+
+def test_original_names_lie_beside_the_vectors_only(folder, tmp_path):
+    out = tmp_path / "out"
+    lab.embed.embed(FakeEncoder(), folder, out, patients=["Ilse"] * 13, progress=False)
+    assert (out / PRIVATE).read_text().splitlines()[0] == FIRST_LINE and (out / PRIVATE).stat().st_mode & 0o077 == 0
+    loaded = Embeddings.load(out)
+    assert loaded.original(3) == str(folder / "p03.png") and loaded.originals[3].original_patient == "Ilse"
+    np.testing.assert_array_equal(loaded.image(3).pixels, lab.read(folder / "p03.png").pixels)
+    (out / PRIVATE).unlink()
+    with pytest.raises(MissingDataError, match="put private-names.csv beside the vectors"):
+        Embeddings.load(out).image(3)
+    assert Embeddings.load(out).original(3) == ""
 
 
 def test_lists_and_patients():
     images = [MedicalImage.from_array(np.full((8, 8), v, np.uint8) + np.eye(8, dtype=np.uint8)) for v in (1, 2, 1)]
     made = lab.embed.embed(FakeEncoder(), images, patients=["a", "a", "b"], progress=False)
-    assert made.table["patient"].to_pylist() == ["a", "a", "b"]
+    assert made.table["patient"].to_pylist() == ["patient-1", "patient-1", "patient-2"]
+    assert [known.original_patient for known in made.originals] == ["a", "a", "b"]
     assert made.table["id"].to_pylist() == ["image-0", "image-1", "image-2"]
     assert made.image(2) is images[2]
 
@@ -147,7 +168,8 @@ def test_nearest_is_what_sorting_all_cosines_gives(n, k, seed):
 def test_a_text_and_an_image_are_queries_too(folder):
     made = lab.embed.embed(FakeEncoder(), folder, progress=False).texts(["aaa", "sss"])
     assert made.nearest("sss", 1)[0].id == "sss"
-    assert made.nearest(folder / "p05.png", 1)[0].id == made.nearest(made.image(5), 1)[0].id == "p05.png"
+    name = neutral_name(folder / "p05.png")
+    assert made.nearest(folder / "p05.png", 1)[0].id == made.nearest(made.image(5), 1)[0].id == name
 
 
 @settings(max_examples=15, deadline=None)
@@ -214,7 +236,7 @@ def test_bad_input_is_one_sentence(folder, tmp_path):
 
     broken = FakeEncoder()
     broken.encode_images = lambda images: np.full((len(images), WIDTH), np.nan, np.float32)
-    with pytest.raises(MedVLMError, match=r"p00\.png has NaN"):
+    with pytest.raises(MedVLMError, match="has NaN"):
         lab.embed.embed(broken, [folder / "p00.png"], tmp_path / "nan", progress=False)
     assert not list(tmp_path.glob("nan/*.parquet"))
     with pytest.raises(MedVLMError, match="unit length"):

@@ -37,7 +37,7 @@ def reads(monkeypatch):
 
 
 def item(image, question, answer, closed):
-    return VQAItem(Path(image), question, answer, closed, "PRES", image)
+    return VQAItem(Path(image), question, answer, closed, "PRES", image, public=True)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from PIL import Image
 
 import medvlm_lab as lab
 from medvlm_lab.errors import MedVLMError, UnknownNameError
+from medvlm_lab.io.private import neutral_name
 from medvlm_lab.models.base import Report
 from medvlm_lab.widgets import counterfactual_state as logic
 from medvlm_lab.widgets import explain_card, studio_state
@@ -203,14 +204,15 @@ def broken(*_):
 
 def test_a_click_on_the_map_opens_in_both_widgets(encoder, folder, monkeypatch):
     shown = bench(encoder, folder, answerer=FakeAnswerer())
-    assert shown.map.ids == ["p0.png"] and shown.explain.image.name == "p0" == shown.ask.image.name
+    names = [neutral_name(folder / f"p{i}.png") for i in range(6)]
+    assert shown.map.ids == names[:1] and shown.explain.image.name == names[0] == shown.ask.image.name
     shown.map.selection = [3]
-    assert shown.explain.image.name == "p3" == shown.ask.image.name
+    assert shown.explain.image.name == names[3] == shown.ask.image.name
     shown.map.selection = [1, 2]  # a lasso opens none
-    assert shown.explain.image.name == "p3"
+    assert shown.explain.image.name == names[3]
     (folder / "p4.png").unlink()
     shown.map.selection = [4]
-    assert "p4.png was moved or deleted" in shown.explain.state.error == shown.ask.state.error
+    assert f"{names[4]} was moved or deleted" in shown.explain.state.error == shown.ask.state.error
     shown.map.selection = [2]
     assert not shown.explain.state.error and not shown.ask.state.error
     monkeypatch.setattr(type(shown.map.state.embeddings), "image", broken)
@@ -230,7 +232,7 @@ def test_scores_stand_where_nothing_answers_and_texts_become_prompts(encoder, fo
     shown.map.selection = [6]
     assert shown.explain.text == "There is a nodule."
     shown.map.selection = [5]
-    assert shown.ask.view.value != before and shown.ask.image.name == "p5"
+    assert shown.ask.view.value != before and shown.ask.image.name == neutral_name(folder / "p5.png")
 
 
 def test_masks_of_simulated_patients_come_along(encoder):

@@ -15,6 +15,7 @@ from PIL import Image
 import medvlm_lab as lab
 from medvlm_lab.embed import Embeddings
 from medvlm_lab.errors import MedVLMError, UnknownNameError
+from medvlm_lab.io.private import neutral_name
 from medvlm_lab.widgets import embedding_colours as paint
 from medvlm_lab.widgets import embedding_state as logic
 
@@ -100,13 +101,14 @@ def test_points_fill_the_unit_square(widget):
     np.testing.assert_allclose(np.diff(xy, axis=0) * widget.state.half, np.diff(spread, axis=0), atol=1e-4)
 
 
-def test_a_click_shows_the_card_its_neighbours_and_the_patient_s_path(widget):
+def test_a_click_shows_the_card_its_neighbours_and_the_patient_s_path(widget, folder):
     heard = []
     widget.on_select(heard.append)
     widget.selection = [7]
     card, _ = widget.sent[-1]
-    assert heard == [[7]] and widget.ids == ["p07.png"]
-    assert card["reply"] == "card" and card["title"] == "p07.png" and card["path"] == [1, 7, 13]
+    name = neutral_name(folder / "p07.png")
+    assert heard == [[7]] and widget.ids == [name]
+    assert card["reply"] == "card" and card["title"] == name and card["path"] == [1, 7, 13]
     picture = Image.open(io.BytesIO(base64.b64decode(card["picture"].split(",")[1])))
     assert picture.size == (20, 24)
     assert [n["row"] for n in card["nearest"]] == [n.row for n in widget.state.embeddings.nearest(7, 8)]
@@ -119,20 +121,22 @@ def test_a_click_shows_the_card_its_neighbours_and_the_patient_s_path(widget):
 
 
 def test_a_lasso_gives_ids_and_a_contact_sheet(widget, folder):
+    names = [neutral_name(folder / f"p{i:02d}.png") for i in range(3)]
     (folder / "p01.png").unlink()
     widget.selection = [0, 1, 2, 19]
     reply = widget.sent[-1][0]
-    assert reply["count"] == 4 and widget.ids == ["p00.png", "p01.png", "p02.png", "no effusion"]
+    assert reply["count"] == 4 and widget.ids == [*names, "no effusion"]
     assert [bool(p["picture"]) for p in reply["pictures"]] == [True, False, True]
 
 
 def test_a_deleted_picture_is_said_on_hover(widget, folder):
     widget._on_message(None, {"do": "hover", "row": 3}, [])
     assert widget.sent[-1][0]["problem"] == ""
+    name = neutral_name(folder / "p03.png")
     (folder / "p03.png").unlink()
     widget._on_message(None, {"do": "hover", "row": 3}, [])
     card = widget.sent[-1][0]
-    assert "p03.png was moved or deleted" in card["problem"] and card["title"] == "p03.png"
+    assert f"{name} was moved or deleted" in card["problem"] and card["title"] == name
     before = len(widget.sent)
     for nonsense in ({"do": "hover", "row": 99}, {"do": "hover", "row": None}, {"do": "x"}, {}):
         widget._on_message(None, nonsense, [])
@@ -144,11 +148,12 @@ def test_words_and_files_are_searched_for(widget, folder):
     found = widget.sent[-1][0]
     assert found["label"] == "effusion" and [n["title"] for n in found["nearest"]] == nearest
     assert all(n["kind"] == "image" for n in found["nearest"])
-    assert widget.search(folder / "p09.png")[0] == "p09.png"
+    name = neutral_name(folder / "p09.png")
+    assert widget.search(folder / "p09.png")[0] == name
     content = (folder / "p09.png").read_bytes()
     widget._on_message(None, {"do": "search", "name": "../../x.png"}, [memoryview(content)])
     found = widget.sent[-1][0]
-    assert found["label"] == "x" and found["nearest"][0]["title"] == "p09.png"
+    assert found["label"] == name == found["nearest"][0]["title"]
     xy = np.frombuffer(logic.points(widget.state)[0], "<f4").reshape(-1, 2)
     np.testing.assert_allclose(found["place"], xy[9], atol=1e-3)  # where the same picture lies
     widget._on_message(None, {"do": "search", "name": "x.png"}, [memoryview(b"\x89PNG")])
