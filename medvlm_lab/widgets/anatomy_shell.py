@@ -10,7 +10,9 @@ import ipywidgets as w
 
 from medvlm_lab.widgets import anatomy_state as logic
 from medvlm_lab.widgets.anatomy_diagram import diagram
+from medvlm_lab.widgets.channel import Request
 from medvlm_lab.widgets.pictured import Pictured
+from medvlm_lab.widgets.request_box import RequestBox
 from medvlm_lab.widgets.vqa_state import resolve_image
 
 CSS = """
@@ -33,10 +35,9 @@ class AnatomyWidget(Pictured, w.VBox):
         style = w.HTML(f"<style>{CSS}</style>", layout=w.Layout(display="none"))
         self.diagram, self.about, self.view = w.HTML(), w.HTML(), w.HTML()
         self.about.add_class("mv-about")
-        self.question = w.Text(
-            value=question, description="Question", continuous_update=False, layout=w.Layout(width="98%"),
-            tooltip="Press Enter to follow another question",
-        )  # fmt: skip
+        self.question = RequestBox(
+            self._ask, value=question, action="Follow", tip="Press Enter to follow another question"
+        )
         self.stage = w.ToggleButtons(
             options=[s.name for s in self.state.stages], value=self.state.chosen or None, tooltips=[
                 s.about for s in self.state.stages
@@ -45,12 +46,25 @@ class AnatomyWidget(Pictured, w.VBox):
         footer = w.HTML(f'<div class="mv-footer" role="note">{logic.said(self.state)}</div>')
         super().__init__([style, self.question, self.diagram, self.stage, self.about, self.view, footer])
         self.add_class("mv-anatomy")
-        self.question.observe(lambda change: self._ask(change["new"]), "value")
+        self.add_class("mv-asks")
+        self.question.observe(lambda change: self.question.sending or self._ask(change["new"]), "value")
         self.stage.observe(lambda change: self._choose(change["new"]), "value")
         self._refresh()
 
-    def _ask(self, question: str) -> None:
-        self.state = logic.follow(replace(self.state, question=question), self._model)
+    def _ask(self, question: str, number: int = 0) -> None:
+        asked = replace(self.state, question=question)
+        request = Request(question, lambda: [logic.follow(asked, self._model)], self._draw, self._unanswered)
+        self.question.channel.submit(request, number)
+
+    def _draw(self, state: logic.AnatomyState) -> None:
+        """The stages of another question; the one in view stays in view."""
+        names = [s.name for s in state.stages]
+        chosen = self.state.chosen if self.state.chosen in names else state.chosen
+        self.state = replace(state, chosen=chosen)
+        self._refresh()
+
+    def _unanswered(self, why: str) -> None:
+        self.state = replace(self.state, error=f"{why} The stages are those of the question before.")
         self._refresh()
 
     def _choose(self, name: str) -> None:

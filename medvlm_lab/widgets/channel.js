@@ -4,7 +4,7 @@
 const AGAIN_MS = 1000; // the same question once more within this time is a key held down or pressed twice
 
 function channel(model) {
-  let sent = 0, last = "", running = false, ended = -AGAIN_MS, gone = false;
+  let sent = 0, last = "", what = "", running = false, ended = -AGAIN_MS, gone = false;
   const said = element("span", { role: "status" });
   const halt = button("Stop", stop, { class: "mv-stop", title: "Stop computing" });
   const node = element("span", { class: "mv-busy", hidden: "" }, element("i", { "aria-hidden": "true" }), halt, said);
@@ -17,11 +17,12 @@ function channel(model) {
     node.classList.toggle("mv-running", running);
   }
 
-  function submit(fields, buffers) {
+  // `words` say what is computed, where that takes long.
+  function submit(fields, { buffers, words = "" } = {}) {
     if (gone) return show(GONE);
     const key = JSON.stringify(fields);
     if (!buffers && key === last && (running || performance.now() - ended < AGAIN_MS)) return null;
-    [last, running, sent] = [key, true, Math.max(sent + 1, Date.now())];
+    [last, what, running, sent] = [key, words, true, Math.max(sent + 1, Date.now())];
     show("Waiting for the kernel …"); // until it answers; a cell may be running
     return model.send({ do: "ask", seq: sent, ...fields }, undefined, buffers);
   }
@@ -35,7 +36,7 @@ function channel(model) {
     if (reply !== "channel" || seq < sent || gone) return;
     if (running && !busy) ended = performance.now();
     running = busy;
-    show(note);
+    show((busy && what) || note);
   };
   model.on("msg:custom", onMessage);
   const deaf = onKernelGone(model.widget_manager, () => {

@@ -57,14 +57,13 @@ class Channel:
         return self._now is not None
 
     def submit(self, request: Request, number: int = 0) -> None:
-        """Computes a request beside the kernel's thread; an older one ends, an equal one goes on."""
+        """Computes what the browser asks beside the kernel's thread; an older request ends, an equal one goes on."""
         self._number = max(self._number, number)
         if self._now is not None and self._now.key == request.key:
             return self._tell("Computing …")
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # no kernel
+        if _in_cell():
             return self.run(request)
+        loop = asyncio.get_running_loop()
         self._begin(request)
         if threading.current_thread() is threading.main_thread():
             loop.call_later(0.02, _watch)  # the kernel sets its own handler again once this message is dealt with
@@ -134,6 +133,14 @@ class Channel:
 
     def _tell(self, note: str, busy: bool = True) -> None:
         self._send({"reply": "channel", "seq": self._number, "busy": busy, "note": note})
+
+
+def _in_cell() -> bool:
+    """Whether code of a cell, or of a script, waits for the result, and no reader in front of a page."""
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    return kernel is None or kernel.get_parent("shell").get("header", {}).get("msg_type") != "comm_msg"
 
 
 @contextmanager

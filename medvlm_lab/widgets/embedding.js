@@ -1,5 +1,5 @@
 // The embedding map in the browser: WebGL draws the points, a canvas above them takes the hand and draws its marks.
-// Follows embedding_parts.js in one module.
+// Follows elements.js, channel.js and embedding_parts.js in one module.
 
 const HELP = "drag or arrows: move · wheel or + −: zoom · click, or Enter for the middle: select · Escape: deselect";
 const MARK = "#d55e00", FAINT = "rgba(213, 94, 0, .45)";
@@ -15,7 +15,7 @@ function render({ model, el }) {
   const tip = element("div", { class: "mv-tip", hidden: "" });
   const legend = element("div", { class: "mv-legend" });
   const stage = element("div", { class: "mv-stage" }, layer, hand, legend, tip);
-  const status = element("div", { class: "mv-status", role: "status" });
+  const status = element("div", { class: "mv-status", role: "status" }), requests = channel(model);
   const panel = element("div", { class: "mv-panel" });
   const pick = element("select", { "aria-label": "Colour by" });
   for (const choice of model.get("choices")) pick.append(element("option", { value: choice }, choice));
@@ -37,17 +37,17 @@ function render({ model, el }) {
     element("div", { class: "mv-head" }, element("span", { class: "mv-title" }, facts.title),
       element("label", {}, "Colour by ", pick), encircle, button("Whole map", whole), words,
       button("Search by image …", () => file.click()), file),
-    element("div", { class: "mv-body" }, element("div", { class: "mv-left" }, stage, status,
+    element("div", { class: "mv-body" }, element("div", { class: "mv-left" }, stage, requests.node, status,
       element("div", { class: "mv-foot" }, HELP, element("br"), `${facts.quality}. ${facts.disclaimer}`)), panel)));
-  const gl = painter(layer);
+  const deaf = ownKeys(el), gl = painter(layer);
   if (!gl) say("This browser draws no WebGL, so the points stay hidden; search and selection work.");
 
   function say(text) { status.textContent = text; }
   function toggle() { encircle.setAttribute("aria-pressed", encircle.getAttribute("aria-pressed") !== "true"); }
   function whole() { Object.assign(view, { x: 0, y: 0, zoom: 1 }); draw(); }
-  function ask(query, buffers = []) {
-    say("Searching …");
-    model.send({ do: "search", ...query }, undefined, buffers);
+  function ask(query, buffers) {
+    say("");
+    requests.submit({ do: "search", ...query }, { buffers });
   }
   function select(rows) { model.set("selection", rows); model.save_changes(); }
 
@@ -241,6 +241,8 @@ function render({ model, el }) {
   model.send({ do: "start" });
   return () => {
     resized.disconnect();
+    requests.end();
+    deaf();
     model.off("msg:custom", onMessage);
     model.off("change:selection", fade);
     gl?.end();

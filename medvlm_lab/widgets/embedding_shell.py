@@ -13,7 +13,8 @@ from medvlm_lab.errors import UnknownNameError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.widgets import embedding_colours as paint
 from medvlm_lab.widgets import embedding_state as logic
-from medvlm_lab.widgets.browser import HERE, module
+from medvlm_lab.widgets.browser import module, styles
+from medvlm_lab.widgets.channel import Channel, Request
 from medvlm_lab.widgets.embedding_card import card_png, describe
 from medvlm_lab.widgets.pictured import Pictured
 
@@ -25,8 +26,8 @@ class EmbeddingMapWidget(Pictured, anywidget.AnyWidget):
     be set or observed from Python.
     """
 
-    _esm = module("elements.js", "embedding_parts.js", "embedding.js")
-    _css = HERE / "embedding.css"
+    _esm = module("elements.js", "channel.js", "embedding_parts.js", "embedding.js")
+    _css = styles("channel.css", "embedding.css")
     selection = traitlets.List(traitlets.Int()).tag(sync=True)
     color_by = traitlets.Unicode().tag(sync=True)
     choices = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -40,6 +41,7 @@ class EmbeddingMapWidget(Pictured, anywidget.AnyWidget):
             raise UnknownNameError("colour", first, choices)
         self.colours = paint.colours(embeddings, first)
         super().__init__(color_by=first, choices=choices, legend=self.colours.view(), facts=logic.facts(self.state))
+        self._channel = Channel(self.send)
         self.on_msg(self._on_message)
         self.observe(self._paint, "color_by")
         self.observe(lambda change: self.send(logic.chosen(self.state, change["new"])), "selection")
@@ -84,11 +86,24 @@ class EmbeddingMapWidget(Pictured, anywidget.AnyWidget):
         elif do == "hover" and message.get("row") in range(len(self.state.embeddings)):
             self.send({"reply": "hover", **logic.card(self.state, message["row"])})
         elif do == "search":
+            sent = bytes(buffers[0]) if buffers else b""
+            self._ask(message.get("name", ""), str(message.get("text", "")), sent, message.get("seq", 0))
+        elif do == "stop":
+            self._channel.stop()
+
+    def _ask(self, name: str, text: str, sent: bytes, number: int) -> None:
+        """A search of the browser, by a text or by the content of an image file."""
+
+        def job():
             try:
-                image = logic.sent_image(message.get("name", ""), bytes(buffers[0])) if buffers else None
-                self.search(image or str(message.get("text", "")))
+                yield logic.search(self.state, logic.sent_image(name, sent) if sent else text)
             except Exception as error:  # else the page would wait for an answer for ever
-                self.send({"reply": "found", "problem": logic.sentence(error, "The search failed")})
+                yield {"reply": "found", "problem": logic.sentence(error, "The search failed")}
+
+        def failed(why: str) -> None:
+            self.send({"reply": "found", "problem": why})
+
+        self._channel.submit(Request((name, text, sent), job, self.send, failed), number)
 
     def png(self) -> bytes:
         """A picture of the map as it is."""

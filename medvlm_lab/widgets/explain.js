@@ -1,10 +1,9 @@
 // The explain widget in the browser: two maps over one picture; tint, opacity and read-out need no kernel.
-// Follows elements.js in one module.
+// Follows elements.js and channel.js in one module.
 
 // Vermilion and blue of Okabe and Ito: told apart with every common kind of colour blindness.
 const FOR = [0xd5, 0x5e, 0x00], AGAINST = [0x00, 0x72, 0xb2], EDGE = [0xf0, 0xe4, 0x42];
 const LUMA = [0.299, 0.587, 0.114];
-const KEYS = { "data-lm-suppress-shortcuts": "true" }; // JupyterLab has commands on arrows and letters
 const HELP = {
   Question: "hover, or arrow keys on a picture: the value there · a word of the answer: what it looked at",
   Prompt: "hover, or arrow keys on a picture: the value there · a finding's name is asked with the model's own prompts, "
@@ -29,41 +28,40 @@ function render({ model, el }) {
   const set = (values) => {
     for (const [key, value] of Object.entries(values)) model.set(key, value);
     const slow = model.get("methods").filter((name) => facts.slow.includes(name));
-    say(slow.length ? `Computing ${slow.join(", ")}: many passes, for seconds to minutes …` : "Computing …");
-    model.save_changes();
+    requests.submit({ values }, slow.length
+      ? { words: `Computing ${slow.join(", ")}: many passes, for seconds to minutes …` } : {});
   };
 
-  const status = element("div", { class: "mv-status", role: "status" });
-  const say = (text) => { status.textContent = text; };
-  const text = element("input", { type: "text", "aria-label": facts.kind, ...KEYS });
-  const ask = () => (text.value === model.get("text") ? null : set({ text: text.value }));
+  const requests = channel(model), status = element("div", { class: "mv-status" }, requests.node);
+  const text = element("input", { type: "text", "aria-label": facts.kind });
+  const ask = () => (text.value === model.get("text") && !now?.error ? null : set({ text: text.value }));
   text.addEventListener("keydown", (event) => {
     event.stopPropagation();
     if (event.key === "Enter") ask();
   });
-  const layer = element("select", { "aria-label": "Layer", ...KEYS });
+  const layer = element("select", { "aria-label": "Layer" });
   layer.addEventListener("change", () => set({ layer: layer.value }));
-  const outline = element("select", { "aria-label": "True place", ...KEYS });
+  const outline = element("select", { "aria-label": "True place" });
   outline.addEventListener("change", () => set({ outline: outline.value }));
   const places = element("label", { hidden: "" }, "True place ", outline);
-  const opacity = element("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": "Opacity", ...KEYS });
+  const opacity = element("input", { type: "range", min: 0, max: 1, step: 0.05, "aria-label": "Opacity" });
   opacity.addEventListener("input", () => { model.set("opacity", Number(opacity.value)); model.save_changes(); });
-  const finer = element("input", { type: "checkbox", "aria-label": "Finer", ...KEYS });
+  const finer = element("input", { type: "checkbox", "aria-label": "Finer" });
   finer.addEventListener("change", () => set({ shifts: finer.checked ? 4 : 1 }));
   const moved = element("label", { title: "the mean of 4 × 4 maps, of the picture moved by parts of a cell" }, finer,
     " Finer");
-  const whole = button("Explain the report", () => set({ text: facts.report }), KEYS);
+  const whole = button("Explain the report", () => set({ text: facts.report }));
   const alarm = element("div", { class: "mv-error", role: "alert", hidden: "" });
   const words = element("div", { class: "mv-words", hidden: "", role: "group", "aria-label": "What the model wrote" });
 
   const panes = [0, 1].map((which) => {
-    const pick = element("select", { "aria-label": `${which ? "Right" : "Left"} method`, ...KEYS });
+    const pick = element("select", { "aria-label": `${which ? "Right" : "Left"} method` });
     pick.addEventListener("change", () => {
       const methods = [...model.get("methods")];
       methods[which] = pick.value;
       set({ methods });
     });
-    const canvas = element("canvas", { tabindex: 0, role: "img", ...KEYS });
+    const canvas = element("canvas", { tabindex: 0, role: "img" });
     const badge = element("span", { class: "mv-badge", hidden: "" }, "simulated");
     const readout = element("div", { class: "mv-readout" });
     const captions = element("div", { class: "mv-captions" });
@@ -87,7 +85,7 @@ function render({ model, el }) {
   el.append(element("div", { class: "mv-explain" },
     element("div", { class: "mv-title" }, `Explain ${facts.model}`),
     element("div", { class: "mv-head" }, element("label", { class: "mv-text" }, `${facts.kind} `, text),
-      button("Explain", ask, KEYS), ...(facts.report ? [whole] : []), element("label", {}, "Layer ", layer),
+      button("Explain", ask), ...(facts.report ? [whole] : []), element("label", {}, "Layer ", layer),
       ...(facts.kind === "Question" ? [] : [moved]), element("label", {}, "Opacity ", opacity), places),
     alarm, words, element("div", { class: "mv-panes" }, ...panes.map((pane) => pane.root)), status,
     element("div", { class: "mv-foot", role: "note" }, HELP[facts.kind], element("br"), facts.disclaimer)));
@@ -191,9 +189,8 @@ function render({ model, el }) {
     words.replaceChildren(...about.words.map((word, i) => button(word, () => {
       const both = model.get("methods");
       set({ word: i === model.get("word") ? -1 : i, methods: both.includes(facts.words) ? both : [facts.words, both[1]] });
-    }, { "aria-pressed": String(i === chosen), ...KEYS })));
+    }, { "aria-pressed": String(i === chosen) })));
     el.firstChild.dataset.looks = Number(el.firstChild.dataset.looks || 0) + 1;
-    say("");
     point(null);
   }
 
@@ -203,9 +200,11 @@ function render({ model, el }) {
   model.on("change:opacity", onOpacity);
   text.value = model.get("text");
   onOpacity();
-  say("Run this cell to bring the picture here."); // a saved notebook without a kernel
+  const deaf = ownKeys(el);
   model.send({ do: "start" });
   return () => {
+    requests.end();
+    deaf();
     model.off("msg:custom", onMessage);
     model.off("change:opacity", onOpacity);
   };

@@ -11,10 +11,13 @@ import traitlets
 from medvlm_lab.tasks.result import model_name
 from medvlm_lab.tasks.studies import needs
 from medvlm_lab.widgets import explain_state as logic
-from medvlm_lab.widgets.browser import HERE, module
+from medvlm_lab.widgets.browser import module, styles
+from medvlm_lab.widgets.channel import Channel, Request
 from medvlm_lab.widgets.explain_card import card_png, describe
 from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.vqa_state import resolve_image
+
+HAND = {"text", "methods", "layer", "shifts", "word", "outline"}  # what the browser sets
 
 
 class ExplainWidget(Pictured, anywidget.AnyWidget):
@@ -24,8 +27,8 @@ class ExplainWidget(Pictured, anywidget.AnyWidget):
     for all), `outline` and `opacity` follow the reader's hand, and may be set or observed from Python; so may `image`.
     """
 
-    _esm = module("elements.js", "explain.js")
-    _css = HERE / "explain.css"
+    _esm = module("elements.js", "channel.js", "explain.js")
+    _css = styles("channel.css", "explain.css")
     text = traitlets.Unicode().tag(sync=True)
     methods = traitlets.List(traitlets.Unicode(), minlen=2, maxlen=2).tag(sync=True)
     layer = traitlets.Unicode().tag(sync=True)
@@ -46,7 +49,8 @@ class ExplainWidget(Pictured, anywidget.AnyWidget):
         self.state = logic.look(state, model, methods)
         super().__init__(text=text, methods=methods, outline=logic.asked_place(state),
                          facts=logic.facts(model, model_name(model)))  # fmt: skip
-        self.on_msg(lambda _, message, __: self._show() if message.get("do") == "start" else None)
+        self._channel, self._hand = Channel(self.send), False
+        self.on_msg(self._on_message)
         self.observe(self._changed, ["text", "layer"])
         self.observe(self._shifted, ["shifts"])
         self.observe(lambda _: self._show(), ["methods", "word", "outline"])
@@ -84,9 +88,39 @@ class ExplainWidget(Pictured, anywidget.AnyWidget):
         self.state = logic.shift(self.state, change["new"])
         self._show()
 
-    def _show(self) -> None:
-        self.state = logic.look(self.state, self._model, self.methods)
-        about, buffers = logic.view(self.state, self.methods, self.word, self.outline)
+    def _on_message(self, _, message, __) -> None:
+        """The browser asks for the view, sends what the reader has set, all at once, or stops the computation."""
+        do = message.get("do")
+        if do == "start" and not self._channel.busy:
+            self._tell(self.state)
+        elif do == "stop":
+            self._channel.stop()
+        elif do == "ask":
+            self._hand = True
+            try:
+                for name in HAND & message.get("values", {}).keys():
+                    setattr(self, name, message["values"][name])
+            finally:
+                self._hand = False
+            self._show(message.get("seq", 0))
+
+    def _show(self, number: int = 0) -> None:
+        """Computes what is missing, and shows it."""
+        if self._hand:  # more follows
+            return
+        state, methods = self.state, list(self.methods)
+        request = Request(
+            object(), lambda: [logic.look(state, self._model, methods)], self._draw,
+            lambda why: self._tell(logic.replace(self.state, error=why)),
+        )  # fmt: skip
+        self._channel.submit(request, number)
+
+    def _draw(self, state: logic.ExplainState) -> None:
+        self.state = state
+        self._tell(state)
+
+    def _tell(self, state: logic.ExplainState) -> None:
+        about, buffers = logic.view(state, self.methods, self.word, self.outline)
         self.send({"reply": "look", **about}, buffers)
 
     def png(self) -> bytes:

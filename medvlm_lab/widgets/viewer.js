@@ -323,7 +323,9 @@ function render({ model, el }) {
   model.on("change:frame", draw);
   model.on("change:window", draw);
   draw();
+  const deaf = ownKeys(el);
   return () => {
+    deaf();
     if (timer) clearInterval(timer);
     model.off("msg:custom", onMessage);
     model.off("change:frame", draw);
