@@ -21,6 +21,7 @@ from jaxtyping import Bool
 import medvlm_lab
 from medvlm_lab.phantoms.language import forms
 from medvlm_lab.text.labeller import label, mentions
+from medvlm_lab.text.labeller import names as report_names
 from medvlm_lab.text.phrases import PLURAL, SPOKEN
 
 ANATOMY = {
@@ -52,6 +53,11 @@ SPELLING = (("oedema", "edema"), ("haem", "hem"), ("tumour", "tumor"), ("gray", 
 STAND_INS = ("pneumothorax", "consolidation", "hyperinflation", "nodule", "cardiomegaly", "pacemaker", "hydrothorax")
 _WORD = re.compile(r"[a-z0-9]+")
 _SIDE = re.compile(r"\b(?:(left|right)(?!\s+(?:ventric|atri))|(bilateral(?:ly)?|both|either))\b")
+_SHORT = re.compile(r"\b(?:(l|lt|lll|lul)|(r|rt|rll|rml|rul))\b(?=\s)")
+_BOTH = re.compile(  # "left and right", "left greater than right", "on the left or on the right"
+    r"\b(?:left|right)(?: side| lung)?(?:/|,? (?:and|or|and/or|(?:greater|larger|more|less|smaller|worse) than) )"
+    r"(?:(?:on|in|at) )?(?:the )?(?:left|right)\b"
+)
 _BREAK = re.compile(r"[.;:?!,]|\b(?:and|or|but|with|without|no)\b")
 _LISTED = re.compile(r"\s*(?:,|,?\s*\b(?:and|or|nor)\b)\s*")
 _ASKED = re.compile(r"\b((?:is|are|was|were) there )(?:no|not any)\b|\b((?:is|are|was|were)n['’]?t there )")
@@ -87,7 +93,7 @@ def places(text: str, names: Iterable[str]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=2**12)
 def _places(text: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    text = " ".join(text.lower().split())
+    text = _SHORT.sub(lambda m: "left" if m[1] else "right", " ".join(text.lower().split()))
     text = re.sub(r"\b(left|right) (and|or) (left|right) ((?:ventric|atri)\w+)", r"\1 \4 \2 \3 \4", text)
     if exact := [name for name in names if name.lower() == text]:
         return tuple(exact)
@@ -112,7 +118,9 @@ def sided(name: str) -> tuple[str, str]:
 def _named(text: str, own: frozenset[str]) -> Iterable[Named]:
     """The longest names first, none of which overlap, in the order of the text."""
     words = [(m.start(), m.end(), singular(m[0])) for m in _WORD.finditer(text)]
-    known, found = lexicon(own), []
+    chest = own & {*report_names(), "lung", "heart", "thorax"}
+    reported = [Named(start, end, frozenset({kind})) for kind, start, end in (mentions(text) if chest else ())]
+    known, found = lexicon(own), list(reported)
     for i in range(len(words)):
         for j in range(i + 1, min(i + 6, len(words)) + 1):
             form = tuple(word for *_, word in words[i:j])
@@ -120,8 +128,11 @@ def _named(text: str, own: frozenset[str]) -> Iterable[Named]:
                 kinds, before = known[form], words[i - 1][2] if i else ""
                 if before in _modifiers():  # "lung mass" is no renal mass
                     kinds = frozenset(k for k in kinds if before in normal(k) or normal(k) == form)
-                found.append(Named(words[i][0], words[j - 1][1], kinds))
-    found += [Named(start, end, frozenset({kind})) for kind, start, end in mentions(text)]
+                start, end = words[i][0], words[j - 1][1]
+                if len(form) == 1:  # the labeller knows that a "knee effusion" is not pleural
+                    here = {k for n in reported if n.start < end and n.end > start for k in n.kinds}
+                    kinds = frozenset(k for k in kinds if k not in report_names() or k in here or normal(k) == form)
+                found.append(Named(start, end, kinds))
     taken: list[Named] = []
     for one in sorted(found, key=lambda n: (n.start - n.end, n.start)):
         same = next((k for k, t in enumerate(taken) if (t.start, t.end) == (one.start, one.end)), None)
@@ -134,7 +145,7 @@ def _named(text: str, own: frozenset[str]) -> Iterable[Named]:
 
 def _sides(text: str, named: list[Named]) -> list[set[str]]:
     """The sides that the text gives to each name; both where it gives none. Listed names share theirs."""
-    both = re.sub(r"\b(left|right) (and|or|and/or) (left|right)\b", lambda m: "both".ljust(len(m[0])), text)
+    both = _BOTH.sub(lambda m: "both".ljust(len(m[0])), text)
     spoken: list[set[str] | None] = []
     for k, one in enumerate(named):
         before = _BREAK.split(both[named[k - 1].end if k else 0 : one.start])[-1]
