@@ -47,7 +47,10 @@ def run(
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best one by default.")] = None,
     param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Set a variable; repeatable.")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder for report.html and junit.xml.")] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="What each may take.")] = 120,
+    seconds: Annotated[float, typer.Option(min=1, help="After so long by the clock a chapter hangs.")] = 600,
+    cpu_seconds: Annotated[
+        float | None, typer.Option(min=1, help="Processor time that each may take, all its threads together.")
+    ] = None,
     memory_mb: Annotated[float | None, typer.Option(min=100, help="Memory that each may have.")] = None,
     engine: Engine = "local",
     as_json: Json = False,
@@ -57,7 +60,7 @@ def run(
     from medvlm_lab.classroom.run import run
 
     parameters = _parameters(param or [])
-    limits = {"seconds": seconds, "memory_mb": memory_mb or float("inf")}
+    limits = {"seconds": seconds, "memory_mb": memory_mb or float("inf"), "cpu_seconds": cpu_seconds or float("inf")}
     results = run(
         numbers or (), jobs, device=device, parameters=parameters, engine=engine, progress=not as_json, **limits
     )
@@ -94,7 +97,7 @@ def grade(
     folder: Annotated[Path, typer.Argument(help="Submitted notebooks; folders in it are read too.")],
     out: Annotated[Path, typer.Option(help="Folder for grades and feedback; an interrupted grading is continued.")],
     jobs: Jobs = 1,
-    seconds: Annotated[float, typer.Option(min=1, help="What each may take.")] = 300,
+    seconds: Annotated[float, typer.Option(min=1, help="What each may take, by the clock.")] = 600,
     memory_mb: Annotated[float, typer.Option(min=100, help="Memory that each may have, all its processes.")] = 4000,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Run each in bubblewrap: no network, no writing.")] = False,
     engine: Engine = "local",

@@ -11,7 +11,7 @@ from medvlm_lab.classroom.execute import Result
 from medvlm_lab.classroom.exercises import Verdict
 from medvlm_lab.classroom.submission import Grade
 
-GOOD = Result("00_small", 1.5, peak_mb=300.0)
+GOOD = Result("00_small", 1.5, peak_mb=300.0, cpu_seconds=2.5)
 BAD = Result("01_small", 2.0, "ValueError: no", 3, "Traceback\n  here", 200.0)
 
 
@@ -33,12 +33,13 @@ def test_run_passes_its_options_and_writes_its_report(call, monkeypatch, tmp_pat
     asked = {}
     monkeypatch.setattr(run, "run", lambda *args, **named: asked.update(named, args=args) or [GOOD, BAD])
     options = ["--jobs", 2, "--device", "cpu", "--param", "seed=3", "--param", "name=a=b", "--report", tmp_path / "r"]
-    options += ["--seconds", 90, "--memory-mb", 4000]
+    options += ["--seconds", 90, "--memory-mb", 4000, "--cpu-seconds", 180]
     code, out, _ = call("run", "00", "1", *options)
     assert code == 1 and "cell 3: ValueError: no" in out and "      here" in out and "300 MB" in out
+    assert "1.5 s    2.5 CPU s" in out
     assert asked == {
         "args": (["00", "1"], 2), "device": "cpu", "parameters": {"seed": 3, "name": "a=b"}, "engine": "local",
-        "progress": True, "seconds": 90.0, "memory_mb": 4000.0,
+        "progress": True, "seconds": 90.0, "memory_mb": 4000.0, "cpu_seconds": 180.0,
     }  # fmt: skip
     assert {path.name for path in (tmp_path / "r").iterdir()} == {"report.html", "junit.xml"}
     code, out, _ = call("run", "--json")

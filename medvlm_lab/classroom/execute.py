@@ -31,10 +31,13 @@ NotebookClient.on_comm_open_jupyter_widget = lambda client, message: None
 execute_notebook(**order)"""
 STOPPED = {
     "time": "took longer than its {seconds:.0f} s; shorten a cell or raise the limit",
+    "cpu": "computed longer than its {cpu_seconds:.0f} s of processor time; shorten a cell or raise the limit",
     "memory": "needed more than its {memory_mb:.0f} MB of memory",
     "interrupt": "was interrupted",
 }
 KERNEL = "python3"
+HANGS_S = 600.0  # by the clock: what is still running then hangs, also on a machine with other work
+CORES = 2  # of the laptop that the book is written for: a chapter's promise of 90 s is 180 s of processor time
 ADDED = {"injected-parameters", "papermill-error-cell-tag"}  # tags of the cells that papermill puts in
 DEAD = "DeadKernelError"
 LONGEST = 1000  # characters of an error; of a traceback, twenty times as many
@@ -48,6 +51,7 @@ class Result:
     Attributes:
         error: what went wrong, in one line; empty when it went well. cell: the code cell where, counted from 1.
         traceback: of that cell, without colours. peak_mb: the most memory at one time, children included.
+        cpu_seconds: of all threads together, children included; `seconds` is by the clock.
         note: what is worth saying though it went well.
     """
 
@@ -58,6 +62,7 @@ class Result:
     traceback: str = ""
     peak_mb: float = 0.0
     note: str = ""
+    cpu_seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -73,14 +78,18 @@ class Result:
         return f"{where}{self.error or 'ok'}{self.note and f' ({self.note})'}"
 
     def __str__(self) -> str:
-        line = f"{self.chapter:<28} {self.seconds:6.1f} s {self.peak_mb:6.0f} MB  {self.outcome}"
+        spent = f"{self.seconds:6.1f} s {self.cpu_seconds:6.1f} CPU s"
+        line = f"{self.chapter:<28} {spent} {self.peak_mb:6.0f} MB  {self.outcome}"
         return "\n".join([line, *(f"    {row}" for row in self.traceback.splitlines())])
 
 
 def environment(jobs: int = 1, device: str | None = None) -> dict[str, str]:
-    """The environment for a child: cores shared between jobs, the device, no trace of a surrounding pytest."""
+    """The environment for a child: cores shared between jobs, the device, no trace of a surrounding pytest.
+
+    No more than `CORES` for each: more threads on small pictures mostly wait, and waiting counts as computing.
+    """
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = min(CORES, max(1, (os.cpu_count() or 1) // jobs))
     chosen = {"MEDVLM_DEVICE": device} if device else {}
     shared = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads))  # UMAP's threads are Numba's
     return {**shared, "PYDEVD_DISABLE_FILE_VALIDATION": "1", **inherited, **chosen}
@@ -89,13 +98,13 @@ def environment(jobs: int = 1, device: str | None = None) -> dict[str, str]:
 def execute(
     name: str, notebook: Any, output: Path, cwd: Path, env: Mapping[str, str], seconds: float,
     memory_mb: float = float("inf"), file_mb: int | None = None, parameters: Mapping[str, Any] | None = None,
-    onwards: bool = False, wrap: Sequence[str] = (),
+    onwards: bool = False, wrap: Sequence[str] = (), cpu_seconds: float = float("inf"),
 ) -> Result:
     """Executes a notebook object into `output`, which is there after a failure too, up to the cell that failed.
 
     Args:
         cwd, env: the working folder and environment of its kernel.
-        seconds, memory_mb: limits for all of it. file_mb: how large a file it may write (not on Windows).
+        seconds, memory_mb, cpu_seconds: limits for all of it. file_mb: how large a file it may write (not on Windows).
         parameters: put in after the cell tagged `parameters`, or at the top.
         onwards: go on behind a cell that fails. wrap: the beginning of a command that the execution runs in.
     """
@@ -111,18 +120,20 @@ def execute(
             "execution_timeout": math.ceil(seconds),  # a cell's: holds where the watch itself was killed
         }  # fmt: skip
         command = [*wrap, sys.executable, "-c", PAPERMILL, json.dumps([order, file_mb])]
-        ended = watch(command, seconds, env, memory_mb)
+        ended = watch(command, seconds, env, memory_mb, cpu_seconds)
     cell, error, traceback = _failure(output)
     last_line = _last_line(ended.printed)
     if ended.stopped:
-        error = STOPPED[ended.stopped].format(seconds=seconds, memory_mb=memory_mb)
+        error = STOPPED[ended.stopped].format(seconds=seconds, memory_mb=memory_mb, cpu_seconds=cpu_seconds)
     elif DEAD in last_line:
         error = "its kernel died"
     elif ended.code and not error:
         error = last_line
     else:
-        return Result(name, ended.seconds, error[:LONGEST], cell, traceback[-20 * LONGEST :], ended.peak_mb)
-    return Result(name, ended.seconds, error[:LONGEST], _reached(output), "", ended.peak_mb)
+        where = cell, traceback[-20 * LONGEST :]
+        return Result(name, ended.seconds, error[:LONGEST], *where, ended.peak_mb, cpu_seconds=ended.cpu_seconds)
+    where = _reached(output), ""
+    return Result(name, ended.seconds, error[:LONGEST], *where, ended.peak_mb, cpu_seconds=ended.cpu_seconds)
 
 
 def _failure(output: Path) -> tuple[int | None, str, str]:

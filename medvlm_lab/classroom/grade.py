@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from medvlm_lab.classroom.execute import left_behind
+from medvlm_lab.classroom.execute import HANGS_S, left_behind
 from medvlm_lab.classroom.feedback import feedback
 from medvlm_lab.classroom.handed_in import digest, pages, submissions
 from medvlm_lab.classroom.run import each
@@ -30,7 +30,7 @@ ROWS, TABLE, GRADES, PAGES = "rows.jsonl", "grades.csv", "grades.json", "feedbac
 
 
 def grade(
-    folder: str | Path, out: str | Path, jobs: int = 1, seconds: float = 300, memory_mb: float = 4000,
+    folder: str | Path, out: str | Path, jobs: int = 1, seconds: float = HANGS_S, memory_mb: float = 4000,
     sandbox: bool = False, engine: str = "local", progress: bool = False,
 ) -> list[Grade]:
     """Grades every notebook below `folder` into the folder `out`; what is none has a row that says what it is.

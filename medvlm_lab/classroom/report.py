@@ -49,10 +49,10 @@ def trace(title: str, text: str) -> str:
 def write_report(results: Sequence[Result], folder: str | Path) -> None:
     """Writes `report.html` and `junit.xml` into a folder. Raises OSError where it cannot."""
     folder = Path(folder).expanduser()
-    rows = [(r.chapter, r.seconds, r.peak_mb, r.outcome) for r in results]
+    rows = [(r.chapter, r.seconds, r.cpu_seconds, r.peak_mb, r.outcome) for r in results]
     good = sum(result.ok for result in results)
     parts = [f"<p>{good} of {len(results)} ran to the end.</p>"]
-    parts.append(table(("chapter", "seconds", "peak memory, MB", "result"), rows))
+    parts.append(table(("chapter", "seconds", "CPU seconds", "peak memory, MB", "result"), rows))
     parts += [trace(f"{r.chapter}, cell {r.cell}", r.traceback) for r in results if r.traceback]
     write_whole(folder / "report.html", page("MedVLM Lab: chapters", *parts))
     write_whole(folder / "junit.xml", _junit(results))
@@ -68,7 +68,8 @@ def _junit(results: Sequence[Result]) -> bytes:
         case = {"classname": "chapters", "name": result.chapter, "time": f"{result.seconds:.3f}"}
         element = ElementTree.SubElement(suite, "testcase", case)
         properties = ElementTree.SubElement(element, "properties")
-        ElementTree.SubElement(properties, "property", {"name": "peak_mb", "value": f"{result.peak_mb:.0f}"})
+        for name in ("peak_mb", "cpu_seconds"):
+            ElementTree.SubElement(properties, "property", {"name": name, "value": f"{getattr(result, name):.0f}"})
         if not result.ok:
             message = NO_XML.sub("?", result.outcome)
             failure = ElementTree.SubElement(element, "failure", {"message": message})

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_lab.classroom.build import NOTEBOOKS, Chapter, asked, chapters, from_built
-from medvlm_lab.classroom.execute import Result, environment, execute
+from medvlm_lab.classroom.execute import HANGS_S, Result, environment, execute
 from medvlm_lab.classroom.watch import STOP
 from medvlm_lab.engine import spread
 from medvlm_lab.errors import MedVLMError
@@ -73,7 +73,7 @@ def execute_chapter(
 def run(
     numbers: Sequence[str] = (), jobs: int = 1, root: Path = NOTEBOOKS, device: str | None = None,
     parameters: Mapping[str, Any] | None = None, engine: str = "local", progress: bool = False,
-    seconds: float = 120, memory_mb: float = float("inf"),
+    seconds: float = HANGS_S, memory_mb: float = float("inf"), cpu_seconds: float = float("inf"),
 ) -> list[Result]:
     """Executes built chapters and throws the output away: does each still run, how long, in how much memory?
 
@@ -82,7 +82,8 @@ def run(
         parameters: variables, set after the cell tagged `parameters` (`# %% tags=["parameters"]` in the source), which
             gives each its usual value; a chapter without it gets them at the top, and its result says so.
         engine: "local" or "ray"; see `medvlm_lab.engine.spread`.
-        seconds, memory_mb: limits for each chapter, all its processes together.
+        seconds, memory_mb, cpu_seconds: limits for each chapter, all its processes together. `seconds` is by the clock
+            and ends what hangs; `cpu_seconds` is processor time, which is the same on a machine with other work.
 
     Raises:
         MedVLMError: a parameter's name is none in Python.
@@ -96,8 +97,9 @@ def run(
         with tempfile.TemporaryDirectory() as folder:
             output, env = Path(folder) / chapter.notebook.name, environment(jobs, device)
             result = execute_chapter(
-                chapter, notebook, output, env, seconds, memory_mb=memory_mb, parameters=parameters
-            )
+                chapter, notebook, output, env, seconds, memory_mb=memory_mb, parameters=parameters,
+                cpu_seconds=cpu_seconds,
+            )  # fmt: skip
         unknown = sorted((parameters or {}).keys() - _parameters(notebook))
         return replace(result, note=f"no parameter of it: {', '.join(unknown)}" if unknown else "")
 
@@ -141,7 +143,7 @@ def test(numbers: Sequence[str] = (), jobs: int = 1, root: Path = NOTEBOOKS, qui
     """
     files = [str(chapter.built()) for chapter in chapters(numbers, root)]
     command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider"]
-    command += ["--nbval-cell-timeout=90", "-n", str(jobs), "--dist", "loadfile", *files]
+    command += [f"--nbval-cell-timeout={HANGS_S:.0f}", "-n", str(jobs), "--dist", "loadfile", *files]
     start = time.perf_counter()
     done = subprocess.run(command, env=environment(jobs), cwd=root.parent, capture_output=quiet, text=True)
     error = "" if done.returncode == 0 else f"nbval found failing cells (pytest exit {done.returncode})"

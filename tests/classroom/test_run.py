@@ -123,7 +123,7 @@ def test_jobs_share_the_cores(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-        assert [environment(jobs)[name] for jobs in (1, 2, 3, 9)] == ["4", "2", "1", "1"]
+        assert [environment(jobs)[name] for jobs in (1, 2, 3, 9)] == ["2", "2", "1", "1"]
         monkeypatch.setenv(name, "7")
         assert environment(2)[name] == "7"  # who has chosen is not overruled
 

@@ -50,6 +50,17 @@ def test_too_much_memory_and_too_much_time_are_stopped():
     assert ended.stopped == "time" and 1 <= ended.seconds < 10
 
 
+def test_processor_time_counts_children_and_threads_but_not_waiting():
+    work = "import time; end = time.process_time() + 1.0\nwhile time.process_time() < end: pass"
+    both = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}])\n{work}"
+    ended = python(both)
+    assert ended.stopped == "" and 1.7 < ended.cpu_seconds < 4 and ended.cpu_seconds <= 2 * ended.seconds
+    ended = python("import time; time.sleep(1.5)", cpu_seconds=1)
+    assert ended.stopped == "" and ended.cpu_seconds < 1 < ended.seconds
+    ended = python("while True: pass", cpu_seconds=1)
+    assert ended.stopped == "cpu" and 1 < ended.cpu_seconds < 3
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("end", ["time.sleep(60)", "pass"], ids=["stopped", "ended"])
 def test_what_detached_itself_is_ended_too(tmp_path, end):
