@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from medvlm_lab.arrays import compact, filled
 from medvlm_lab.errors import ImageReadError
 from medvlm_lab.grey import PLAIN
-from medvlm_lab.image import MedicalImage, check_size, compact, filled
+from medvlm_lab.image import MedicalImage, check_size
 from medvlm_lab.io.deidentify import Header, allowed_tags
 from medvlm_lab.io.dicom_geometry import aspect, frame_order, regions, spacing, turn
 from medvlm_lab.io.dicom_grey import measured, shown, units

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from medvlm_lab.arrays import compact, filled
 from medvlm_lab.errors import ImageReadError
-from medvlm_lab.image import MedicalImage, check_size, compact, filled
+from medvlm_lab.image import MedicalImage, check_size
 from medvlm_lab.orientation import letters
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medvlm_lab.arrays import compact, filled
 from medvlm_lab.errors import ImageReadError
-from medvlm_lab.image import MAX_FRAME_PIXELS, MODALITIES, SIMULATED_NOTE, MedicalImage, check_size, compact, filled
+from medvlm_lab.image import MAX_FRAME_PIXELS, MODALITIES, SIMULATED_NOTE, MedicalImage, check_size
 
 if TYPE_CHECKING:
     from PIL import Image
