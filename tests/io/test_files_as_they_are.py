@@ -106,7 +106,7 @@ def test_bytes_and_open_files_are_read_as_the_path_is(tmp_path, name):
         found = [read(path.read_bytes()), read(io.BytesIO(path.read_bytes())), read(file)]
     for image in found:
         assert np.array_equal(image.pixels, expected.pixels) and image.orientation == expected.orientation
-        assert image.modality == expected.modality and image.name == "image"
+        assert image.modality == expected.modality and image.name == expected.name
     with pytest.raises(ImageReadError):
         read(path.read_bytes()[: path.stat().st_size // 8])
 
