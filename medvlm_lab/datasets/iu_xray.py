@@ -22,6 +22,7 @@ from medvlm_lab.datasets.base import Study
 from medvlm_lab.datasets.layout import Studies, StudyDataset, check_present, part_of
 from medvlm_lab.datasets.tables import read_table
 from medvlm_lab.errors import MissingDataError
+from medvlm_lab.text.prose import kind_of
 
 REPORTS, PICTURES, PROJECTIONS = "ecgen-radiology", "NLMCXR_png", "indiana_projections.csv"
 
@@ -62,10 +63,13 @@ def parse(path: Path) -> Record:
     except (ParseError, DefusedXmlException, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise MissingDataError(f"Report {path} is no valid XML ({reason}); unpack NLMCXR_reports.tgz again.") from error
-    text = {part.get("Label", "").upper(): " ".join((part.text or "").split()) for part in root.iter("AbstractText")}
+    text = {"findings": "", "impression": ""}
+    for part in root.iter("AbstractText"):
+        if (kind := kind_of(part.get("Label", ""))) and part.text:
+            text[kind] = f"{text[kind]} {' '.join(part.text.split())}".strip()
     terms = tuple(term.text.strip() for term in root.iter("major") if term.text)
     pictures = tuple(picture.get("id", "") for picture in root.iter("parentImage"))
-    return Record(path.stem, text.get("FINDINGS", ""), text.get("IMPRESSION", ""), terms, pictures)
+    return Record(path.stem, text["findings"], text["impression"], terms, pictures)
 
 
 def findings(record: Record) -> frozenset[str]:

@@ -15,7 +15,6 @@ Names are the files' own: the data set's pseudonyms, never a patient's name.
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from medvlm_lab.datasets.base import Study
 from medvlm_lab.datasets.layout import Studies, StudyDataset
 from medvlm_lab.datasets.tables import read_table
 from medvlm_lab.errors import MissingDataError
+from medvlm_lab.text.prose import report_sections
 
 SPLIT, METADATA, CHEXPERT = "split", "metadata", "chexpert"
 PARTS = {"train": "train", "validate": "validation", "test": "test"}
@@ -34,7 +34,6 @@ LABELS = {
 }  # fmt: skip
 REPORT_ROOTS = ("files", "reports", "reports/files", "mimic-cxr-reports/files")
 SUFFIXES = (".jpg", ".dcm")
-_HEADING = re.compile(r"^[ \t]*([A-Z][A-Z ,/()&-]*):", re.MULTILINE)
 
 
 class Key(NamedTuple):
@@ -52,15 +51,8 @@ class Key(NamedTuple):
 
 def sections(text: str) -> tuple[str, str]:
     """(findings, impression) of a report in MIMIC-CXR's form; where it has neither, what its last heading holds."""
-    found = {"FINDINGS": "", "IMPRESSION": ""}
-    before, *rest = _HEADING.split(text)
-    parts = [("", before), *zip(rest[::2], rest[1::2], strict=True)]
-    for heading, body in parts:
-        if kind := next((kind for kind in found if kind in heading), None):  # also "FINDINGS AND IMPRESSION"
-            found[kind] = f"{found[kind]} {' '.join(body.split())}".strip()
-    if not any(found.values()):
-        found["FINDINGS"] = " ".join(parts[-1][1].split())
-    return found["FINDINGS"], found["IMPRESSION"]
+    found = report_sections(text)
+    return found["findings"], found["impression"]
 
 
 def load(name: str, folder: Path, split: str, seed: int) -> StudyDataset:
