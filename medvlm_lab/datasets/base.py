@@ -110,8 +110,10 @@ class Study:
     """One patient's picture with what is known of it: its report, its findings, what can be measured in it.
 
     Attributes:
+        report: findings, then impression, without headings: what is scored and trained on.
         findings: kinds that are there, as reports name them. values: measurements, the unit in each name.
         picture: makes or reads the image. file: the picture's, where there is one.
+        impression: the end of `report` that is its impression, if it has one.
     """
 
     name: str
@@ -120,6 +122,13 @@ class Study:
     values: dict[str, float]
     picture: Callable[[], MedicalImage] = field(repr=False)
     file: Path | None = field(default=None, repr=False)
+    impression: str = ""
+
+    @property
+    def headed(self) -> str:
+        """The report as it is shown, under the headings FINDINGS and IMPRESSION."""
+        found = {"FINDINGS": self.report.removesuffix(self.impression).strip(), "IMPRESSION": self.impression}
+        return "\n".join(f"{heading}: {body}" for heading, body in found.items() if body)
 
     def image(self) -> MedicalImage:
         """The picture, made or read now."""

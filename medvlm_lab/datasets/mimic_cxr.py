@@ -91,13 +91,14 @@ def _study(folder: Path, key: Key) -> Study:
     path = next((folder / root / file for root in REPORT_ROOTS if (folder / root / file).is_file()), None)
     if path is None:
         raise MissingDataError(f"Report {file} is not in {folder / 'files'}; unpack mimic-cxr-reports.zip in {folder}.")
-    report = " ".join(sections(path.read_text(encoding="utf-8", errors="replace"))).strip()
+    parts = sections(path.read_text(encoding="utf-8", errors="replace"))
+    report = " ".join(parts).strip()
     found = positive(report)
     if key.labels is not None:
         found = key.labels | (found - set(LABELS.values()))
     stem = folder / "files" / key.place / key.dicom
     picture = next((p for p in map(stem.with_suffix, SUFFIXES) if p.is_file()), None)
-    return Study(f"s{key.study}", report, found, {}, partial(_picture, stem, picture), picture)
+    return Study(f"s{key.study}", report, found, {}, partial(_picture, stem, picture), picture, parts[1])
 
 
 def _picture(stem: Path, path: Path | None):

@@ -116,6 +116,7 @@ class PhantomDataset(Sequence[PhantomItem]):
         return Study(
             f"{self.phantom}-{self.split}-{self.seed}-{number:06d}{end}", f"{report.findings} {report.impression}",
             frozenset(f.kind for f in scene.all_findings), numbers, lambda: self.simulator.image(scene, self.size),
+            impression=report.impression,
         )
 
     def _report(self, number: int) -> Report:

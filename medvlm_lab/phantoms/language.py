@@ -123,6 +123,10 @@ class Grammar:
         """The same wording in one author's habits; None draws every sentence anew."""
         return Grammar(self.data, author)
 
+    def place(self, kind: str) -> dict[str, str]:
+        """Slots that depend on where a finding is, such as the half of the body that has it."""
+        return self.data.get("places", {}).get(self.data["nouns"][kind].get("place", "lung"), {})
+
     def patterns(self, place: Sequence[str], wording: str) -> list[str]:
         """The patterns at a place in the file; an empty list where it has none."""
         if wording not in (*WORDINGS, TAUGHT):

@@ -49,6 +49,7 @@ def _presence(
 ) -> Question:
     noun = grammar.data["nouns"][kind]
     facts = {"is": "are" if noun.get("plural") else "is", "noun": noun["one"], "a noun": noun["a"], "side": side}
+    facts |= grammar.place(kind)
     place = ("ask", "presence", "side") if side else ("ask", "presence", kind)
     if not grammar.patterns(place, wording):
         place = ("ask", "presence")

@@ -27,7 +27,9 @@ def facts_of(phantom: Phantom, scene: Scene, finding: Finding | None) -> dict[st
     facts = dict(phantom.facts(scene))
     if finding is None:
         return facts
-    facts |= {"noun": Grammar.of(phantom.name).data["nouns"][finding.kind]["one"], **SEVERITY[finding.severity]}
+    grammar = Grammar.of(phantom.name)
+    facts |= {"noun": grammar.data["nouns"][finding.kind]["one"], **grammar.place(finding.kind)}
+    facts |= SEVERITY[finding.severity]
     facts |= {"side": finding.side, "region": finding.region, "place": f"{finding.side} {finding.region}".strip()}
     if finding.measurement is not None:
         facts |= {"measurement": f"{finding.measurement:g} {scene.kinds[finding.kind].unit}"}

@@ -55,7 +55,7 @@ from medvlm_lab.train.loop import keep_freed_memory
 
 flamingo, half = (lab.load("flamingo-cxr", device="cpu") for _ in range(2))  # taken apart by hand below
 texts = {"example 1, by the same author": examples[0][1], "without examples": flamingo.report(image),
-         "after four examples": flamingo.report(image, shots=examples), "what the author wrote": cases[3].report,
+         "after four examples": flamingo.report(image, shots=examples), "what the author wrote": cases[3].headed,
          "the real radiograph": flamingo.report(real)}  # fmt: skip
 pd.Series(texts, name="report").map(str).to_frame().style.set_properties(**{"text-align": "left"})
 
