@@ -102,7 +102,8 @@ def _study(pictures: Path, record: Record) -> Study:
 
     report = f"{record.findings} {record.impression}".strip()
     file = pictures / f"{record.pictures[0]}.png"
-    return Study(f"CXR{record.name}", report, findings(record), {}, partial(read, file, "X-ray"), file, record.impression)
+    picture = partial(read, file, "X-ray")
+    return Study(f"CXR{record.name}", report, findings(record), {}, picture, file, record.impression)
 
 
 LAYOUT = Studies("iu_xray", (REPORTS,), load)

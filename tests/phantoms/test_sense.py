@@ -9,7 +9,7 @@ from medvlm_lab.phantoms import names, phantom
 from medvlm_lab.phantoms.language import TAUGHT, WORDINGS
 
 SIDED = re.compile(
-    r"\b(either side|neither side|both sides|(left|right)(?! (ventric|atri))|(left|right)-sided|hemithorax)\b", re.I
+    r"\b(either side|neither side|both sides|(left|right)(?! (ventric|atri|heart))|(left|right)-sided|hemithorax)\b", re.I
 )
 
 
