@@ -8,9 +8,7 @@ import medvlm_lab as lab
 from medvlm_lab.phantoms import names, phantom
 from medvlm_lab.phantoms.language import TAUGHT, WORDINGS
 
-SIDED = re.compile(
-    r"\b(either side|neither side|both sides|(left|right)(?! (ventric|atri|heart))|(left|right)-sided|hemithorax)\b", re.I
-)
+SIDED = re.compile(r"\b(n?either side|both sides|(left|right)(?! (ventric|atri|heart))|hemithorax)\b", re.I)
 
 
 @pytest.mark.parametrize("name", names())
