@@ -232,9 +232,9 @@ class MedicalImage:
         pixels = self.pixels[frame]
         if self.color:
             return np.ascontiguousarray(pixels)  # (h, w, 3)
-        own = self.resolve_window(None, frame)
-        window = own if window is None else self.resolve_window(window)
-        grey = levels(pixels, window, self.voi, self.voi.table is not None and window == own)  # (h, w)
+        window = self.resolve_window(window, frame)
+        table = self.voi.table is not None and window == self.resolve_window(None, frame)
+        grey = levels(pixels, window, self.voi, table)  # (h, w)
         if self.inverted:
             grey = 255 - grey
         if self.padding:
