@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Explanation": "explanation", "grade": "grading", "randomisation": "randomise", "counterfactual": "remove",
-    "layers": "base",
+    "layers": "base", "place": "grading",
 }  # fmt: skip
 __all__ = ["METHODS", "explain", "explain_many", "methods", *_LAZY]
 

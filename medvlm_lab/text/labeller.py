@@ -131,12 +131,12 @@ def positive(report: str, vocabulary: str = CHEST) -> frozenset[str]:
     return frozenset(name for name, found in label(report, vocabulary).items() if found == "positive")
 
 
-def mentions(text: str, vocabulary: str = CHEST) -> Iterator[tuple[str, int, int]]:
-    """(finding, start, end) wherever a lower-case text names a finding or a sign of one, whatever it says about it."""
+def mentions(text: str, vocabulary: str = CHEST) -> Iterator[tuple[str, int, int, bool]]:
+    """(finding, start, end, whether elsewhere in the body) wherever a lower-case text names one or a sign of it."""
     for name, terms in _vocabulary(vocabulary).items():
         for pattern in filter(None, (terms.says, terms.signs)):
-            spans = (found.span() for found in pattern.finditer(text))
-            yield from ((name, *span) for span in spans if terms.anywhere or not _elsewhere(text, *span))
+            for found in pattern.finditer(text):
+                yield name, *found.span(), not terms.anywhere and _elsewhere(text, *found.span())
 
 
 def names(vocabulary: str = CHEST) -> tuple[str, ...]:

@@ -119,8 +119,9 @@ def _named(text: str, own: frozenset[str]) -> Iterable[Named]:
     """The longest names first, none of which overlap, in the order of the text."""
     words = [(m.start(), m.end(), singular(m[0])) for m in _WORD.finditer(text)]
     chest = own & {*report_names(), "lung", "heart", "thorax"}
-    reported = [Named(start, end, frozenset({kind})) for kind, start, end in (mentions(text) if chest else ())]
-    known, found = lexicon(own), list(reported)
+    told = list(mentions(text)) if chest else []  # the labeller knows that a "knee effusion" is not pleural
+    found = [Named(start, end, frozenset({kind})) for kind, start, end, elsewhere in told if not elsewhere]
+    known, away = lexicon(own), [row[:3] for row in told if row[3]]
     for i in range(len(words)):
         for j in range(i + 1, min(i + 6, len(words)) + 1):
             form = tuple(word for *_, word in words[i:j])
@@ -129,10 +130,7 @@ def _named(text: str, own: frozenset[str]) -> Iterable[Named]:
                 if before in _modifiers():  # "lung mass" is no renal mass
                     kinds = frozenset(k for k in kinds if before in normal(k) or normal(k) == form)
                 start, end = words[i][0], words[j - 1][1]
-                if len(form) == 1:  # the labeller knows that a "knee effusion" is not pleural
-                    here = {k for n in reported if n.start < end and n.end > start for k in n.kinds}
-                    kinds = frozenset(k for k in kinds if k not in report_names() or k in here or normal(k) == form)
-                found.append(Named(start, end, kinds))
+                found.append(Named(start, end, kinds - {kind for kind, *span in away if span == [start, end]}))
     taken: list[Named] = []
     for one in sorted(found, key=lambda n: (n.start - n.end, n.start)):
         same = next((k for k, t in enumerate(taken) if (t.start, t.end) == (one.start, one.end)), None)

@@ -52,7 +52,7 @@ answer = model.answer(image, question)
 print(answer)
 
 # %% [markdown]
-# **Explain.** The model did not say only one thing: it ranked answers, and gave each a number.
+# **Explain.** The model did not say only one thing: it weighed both answers, and gave each a number.
 
 # %%
 import matplotlib.pyplot as plt
@@ -68,7 +68,8 @@ plt.show()
 # %% [markdown]
 # A confidence is worth something only when it is *calibrated*: of all answers given with 70 %, about 70 % should be
 # right. The top bar has been calibrated on held-out questions, where answers like this one were right less often than
-# the network's own number says; the small bars only rank the other answers. Chapter 12 measures what is left. Nobody
+# the network's own number says. The question is *closed*: where "no" is wrong, "yes" is right, so "yes" gets what "no"
+# leaves. The network's own numbers are in `answer.probabilities`. Chapter 12 measures what is left. Nobody
 # has labelled this film's heart, only its nodules are known: measure it yourself.
 
 # %% [markdown]

@@ -127,7 +127,8 @@ print(f"You: {changed.value or 'no guess'}. Most: {words[int(moved[1:-1].argmax(
 #
 # The decoder starts from a mark and looks back at the memory. Out comes a number for each word of the vocabulary; the
 # best is written and becomes part of what it reads next. Choose *next word* in the drawing at the top to see the
-# candidates.
+# candidates. Their bars are the network's own probabilities of one word; the answer's confidence, which stands beside
+# them, is that of the whole answer, calibrated on questions that it was not trained on (chapter 12).
 #
 # ## Cut the wires
 #

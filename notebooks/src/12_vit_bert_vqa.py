@@ -48,8 +48,9 @@ model = lab.load("vit-bert-vqa", device="cpu")  # taken apart by hand below
 lab.widgets.vqa(model, image, question="Is there cardiomegaly?")
 
 # %% [markdown]
-# A real radiograph with nodules. The bars are calibrated confidences, and the first one never gets beyond a ceiling;
-# both are explained further below, under *Is it as often right as it says?*
+# A real radiograph with nodules. The bars are calibrated confidences of both answers to a closed question, and the
+# first one never gets beyond a ceiling; below them stands the network's own probability. All are explained further
+# below, under *Is it as often right as it says?* Mistype a word, "haert": the widget marks it and shows no confidence.
 #
 # Below, a simulated patient, of whom everything is known. The model learned from real pictures alone. **Predict.** Will
 # it see in the simulated one what it was never shown?

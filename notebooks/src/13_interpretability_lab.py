@@ -38,13 +38,13 @@ chest = lab.phantom("chest-xray")
 there = {"pleural effusion", "pacemaker"}
 patient = next(s for s in chest.sample(11, 600, part="test") if {f.kind for f in s.all_findings} == there)
 image, masks = chest.image(patient, 256), chest.masks([patient], 256)
-both = {"pleural effusion": masks["left pleural effusion"] | masks["right pleural effusion"]}
-lab.widgets.explain(zero, image, "pleural effusion", masks=both)
+lab.widgets.explain(zero, image, "pleural effusion", masks=masks)
 
 # %% [markdown]
-# Two methods, side by side, on the same picture, with the true place of the effusion as an outline. Choose other
-# methods, type another finding, move the layer. Orange speaks for the text, blue against it. Where the methods
-# disagree, at most one of them can be right: this chapter is about finding out which.
+# Two methods, side by side, on the same picture, with the true place of the effusion as an outline: on both sides, for
+# the text names no side. Choose other methods, move the layer, type another finding or "left effusion": the place
+# follows the text, and where the text names nothing that is there, no map is graded. Orange speaks for the text, blue
+# against it. Where the methods disagree, at most one of them can be right: this chapter is about finding out which.
 #
 # ## 1. One map, by hand
 #
@@ -125,7 +125,7 @@ plt.show()
 # | cross-attention | where each written word looked | a model that writes |
 
 # %%
-place = both["pleural effusion"][0].numpy()
+place = lab.explain.place(masks, "pleural effusion")  # both sides
 written = ["grad-cam", "attention-rollout", "chefer", "legrad", "cross-attention"]
 seen = {m: lab.explain.explain(m, zero, image, said, against=[denied]) for m in lab.explain.methods(zero)}
 seen |= {f"{m} *": lab.explain.explain(m, blip, image, "Is there pleural effusion?") for m in written}

@@ -42,6 +42,7 @@ CHEST = [
     ("Is there no effusion?", sides("pleural effusion")),
     ("pericardial effusion", set()),
     ("effusion in the knee", set()),
+    ("a tube", {"endotracheal tube", "nasogastric tube"}),
     ("effusion: none", set()),
     ("effusion on the left or on the right?", sides("pleural effusion")),
     ("effusions, left greater than right", sides("pleural effusion")),
