@@ -64,6 +64,10 @@ class SceneError(MedVLMError, ValueError):
     """A simulated patient is asked to have a value or a finding that does not exist."""
 
 
+class ScoreError(MedVLMError, ValueError):
+    """What is to be scored cannot be: numbers that are not finite, labels of three classes, masks of unlike shapes."""
+
+
 class UnknownNameError(MedVLMError, KeyError):
     """A name that is not in a catalogue; the message suggests the nearest one."""
 

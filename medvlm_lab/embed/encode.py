@@ -25,6 +25,7 @@ from medvlm_lab.errors import ImageReadError, MedVLMError, OutOfMemoryError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.io.private import Original
 from medvlm_lab.io.whole import in_utf8
+from medvlm_lab.tasks.embeddings import rows_of
 from medvlm_lab.tasks.result import model_name
 from medvlm_lab.tasks.studies import needs
 
@@ -158,13 +159,14 @@ def _vectors(model: Any, new: dict[str, MedicalImage]) -> dict[str, Any]:
     if not new:
         return {}
     try:
-        return dict(zip(new, np.asarray(model.encode_images(list(new.values())), np.float32), strict=True))
+        encoded = model.encode_images(list(new.values()))
     except OutOfMemoryError:
         raise
     except MedVLMError as error:
         if len(new) == 1:
             return dict.fromkeys(new, error)
         return {key: vector for one in new.items() for key, vector in _vectors(model, dict([one])).items()}
+    return dict(zip(new, rows_of(model, encoded, len(new)).numpy(), strict=True))  # NaN is the model's fault: it stops
 
 
 def _load(

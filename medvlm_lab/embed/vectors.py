@@ -14,6 +14,7 @@ from medvlm_lab.embed import storage
 from medvlm_lab.errors import MedVLMError, MissingDataError
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.io.private import Original, read_originals, write_originals
+from medvlm_lab.metrics import guard
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -149,11 +150,17 @@ class Embeddings:
 
     def encode_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "n d"]:
         """Unit rows of new texts; MedVLMError where the model is not at hand or embeds none."""
-        return np.asarray(self._encoder("encode_texts", "embed texts").encode_texts(list(texts)), np.float32)
+        from medvlm_lab.tasks.embeddings import rows_of
+
+        model, texts = self._encoder("encode_texts", "embed texts"), list(texts)
+        return rows_of(model, model.encode_texts(texts), len(texts), "texts").numpy()
 
     def encode_images(self, images: Sequence[MedicalImage]) -> Float32[np.ndarray, "n d"]:
         """Unit rows of new images; MedVLMError where the model is not at hand."""
-        return np.asarray(self._encoder("encode_images", "embed images").encode_images(list(images)), np.float32)
+        from medvlm_lab.tasks.embeddings import rows_of
+
+        model, images = self._encoder("encode_images", "embed images"), list(images)
+        return rows_of(model, model.encode_images(images), len(images)).numpy()
 
     def _encoder(self, method: str, what: str) -> Any:
         from medvlm_lab.tasks.studies import needs
@@ -173,7 +180,12 @@ class Embeddings:
             from medvlm_lab.io import read
 
             query = read(query)
-        return self.encode_images([query])[0] if isinstance(query, MedicalImage) else np.asarray(query, np.float32)
+        if isinstance(query, MedicalImage):
+            return self.encode_images([query])[0]
+        found = guard.finite(query, "numbers of the query").astype(np.float32)
+        if found.shape != self.vectors.shape[1:]:
+            raise MedVLMError(f"The query has the shape {found.shape}; give a row of {self.vectors.shape[1]} numbers.")
+        return found
 
     def nearest(
         self, query: int | str | Path | MedicalImage | np.ndarray, k: int = 10, kind: str | None = None

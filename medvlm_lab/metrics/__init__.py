@@ -1,12 +1,12 @@
 """Scores with their uncertainty: every number that the project reports comes from here."""
 
+from medvlm_lab.metrics.answers import normalize_answer
 from medvlm_lab.metrics.bootstrap import Interval, bootstrap_interval, paired
 from medvlm_lab.metrics.ranking import auc, delong, mcmrr, recall_at, retrieval_ranks
 from medvlm_lab.metrics.vqa import (
     bleu1,
     exact_match,
     expected_calibration_error,
-    normalize_answer,
     sentence_bleu1,
     token_recall,
 )

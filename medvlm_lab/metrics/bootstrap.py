@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medvlm_lab.errors import ScoreError
+from medvlm_lab.metrics import guard
+
 BLOCK = 1 << 22  # resampled values held at once: 32 MiB of float64
 
 
@@ -42,11 +45,12 @@ def bootstrap_interval(
         statistic: maps (resamples, k, ...) to (resamples,); the mean over k by default. Where it is NaN for some draws,
             the bounds are those of the others.
 
-    An empty input gives three NaNs. Raises ValueError for a level outside (0, 1).
+    An empty input gives three NaNs. Raises ScoreError for values that are not finite, a level outside (0, 1), or no
+    resamples.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, not {level}")
-    data = np.asarray(values, dtype=np.float64)
+    check_level(level)
+    guard.at_least(n, 1, "The number of resamples")
+    data = guard.finite(values, "values")
     if not len(data):
         return Interval(np.nan, np.nan, np.nan)
     score = statistic or (lambda x: x.mean(axis=1))
@@ -59,6 +63,12 @@ def bootstrap_interval(
     tail = _tail(len(data), level)
     low, high = np.quantile(known, [tail, 1 - tail])
     return Interval(value, float(low), float(high))
+
+
+def check_level(level: float) -> None:
+    """ScoreError for a level of confidence that is none."""
+    if not 0 < level < 1:
+        raise ScoreError(f"level must lie between 0 and 1, not {level}; give 0.95 for 95 %.")
 
 
 def _tail(k: int, level: float) -> float:
@@ -77,11 +87,14 @@ def paired(
 ) -> Interval:
     """How much more `a` scores than `b` on the same items, with its 95 % interval: both are resampled together.
 
-    a, b, n, seed, statistic: as in `bootstrap_interval`. Raises ValueError for unlike shapes.
+    a, b, n, seed, statistic: as in `bootstrap_interval`. Raises ScoreError as that, and for unlike shapes.
     """
-    both = [np.asarray(x, dtype=np.float64) for x in (a, b)]
+    both = [guard.finite(x, "scores") for x in (a, b)]
     if both[0].shape != both[1].shape:
-        raise ValueError(f"scores of shapes {both[0].shape} and {both[1].shape} cannot be compared item by item")
+        raise ScoreError(
+            f"Scores of shapes {both[0].shape} and {both[1].shape} cannot be compared item by item; give those of the "
+            "same items."
+        )
     score = statistic or (lambda x: x.mean(axis=1))
     return bootstrap_interval(
         np.stack(both, 1), n, seed, statistic=lambda draws: score(draws[:, :, 0]) - score(draws[:, :, 1])

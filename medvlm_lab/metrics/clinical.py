@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from medvlm_lab.errors import MedVLMError
+from medvlm_lab.metrics import guard
 from medvlm_lab.metrics.generation import F1
 
 
@@ -43,6 +44,7 @@ def radgraph_f1(written: Sequence[str], references: Sequence[str]) -> dict[str, 
 
 
 def _load(package: str, cls: str, written: Sequence[str], references: Sequence[str], **options: Any) -> Any:
+    written, references = guard.texts(written), guard.texts(references, "references")
     if not 0 < len(written) == len(references):
         raise MedVLMError(f"{len(written)} texts cannot be scored against {len(references)} references; give pairs.")
     try:  # offline for what is imported now, and for a hub client that was imported before

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from medvlm_lab.errors import MedVLMError
+from medvlm_lab.metrics import guard
 
 ORDERS = 4  # longest n-gram of BLEU and CIDEr
 SIGMA = 6.0  # words by which lengths may differ in CIDEr-D
@@ -40,13 +41,17 @@ def words(text: str) -> list[str]:
 
 def _texts(candidates: Sequence[str], references: Sequence[Reference]) -> list[tuple[list[str], list[list[str]]]]:
     """Words of each candidate and of its references. Raises MedVLMError for what cannot be compared."""
+    candidates = guard.texts(candidates)
+    if isinstance(references, str):
+        raise MedVLMError("The references must be a list, one for each text, not one text; put it into a list.")
     if len(candidates) != len(references):
         raise MedVLMError(f"{len(candidates)} texts cannot be scored against {len(references)} references; give pairs.")
     if not len(candidates):
         raise MedVLMError("There are no texts to score; give at least one text with its reference.")
     pairs = []
     for i, (candidate, reference) in enumerate(zip(candidates, references, strict=True)):
-        read = [words(text) for text in ([reference] if isinstance(reference, str) else reference)]
+        several = [reference] if isinstance(reference, str) else reference
+        read = [words(text) for text in guard.texts(several, f"references of text {i}")]
         if not read or not all(read):
             raise MedVLMError(f"Reference {i} is empty; leave out what has no reference.")
         pairs.append((words(candidate), read))
@@ -183,6 +188,9 @@ def label_f1(predicted: Sequence[Iterable[str]], truth: Sequence[Iterable[str]],
 
     Raises MedVLMError for unequal lengths, and where no finding is there or named: F1 is then undefined.
     """
+    predicted, truth = (
+        [guard.texts(found, f"findings of study {i}") for i, found in enumerate(sets)] for sets in (predicted, truth)
+    )
     if len(predicted) != len(truth):
         raise MedVLMError(f"{len(predicted)} sets of findings cannot be scored against {len(truth)}; give pairs.")
     scores = F1(*map(float, f1_of(table(predicted, names), table(truth, names))))

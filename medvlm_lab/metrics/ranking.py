@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medvlm_lab.errors import MedVLMError
-from medvlm_lab.metrics.bootstrap import Interval, bootstrap_interval
+from medvlm_lab.errors import ScoreError
+from medvlm_lab.metrics import guard
+from medvlm_lab.metrics.bootstrap import Interval, bootstrap_interval, check_level
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -21,7 +22,8 @@ def auc(
     """The chance that a positive is scored above a negative, and its bootstrap interval over `n` resamples.
 
     Resamples that hold one class only have no area and are left out; labels of one class only give three NaNs.
-    Raises MedVLMError where the two differ in length. `delong` needs no resamples.
+    Raises ScoreError where the two differ in length, a score is not finite, or the labels are not 0 and 1; of two other
+    whole numbers the higher one is positive, as in scikit-learn. `delong` needs no resamples.
     """
     return bootstrap_interval(_pairs(scores, labels), n, seed, statistic=lambda x: areas(x[..., 0], x[..., 1]))
 
@@ -29,10 +31,12 @@ def auc(
 def areas(scores: Float[np.ndarray, "*s k"], labels: Float[np.ndarray, "*s k"]) -> Float[np.ndarray, "*s"]:
     """The area of each sample of k; NaN where one holds one class only. By ranks: Mann & Whitney 1947.
 
-    The same as scikit-learn's `roc_auc_score`, of many samples at once.
+    The same as scikit-learn's `roc_auc_score`, of many samples at once. Raises ScoreError for scores that are not
+    finite, and labels other than 0 and 1.
     """
     from scipy.stats import rankdata
 
+    scores, labels = guard.finite(scores, "scores"), guard.zero_one(labels)
     there = labels.sum(-1)
     below = (rankdata(scores, axis=-1) * labels).sum(-1) - there * (there + 1) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -49,6 +53,7 @@ def delong(
     """
     from scipy.stats import norm
 
+    check_level(level)
     pairs = _pairs(scores, labels)
     there, absent = (pairs[pairs[:, 1] == kind, 0] for kind in (1, 0))
     if not len(there) or not len(absent):
@@ -65,22 +70,37 @@ def delong(
 def placements(
     there: Float[np.ndarray, " m"], absent: Float[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " n"]]:
-    """The share of `absent` below each of `there`, and of `there` above each of `absent`; equals count half."""
+    """The share of `absent` below each of `there`, and of `there` above each of `absent`; equals count half.
+
+    Raises ScoreError for scores that are not finite.
+    """
     from scipy.stats import rankdata
 
+    there, absent = (guard.finite(scores, "scores") for scores in (there, absent))
     ranks = rankdata(np.concatenate([there, absent]))  # equals share their mean rank
     below = (ranks[: len(there)] - rankdata(there)) / len(absent)
     return below, 1 - (ranks[len(there) :] - rankdata(absent)) / len(there)
 
 
 def _pairs(scores: Sequence[float] | np.ndarray, labels: Sequence[bool] | np.ndarray) -> Float[np.ndarray, "k 2"]:
-    if len(scores) != len(labels):
-        raise MedVLMError(f"{len(scores)} scores cannot be measured against {len(labels)} labels; give pairs.")
-    return np.stack([np.asarray(scores, float), np.asarray(labels, float)], axis=1)
+    found = guard.finite(scores, "scores"), guard.two_classes(labels)
+    guard.rows_of_numbers(*found, ("scores", "labels"))
+    return np.stack(found, axis=1)
 
 
 def retrieval_ranks(similarity: Float[Tensor, "n n"]) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
-    """Rank, from 1, of each row's own column and of each column's own row; equals share the worse rank."""
+    """Rank, from 1, of each row's own column and of each column's own row; equals share the worse rank.
+
+    Raises ScoreError for what is not square, and for similarities that are not finite: NaN would rank before the first.
+    """
+    import torch
+
+    if not isinstance(similarity, torch.Tensor):
+        similarity = torch.from_numpy(guard.finite(similarity, "similarities"))
+    if similarity.ndim != 2 or len(set(similarity.shape)) != 1 or not len(similarity):
+        raise ScoreError(f"Similarities of shape {tuple(similarity.shape)} have no pairs; give n rows of n numbers.")
+    if not similarity.isfinite().all():
+        guard.finite(similarity, "similarities")
     own = similarity.diag()
     return (similarity >= own[:, None]).sum(1), (similarity >= own[None]).sum(0)
 
@@ -95,5 +115,12 @@ def mcmrr(similarity: Float[Tensor, "n n"]) -> float:
 
 
 def recall_at(ranks: Int[np.ndarray, "*shape"], k: int) -> Float[np.ndarray, "*shape"]:
-    """100 where the right one is among the first k, 0 where not: recall@k in percent is their mean."""
-    return 100.0 * (np.asarray(ranks) <= k)
+    """100 where the right one is among the first k, 0 where not: recall@k in percent is their mean.
+
+    Raises ScoreError for ranks or a k below 1.
+    """
+    guard.at_least(k, 1, "k")
+    found = guard.finite(ranks, "ranks")
+    if (found < 1).any():
+        raise ScoreError(f"Ranks begin at 1, but one of them is {found.min():g}; count the first place as 1.")
+    return 100.0 * (found <= k)

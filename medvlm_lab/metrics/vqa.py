@@ -6,44 +6,22 @@ cutting the prediction to the reference's length, and calling weights (0, 1, 0, 
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
-from medvlm_lab.errors import MedVLMError
-
-ARTICLES = frozenset({"a", "an", "the"})
-NUMBERS = {
-    w: str(i) for i, w in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
-}
-_INSIDE_NUMBER = re.compile(r"(?<=\d)[.,](?=\d)")
-_NOT_WORD = re.compile(r"[^\w<>+%\x00]|_")
-
-
-@lru_cache(maxsize=65536)
-def normalize_answer(text: str) -> str:
-    """An answer reduced to what counts as its content.
-
-    In order: Unicode compatibility form (NFKC) and lower case; apostrophes closed up ("crohn's" = "crohns"); other
-    punctuation becomes a blank, so that "x-ray" = "x ray", except a point between digits (4.5 cm; a comma there is
-    closed up, 1,000 = 1000) and the signs < > + % that change the meaning of a measurement; articles dropped, unless
-    nothing else is left ("a" may be a label in the picture); number words zero to twelve become digits; blanks
-    collapsed. Nothing more: no synonyms, no stemming, "yes, on the left" stays different from "yes".
-    """
-    text = unicodedata.normalize("NFKC", str(text)).casefold()
-    text = re.sub(r"['’`]", "", text)
-    text = _INSIDE_NUMBER.sub(lambda m: "\x00" if m[0] == "." else "", text.replace("\x00", " "))
-    words = [w.replace("\x00", ".") for w in _NOT_WORD.sub(" ", text).split()]
-    words = [w for w in words if w not in ARTICLES] or words
-    return " ".join(NUMBERS.get(w, w) for w in words)
+from medvlm_lab.errors import MedVLMError, ScoreError
+from medvlm_lab.metrics import guard
+from medvlm_lab.metrics.answers import normalize_answer
 
 
 def exact_match(prediction: str, reference: str) -> bool:
-    """Whether both normalise to the same text. An answer that is neither yes nor no is wrong for a yes/no question."""
+    """Whether both normalise to the same text. An answer that is neither yes nor no is wrong for a yes/no question.
+
+    Raises ScoreError for None and NaN. See `answers.normalize_answer`.
+    """
     return normalize_answer(prediction) == normalize_answer(reference)
 
 
@@ -99,15 +77,17 @@ def expected_calibration_error(
         correct: of the same shape.
         bins: (0, 1/bins], ..., (1 - 1/bins, 1]; a confidence of 0 belongs to the first.
 
-    Raises ValueError for different shapes or a confidence outside [0, 1]; empty input gives NaN.
+    Raises ScoreError for different shapes, a confidence outside [0, 1], and what is neither right nor wrong; empty
+    input gives NaN.
     """
-    c, ok = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    c, ok = guard.finite(confidence, "confidences"), guard.zero_one(correct, "values of correct")
+    guard.at_least(bins, 1, "The number of bins")
     if c.shape != ok.shape:
-        raise ValueError(f"confidence {c.shape} and correct {ok.shape} differ in shape")
+        raise ScoreError(f"confidence {c.shape} and correct {ok.shape} differ in shape; give pairs.")
     if not c.size:
         return float("nan")
     if not (np.all(c >= 0) and np.all(c <= 1)):
-        raise ValueError("confidence must lie in [0, 1]")
+        raise ScoreError("A confidence must lie in [0, 1]; divide percents by 100.")
     which = np.clip(np.ceil(c * bins).astype(int) - 1, 0, bins - 1)
     # |sum over the bin of (correct - confidence)| / n is the bin's gap weighted by its share
     gaps = sum(np.abs(np.where(which == b, ok - c, 0.0).sum(-1)) for b in range(bins))

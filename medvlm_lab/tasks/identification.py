@@ -17,7 +17,7 @@ from medvlm_lab.errors import MedVLMError
 from medvlm_lab.metrics import bootstrap_interval, recall_at, retrieval_ranks
 from medvlm_lab.metrics.ranking import placements
 from medvlm_lab.tasks.base import Task
-from medvlm_lab.tasks.embeddings import from_text, to_text
+from medvlm_lab.tasks.embeddings import from_text, rows_of, to_text
 from medvlm_lab.tasks.result import Score
 from medvlm_lab.tasks.sheet import Tile
 from medvlm_lab.tasks.studies import needs, needs_studies, shown_frame
@@ -67,7 +67,8 @@ class Identification(Task):
     def ask(self, model: Any, data: Any, numbers: list[int]) -> list[dict[str, Any]]:
         studies = [data.study(i) for i in numbers]
         parts = (studies, [data.later(i) for i in numbers])
-        rows = (to_text(model.encode_images([study.image() for study in part])) for part in parts)
+        encoded = (model.encode_images([study.image() for study in part]) for part in parts)
+        rows = (to_text(rows_of(model, part, len(studies))) for part in encoded)
         return [
             {"study": study.name, "earlier_row": before, "later_row": after}
             for study, before, after in zip(studies, *rows, strict=True)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.image import MedicalImage
+from medvlm_lab.tasks.embeddings import numbers_of
 from medvlm_lab.tasks.result import model_name
 
 
@@ -21,7 +22,7 @@ def presence(model: Any, images: Sequence[MedicalImage], finding: str) -> Float[
     Raises MedVLMError for a model that does none of these.
     """
     if callable(getattr(model, "score_findings", None)):
-        return model.score_findings(images, [finding])[finding].numpy()
+        return numbers_of(model, model.score_findings(images, [finding])[finding], f"scores of {finding}")
     if callable(getattr(model, "report_batch", None)):
         from medvlm_lab.text.labeller import positive
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.metrics import bootstrap_interval
 from medvlm_lab.tasks.base import Task
-from medvlm_lab.tasks.result import Score
+from medvlm_lab.tasks.embeddings import numbers_of
+from medvlm_lab.tasks.result import Score, model_name
 from medvlm_lab.tasks.sheet import Tile
 from medvlm_lab.tasks.studies import needs, needs_studies, shown_frame
 
@@ -38,8 +40,12 @@ class Regression(Task):
     def ask(self, model: Any, data: Any, numbers: list[int]) -> list[dict[str, Any]]:
         studies = [data.study(i) for i in numbers]
         ((quantity, values),) = model.regress([study.image() for study in studies]).items()
-        if quantity not in studies[0].values:
-            raise MedVLMError(f"The studies do not tell {quantity}; choose a data set that does.")
+        lacking = [s.name for s in studies if not math.isfinite(s.values.get(quantity, math.nan))]
+        if lacking:
+            raise MedVLMError(f"Study {lacking[0]} does not tell {quantity}; choose a data set in which all do.")
+        values = numbers_of(model, values, f"values of {quantity}")
+        if values.shape != (len(studies),):
+            raise MedVLMError(f"Model {model_name(model)!r} read {values.size} numbers from {len(studies)} images.")
         return [
             asdict(RegressionRow(study.name, quantity, float(study.values[quantity]), read))
             for study, read in zip(studies, values.tolist(), strict=True)

@@ -101,6 +101,8 @@ class Reporting(Task):
             reports = [model.report(image) for image in images]
         if len(reports) != len(studies):
             raise MedVLMError(f"Model {model_name(model)!r} gave {len(reports)} reports for {len(studies)} images.")
+        if wrong := [r for r in reports if not isinstance(r.findings, str) or not isinstance(r.impression, str)]:
+            raise MedVLMError(f"Model {model_name(model)!r} wrote {wrong[0]!r}, which is no report of two texts.")
         return [asdict(row) for row in _rows(studies, [_text(report) for report in reports])]
 
     def rows(self, said: Sequence[dict[str, Any]]) -> list[tuple[int, ReportRow]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from medvlm_lab.metrics import bootstrap_interval, recall_at, retrieval_ranks
 from medvlm_lab.tasks.base import Task
-from medvlm_lab.tasks.embeddings import from_text, to_text
+from medvlm_lab.tasks.embeddings import from_text, rows_of, to_text
 from medvlm_lab.tasks.result import Score
 from medvlm_lab.tasks.sheet import Tile
 from medvlm_lab.tasks.studies import needs, needs_studies, shown_frame
@@ -51,8 +51,9 @@ class Retrieval(Task):
     def ask(self, model: Any, data: Any, numbers: list[int]) -> list[dict[str, Any]]:
         studies = [data.study(i) for i in numbers]
         reports = [study.report for study in studies]
-        images = model.encode_images([study.image() for study in studies])
-        parts = (to_text(images), to_text(model.encode_texts(reports)))
+        images = rows_of(model, model.encode_images([study.image() for study in studies]), len(studies))
+        texts = rows_of(model, model.encode_texts(reports), len(reports), "texts")
+        parts = (to_text(images), to_text(texts))
         names = ("study", "report", "image_row", "text_row")
         return [
             dict(zip(names, (study.name, study.report, *rows), strict=True))

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from medvlm_lab.errors import MedVLMError
-from medvlm_lab.metrics import bootstrap_interval
+from medvlm_lab.metrics import bootstrap_interval, guard
 from medvlm_lab.metrics.overlap import dice
 from medvlm_lab.tasks.base import Task
-from medvlm_lab.tasks.result import BLANK, Score
+from medvlm_lab.tasks.result import BLANK, Score, model_name
 from medvlm_lab.tasks.sheet import Tile
 from medvlm_lab.tasks.studies import needs, shown_frame
 from medvlm_lab.text.phrases import phrase
@@ -83,13 +83,19 @@ class Segmentation(Task):
             masks = model.segment_batch([image] * len(asked), asked)
         else:
             masks = [model.segment(image, text) for text in asked]
+        if len(masks) != len(asked):
+            raise MedVLMError(f"Model {model_name(model)!r} gave {len(masks)} masks for {len(asked)} phrases.")
         rows = []
         for (name, mask), text, said in zip(truth.items(), asked, masks, strict=True):
             there = bool(mask.any())
-            rows.append(SegmentationRow(
-                study.name, name, text, there, float(mask.mean()), not said.pixels.any(),
-                dice(said.pixels, mask) if there else None,
-            ))  # fmt: skip
+            try:
+                found, mask = guard.two_masks(said.pixels, mask)
+            except MedVLMError as error:
+                raise MedVLMError(f"What model {model_name(model)!r} outlined as {text!r}: {error}") from error
+            overlap = dice(found, mask) if there else None
+            rows.append(
+                SegmentationRow(study.name, name, text, there, float(mask.mean()), not found.any(), overlap)
+            )
         return {"study": study.name, "structures": [asdict(row) for row in rows]}
 
     def numbers(self, data: Any, n: int | None, seed: int) -> list[int]:

@@ -102,7 +102,9 @@ class VQA(Task):
 
 
 def _row(model: Any, item: VQAItem, name: str, answer: Any) -> VQARow:
-    if not 0 <= answer.confidence <= 1:
+    if not isinstance(answer.text, str):
+        raise MedVLMError(f"Model {model_name(model)!r} answered {item.question!r} by {answer.text!r}, no text.")
+    if isinstance(answer.confidence, str | None) or not 0 <= answer.confidence <= 1:
         raise MedVLMError(
             f"Model {model_name(model)!r} gave the confidence {answer.confidence} to {item.question!r}; it must lie in "
             "[0, 1]."

@@ -17,7 +17,8 @@ from medvlm_lab.image import MedicalImage
 from medvlm_lab.metrics import auc, bootstrap_interval
 from medvlm_lab.metrics.ranking import areas
 from medvlm_lab.tasks.base import Task
-from medvlm_lab.tasks.result import Score
+from medvlm_lab.tasks.embeddings import numbers_of, rows_of
+from medvlm_lab.tasks.result import Score, model_name
 from medvlm_lab.tasks.sheet import Tile
 from medvlm_lab.tasks.studies import needs, needs_studies, shown_frame
 
@@ -66,6 +67,9 @@ class ZeroShot(Task):
     def ask(self, model: Any, data: Any, numbers: list[int]) -> list[dict[str, Any]]:
         studies = [data.study(i) for i in numbers]
         found = self._score([study.image() for study in studies])  # name → (n,)
+        found = {name: numbers_of(model, values, f"scores of {name}") for name, values in found.items()}
+        if uneven := [name for name, values in found.items() if values.shape != (len(studies),)]:
+            raise MedVLMError(f"Model {model_name(model)!r} must give {uneven[0]} one score for each of the images.")
         rows = []
         for i, study in enumerate(studies):
             scores = {name: float(values[i]) for name, values in found.items()}
@@ -131,11 +135,15 @@ def class_scorer(
         needs(model, method, "embed images and texts")
     if not templates or any("{}" not in template for template in templates):
         raise MedVLMError(f"templates are {templates!r}; give at least one, each with a {{}} for the class.")
-    texts = model.encode_texts([template.replace("{}", name) for name in classes.values() for template in templates])
+    prompts = [template.replace("{}", name) for name in classes.values() for template in templates]
+    texts = rows_of(model, model.encode_texts(prompts), len(prompts), "texts")
     rows = F.normalize(texts.unflatten(0, (len(classes), -1)).mean(1), dim=-1)  # (classes, d)
     # in double precision: what is nearly certain would otherwise be equally certain
-    sure = lambda images: (100 * rows.double() @ model.encode_images(images).double().T).log_softmax(0)  # noqa: E731
-    return lambda images: dict(zip(classes, sure(images), strict=True))
+    def sure(images: Sequence[MedicalImage]) -> dict[str, Float[Tensor, " n"]]:
+        pictures = rows_of(model, model.encode_images(images), len(images))
+        return dict(zip(classes, (100 * rows.double() @ pictures.double().T).log_softmax(0), strict=True))
+
+    return sure
 
 
 def score_rows(rows: Sequence[ZeroShotRow], resamples: int = 200, seed: int = 0) -> dict[str, Score]:
