@@ -65,8 +65,8 @@ SAME = [
     ("thirteen", "13"), ("AP view", "A.P. view"), ("Yes<|endoftext|>", "yes"), ("3rd", "third"), ("oedema", "edema"),
 ]  # fmt: skip
 PIECES = (
-    "a A an the - + / . , \' \" % < > = ≥ ± ½ ³ 0 1 5 10 000 x mm hepatitis one twenty hundred first post non & ( ) é ß æ ° "
-    ": ^ _ | </s> to and left β ′ t per haem ise &lt; *"
+    "a A an the - + / . , \' \" % < > = ≥ ± ½ ³ 0 1 5 10 000 x mm hepatitis one twenty hundred first post non & ( ) é "
+    "ß æ ° : ^ _ | </s> to and left β ′ t per haem ise &lt; *"
 ).split()
 
 
