@@ -105,8 +105,8 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "03.3": Exercise(
         question="Three queries find their partner at ranks 1, 2 and 9. What is the recall at 5, in percent?",
-        answer=66.67,
-        why="Two of three ranks are 5 or better.",
+        answer=200 / 3,
+        why="Two of three ranks are 5 or better: 67 %, or more exactly 66.7 %.",
         hint="The share of queries whose partner is among the first five.",
         mistakes={33.33: "That is the recall at 1.", 4: "That is the mean rank."},
     ),

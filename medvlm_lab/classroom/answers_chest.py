@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from medvlm_lab.classroom.exercises import Exercise
 
 
@@ -48,8 +50,8 @@ CHEST: dict[str, Exercise] = {
     "10.2": Exercise(
         question="A gate stands at g = -0.5 after training, its twin in another run at g = 0.5. How many per cent of "
         "the attention's output do they let through, in size?",
-        answer=46.2,
-        why="|tanh(0.5)| = 0.462. The sign is free: the layers behind the gate can turn it around.",
+        answer=100 * math.tanh(0.5),
+        why="|tanh(0.5)| = 0.462, so 46.2 %. The sign is free: the layers behind the gate can turn it around.",
         hint="The gate multiplies by tanh(g).",
         mistakes={50: "The gate is tanh(g), not g.", 0: "A gate is closed at g = 0 only.",
                   -46.2: "In size; the sign can be turned around by the layer itself."},

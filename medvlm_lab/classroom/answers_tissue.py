@@ -9,9 +9,8 @@ def _points() -> float:
     """How far the model's card puts it above its blinded twin, closed questions about real micrographs."""
     from medvlm_lab.published import cell
 
-    rows = ("pathology-vlm", "blinded twin (questions only)")
-    own, twin = (float(cell("pathology-vlm", row, "closed", "real micrographs").split()[0]) for row in rows)
-    return round(own - twin, 1)
+    row = "pathology-vlm less its twin, question by question"
+    return float(cell("pathology-vlm", row, "closed", "real micrographs").split()[0])
 
 
 def _kept() -> float:
@@ -51,7 +50,7 @@ TISSUE: dict[str, Exercise] = {
         why="So much is what seeing the picture adds to having read the question; chance can explain it.",
         hint="The first two rows, column 'closed', without the intervals: the model's less the twin's.",
         mistakes=lambda: {-_points(): "The other way round: the model's less the twin's."},
-        tolerance=0.02,
+        tolerance=0.05,  # the first two rows are rounded to one digit, their difference is not
     ),
     "09.4": Exercise(
         question="A field of 400 µm is shown in 256 pixels and then shrunk to half the width. How many pixels wide is "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from medvlm_lab.classroom import given
 from medvlm_lab.errors import UnknownNameError
 
 ANSWERS = "MEDVLM_ANSWERS"  # names the file in which answers are noted
@@ -26,7 +26,8 @@ class Exercise:
         why: what explains the right answer.
         hint: what helps after any other wrong answer.
         mistakes: wrong answers with a known cause → the explanation of that cause.
-        tolerance: how far off, relatively, a number may be (rounding).
+        tolerance: how far off, relatively, a number may be (rounding). What `why` prints is right in any case: a number
+            may be off by half of the last digit that is printed there. A count must be met.
     """
 
     question: str
@@ -39,6 +40,10 @@ class Exercise:
     def truth(self) -> Any:
         """The right answer, computed where it is a function."""
         return self.answer() if callable(self.answer) else self.answer
+
+    def accepts(self, answer: Any) -> bool:
+        """Whether an answer is right, whatever its unit is."""
+        return given.same(answer, self.truth(), self.tolerance, self.why)
 
 
 @dataclass(frozen=True)
@@ -83,43 +88,38 @@ def check(exercise_id: str, answer: Any = None) -> Verdict:
         UnknownNameError: no exercise has this id.
     """
     asked = exercise(exercise_id)
-    if answer is None or answer == "" or answer is ...:
+    if answer is None or answer is ... or (isinstance(answer, str) and not answer.strip()):
         return Verdict(exercise_id, None, asked.question)
     if journal := os.environ.get(ANSWERS):
         with open(journal, "a", encoding="utf-8") as file:
             file.write(json.dumps({"exercise": exercise_id, "answer": noted(answer)}) + "\n")
     truth = asked.truth()
-    if _same(answer, truth, asked.tolerance):
+    right = asked.accepts(answer)
+    if right and (unit := given.foreign_unit(answer, asked.question)):
+        return Verdict(exercise_id, False, f"The number fits, but {unit!r} is not the unit that is asked for.")
+    if right:
         return Verdict(exercise_id, True, asked.why)
     known = asked.mistakes() if callable(asked.mistakes) else asked.mistakes
     for mistake, explanation in known.items():
-        if _same(answer, mistake, asked.tolerance):
+        if given.same(answer, mistake, asked.tolerance):
             return Verdict(exercise_id, False, explanation)
-    expected = "a number" if _number(truth) is not None else "a word"
-    if (_number(answer) is None) != (_number(truth) is None):
-        return Verdict(exercise_id, False, f"{answer!r} was given where {expected} is expected. {asked.hint}")
+    if slip := given.slip(answer, truth, asked.question, asked.accepts):
+        return Verdict(exercise_id, False, f"{slip} {asked.hint}")
+    expected = "a number" if given.number(truth) else "a word"
+    if (given.number(answer) is None) != (given.number(truth) is None):
+        return Verdict(exercise_id, False, f"{_short(answer)} was given where {expected} is expected. {asked.hint}")
     return Verdict(exercise_id, False, asked.hint)
 
 
+def _short(answer: Any) -> str:
+    plain = isinstance(answer, str | int) and not isinstance(answer, bool)
+    return repr(noted(answer)) if plain else repr(answer)[:LONGEST]
+
+
 def noted(answer: Any) -> float | str:
-    """An answer as a number or a short word, which gets the same verdict."""
-    number = _number(answer)
-    return str(answer)[:LONGEST] if number is None else number
-
-
-def _number(value: Any) -> float | None:
-    """The value as a finite number; "60 %" and "60,5" count, True and False do not."""
-    if isinstance(value, bool):
-        return None
+    """An answer as a number or a short text, which gets the same verdict."""
+    found = None if isinstance(answer, str) else given.number(answer)
     try:
-        number = float(value.strip().rstrip("%").replace(",", ".") if isinstance(value, str) else value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _same(given: Any, expected: Any, tolerance: float) -> bool:
-    number, target = _number(given), _number(expected)
-    if number is not None and target is not None:
-        return math.isclose(number, target, rel_tol=tolerance, abs_tol=1e-9)
-    return str(given).strip().lower() == str(expected).strip().lower()
+        return str(answer).strip()[:LONGEST] if found is None else found.value
+    except ValueError:  # an int of thousands of digits
+        return "a number that is too large"

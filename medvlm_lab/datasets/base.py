@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 DATA_VARIABLE = "MEDVLM_DATA"
 REQUIRED_FIELDS = ("question", "answer", "answer_type")
+NOTHING = ("nan", "null", "<na>")  # what exports write for a missing value; "none" is an answer
+ROW = "row_in_file"  # a row's number there, where `read` leaves rows out
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class VQAItem:
     Attributes:
         image_path: the picture's file; it exists, but is opened only by `image()`.
         question: as asked, surrounding blanks removed.
-        answer: the reference answer as text (some files hold counts as numbers).
+        answer: the reference answer as text (some files hold counts as numbers, or true and false for yes and no).
         closed: the answer comes from a short list that the question implies, mostly yes or no.
         question_type: the data set's own label, such as "PRES" or "MODALITY"; may be empty.
         image_name: the picture's name inside the data set.
@@ -193,7 +196,7 @@ def load_vqa(
         raise MissingDataError(
             f"Image folder {images} cannot be read ({error.strerror or error}); check the path of the pictures."
         ) from error
-    items = tuple(_item(row, i, questions, images, modality, public) for i, row in enumerate(rows))
+    items = tuple(_item(row, row.get(ROW, i), questions, images, modality, public) for i, row in enumerate(rows))
     missing = sorted({item.image_name for item in items if item.image_name not in present})
     missing = [n for n in missing if not (images / n).is_file()]  # names that point into sub-folders
     if missing:
@@ -208,17 +211,16 @@ def _item(
     row: dict[str, Any], number: int, questions: Path, images: Path, modality: str | None, public: bool
 ) -> VQAItem:
     name = row.get("image_name", row.get("image"))
-    lacking = [f for f in REQUIRED_FIELDS if not isinstance(row.get(f), str | int | float)]
+    told = {field: said(row.get(field), numbers=field == "answer") for field in REQUIRED_FIELDS}
+    lacking = [field for field, text in told.items() if not text]
     if not isinstance(name, str) or not name.strip():
         lacking.insert(0, "image_name")
-    if not lacking and not str(row["question"]).strip():
-        lacking.append("question")
     if lacking:
         raise MissingDataError(
             f"Row {number} of {questions} has no usable {', '.join(lacking)}; every row needs image_name, question, "
             "answer and answer_type."
         )
-    name, kind = name.strip(), str(row["answer_type"]).strip().upper()
+    name, kind = name.strip(), told["answer_type"].upper()
     if kind not in ("CLOSED", "OPEN"):
         raise MissingDataError(f"Row {number} of {questions} has answer_type {kind!r}; it must be CLOSED or OPEN.")
     if Path(name).is_absolute() or ".." in Path(name).parts:
@@ -226,8 +228,21 @@ def _item(
             f"Row {number} of {questions} names the image {name!r}, which lies outside the image folder; use "
             "plain names."
         )
-    question_type = str(row.get("question_type") or "").strip()
+    question_type = said(row.get("question_type"))
     return VQAItem(
-        images / name, str(row["question"]).strip(), str(row["answer"]).strip(), kind == "CLOSED", question_type, name,
-        modality, public=public,
+        images / name, told["question"], told["answer"], kind == "CLOSED", question_type, name, modality,
+        public=public,
     )  # fmt: skip
+
+
+def said(value: Any, numbers: bool = True) -> str:
+    """A field as text, with `numbers` also true as yes, false as no, a count as its digits.
+
+    "" for null, NaN, also where an export has made words of them, and for what is no text.
+    """
+    if numbers and isinstance(value, bool):
+        return "yes" if value else "no"
+    if numbers and (isinstance(value, int) or isinstance(value, float) and math.isfinite(value)):
+        return str(value)
+    text = value.strip() if isinstance(value, str) else ""
+    return "" if text.casefold() in NOTHING else text

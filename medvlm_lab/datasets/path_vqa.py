@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from medvlm_lab.datasets.base import said
 from medvlm_lab.datasets.recipe import Recipe, Rows, Source, write_rows
 from medvlm_lab.errors import MissingDataError
 
@@ -87,7 +88,7 @@ def extract(shard: Path, folder: Path, progress: bool = True) -> Rows:
             name = hashlib.sha256(picture).hexdigest()[:12] + ".jpg"
             if name not in kept:
                 kept[name] = keep_micrograph(picture, images / name)
-            if kept[name] and row["question"] and row["answer"]:
+            if kept[name] and said(row["question"]) and said(row["answer"]):
                 rows.append(_row(name, row["question"], row["answer"]))
             bar.total = row["of"]
             bar.update()

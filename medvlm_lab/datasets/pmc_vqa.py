@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from medvlm_lab.datasets.base import said
 from medvlm_lab.datasets.layout import Questions
 from medvlm_lab.datasets.tables import read_table
 from medvlm_lab.errors import MissingDataError
@@ -30,6 +31,8 @@ def read(path: Path) -> list[dict[str, Any]]:
         label = (right or answer).strip()
         if label not in choices:
             raise MissingDataError(f"Row {number} of {path} has the answer {label!r}; it must be A, B, C or D.")
+        if not said(question):
+            raise MissingDataError(f"Row {number} of {path} has no question; leave it out, or mend it.")
         listed = " ".join(f"{letter}: {text}" for letter, text in choices.items())
         rows.append(
             {

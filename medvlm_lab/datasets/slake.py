@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medvlm_lab.datasets.base import read_rows
+from medvlm_lab.datasets.base import ROW, read_rows
 from medvlm_lab.datasets.layout import Questions
 from medvlm_lab.errors import MissingDataError
 
@@ -18,7 +18,7 @@ LANGUAGE = "en"
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The English rows, with VQA-RAD's fields beside their own. Raises MissingDataError where there is none."""
-    rows = [row for row in read_rows(path) if row.get("q_lang") == LANGUAGE]
+    rows = [row | {ROW: i} for i, row in enumerate(read_rows(path)) if row.get("q_lang") == LANGUAGE]
     if not rows:
         raise MissingDataError(f"Question file {path} holds no question whose q_lang is {LANGUAGE!r}; use SLAKE's own.")
     return [row | {"image_name": row.get("img_name"), "question_type": row.get("content_type")} for row in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medvlm_lab.datasets import vqa_rad
-from medvlm_lab.datasets.base import read_rows
+from medvlm_lab.datasets.base import read_rows, said
 from medvlm_lab.datasets.download import unpack
 from medvlm_lab.datasets.recipe import Recipe, Rows, Source, write_rows
 from medvlm_lab.errors import MissingDataError
@@ -38,12 +38,12 @@ def expand(rows: Rows) -> tuple[Rows, Rows]:
                 f"Row {number} of VQA-RAD's public file has phrase_type {phrase!r}; expected {', '.join(PHRASES)}."
             )
         common = {field: row[field] for field in KEPT}
-        kind, frame = phrase.removeprefix("test_"), str(row["question_frame"] or "")
+        kind, frame = phrase.removeprefix("test_"), said(row["question_frame"])
         qid += 1
         (train if kind == phrase else test).append(
             {"qid": qid, **common, "question": row["question"], "phrase_type": kind}
         )
-        if frame.strip() and frame.strip().upper() != "NULL":
+        if frame:
             qid += 1
             train.append({"qid": qid, **common, "question": frame, "phrase_type": "frame"})
     return train, test

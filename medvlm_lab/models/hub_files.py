@@ -6,8 +6,13 @@ import hashlib
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medvlm_lab.errors import CheckpointError, DownloadError, MissingDataError
+from medvlm_lab.models.store import spoiled
+
+if TYPE_CHECKING:
+    from torch import nn
 
 HUB = "hf-hub:"
 SUMS = "SHA256SUMS"
@@ -110,6 +115,23 @@ def examine(folder: Path, sums: dict[str, str] | None = None) -> list[Path]:
     for name, expected in (_sums(folder / SUMS) | (sums or {})).items():
         _check_sum(folder / name, expected)
     return files
+
+
+def check_finite(module: nn.Module, folder: Path) -> None:
+    """Raises CheckpointError where a weight is NaN or infinite, naming the tensor and, where it is there, its file."""
+    from safetensors import safe_open
+
+    if (wrong := spoiled(module.named_parameters())) is None:
+        return
+    where = folder
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            if any(name.endswith(wrong) or wrong.endswith(name) for name in tensors.keys()):
+                where = file
+    raise CheckpointError(
+        f"The tensor {wrong} in {where} holds NaN or an infinite number, so that nothing the model says means "
+        "anything; fetch the checkpoint again, or load it with dtype='float32' where it overflows in float16."
+    )
 
 
 def weigh(weights: list[Path], dtype: str) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 from medvlm_lab.errors import CheckpointError, MissingDataError
 from medvlm_lab.models.echo_clip import EchoTasks
 from medvlm_lab.models.hub_contrastive import PublishedEncoder
-from medvlm_lab.models.hub_files import cached, read_json
+from medvlm_lab.models.hub_files import cached, check_finite, read_json
 from medvlm_lab.models.hub_memory import ran_out
 from medvlm_lab.models.hub_read import LOCAL, check_vocabulary
 from medvlm_lab.models.trace import Tower
@@ -60,6 +60,7 @@ class OpenCLIPEncoder(PublishedEncoder):
                 raise
             said = " ".join(str(error).split())[:400]
             raise CheckpointError(f"The weights in {folder} do not fit its open_clip_config.json: {said}") from error
+        check_finite(module, folder)
         own = text.get("hf_tokenizer_name")
         try:
             tokenizer = open_clip.get_tokenizer(where, **(LOCAL if own else {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medvlm_lab.errors import CheckpointError, MissingDataError
-from medvlm_lab.models.hub_files import kind
+from medvlm_lab.models.hub_files import check_finite, kind
 from medvlm_lab.models.hub_memory import ran_out
 
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -51,7 +51,7 @@ def read_transformers(folder: Path, tokenizer, dtype: str):
     """The model in a folder, in evaluation mode.
 
     Raises:
-        CheckpointError: weights are missing or of other shapes, or the tokenizer is not the one of this model.
+        CheckpointError: weights are missing, not finite or of other shapes, or the tokenizer is of another model.
     """
     import transformers
 
@@ -69,6 +69,7 @@ def read_transformers(folder: Path, tokenizer, dtype: str):
             f"The weights in {folder} lack {len(missing)} tensors of a {cls.__name__}, such as {missing[0]}; "
             "the checkpoint is of another class, or incomplete."
         )
+    check_finite(model, folder)
     text = model.config.get_text_config()
     check_vocabulary(folder, tokenizer, text.vocab_size + getattr(text, "additional_vocab_size", 0))
     return model.eval()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -91,7 +91,7 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
 
     Raises:
         MissingDataError: no weights in the folder.
-        CheckpointError: the file is truncated or not safetensors.
+        CheckpointError: the file is truncated or not safetensors, or a tensor holds NaN or an infinite number.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -103,7 +103,20 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
         stored = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; restore or retrain the checkpoint.") from error
+    if wrong := spoiled(stored.items()):
+        raise CheckpointError(
+            f"The tensor {wrong.removesuffix(SCALE)} in {path} holds NaN or an infinite number, so that nothing the "
+            "model says means anything; restore or retrain the checkpoint."
+        )
     return unpack(stored)
+
+
+def spoiled(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
+    """The name of the first tensor with NaN or an infinite number; None where all are finite. One pass over each."""
+    for name, value in tensors:
+        if value.is_floating_point() and value.numel() and not all(end.isfinite() for end in value.aminmax()):
+            return name
+    return None
 
 
 def opened(folder: Path, architecture: str, sizes: Callable[..., Sizes], *keys: str) -> tuple[dict, Sizes, Tokenizer]:

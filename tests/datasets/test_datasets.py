@@ -95,6 +95,26 @@ def test_malformed_questions_are_named(folder, content, says):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("true", "yes"), ("false", "no"), ("3", "3"), ("2.5", "2.5"), ("0", "0"), ('" Yes "', "Yes"), ('"none"', "none")],
+)
+def test_answers_that_are_no_text_become_text(folder, written, read):
+    row = f'{{"image_name": "synpic0.jpg", "question": "q", "answer": {written}, "answer_type": "CLOSED"}}'
+    (folder / "trainset.json").write_text(f"[{row}]")
+    assert dataset(folder)[0].answer == read
+
+
+@pytest.mark.parametrize("field", ["question", "answer"])
+@pytest.mark.parametrize("nothing", ["NaN", "null", '""', '"  "', '"nan"', '"NULL"', "Infinity", "[]", "{}"])
+def test_questions_and_answers_that_are_missing_are_named(folder, field, nothing):
+    row = {"image_name": "synpic0.jpg", "question": "q", "answer": "a", "answer_type": "OPEN"}
+    texts = [json.dumps(row), json.dumps(row | {field: 0}).replace(f'"{field}": 0', f'"{field}": {nothing}')]
+    (folder / "trainset.json").write_text(f"[{', '.join(texts)}]")
+    with pytest.raises(MissingDataError, match=f"Row 1 of .*trainset.json has no usable {field}"):
+        dataset(folder)
+
+
 def test_missing_files_and_bytes_that_are_no_text(folder):
     (folder / "trainset.json").write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(MissingDataError):

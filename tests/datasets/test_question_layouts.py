@@ -90,3 +90,17 @@ def test_damaged_slake_is_one_sentence(root):
     refused("no question whose q_lang is 'en'", folder, "test")
     (folder / "validate.json").unlink()
     refused("validate.json cannot be read", folder, "validation")
+
+
+def test_rows_without_a_question_or_an_answer_are_named_as_the_file_counts_them(root):
+    folder = generated.slake(root)
+    rows = json.loads((folder / "train.json").read_text())
+    number = max(i for i, row in enumerate(rows) if row["q_lang"] == "en")
+    rows.insert(0, rows[0] | {"q_lang": "zh"})
+    (folder / "train.json").write_text(json.dumps(rows[: number + 1] + [rows[number + 1] | {"answer": float("nan")}]))
+    refused(f"Row {number + 1} of .*train.json has no usable answer", folder, "train")
+    pmc = generated.pmc_vqa(root)
+    path = pmc / "blank.csv"
+    generated.table(path, generated.PMC_COLUMNS, [["a.jpg", " ", "", "A:x", "B:y", "C:z", "D:w", "A"]])
+    with pytest.raises(MissingDataError, match="Row 0 of .*blank.csv has no question"):
+        pmc_vqa.read(path)

@@ -127,3 +127,15 @@ def test_memory_that_runs_out_while_a_model_is_loaded(chexzero, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(torch.nn.Module, "to", full)
     refused(chexzero, OutOfMemoryError, "cpu has too little memory for chexzero")
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_found_on_loading(folder, wrong):
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    state = load_file(file)
+    name = [name for name, value in state.items() if value.is_floating_point()][-1]
+    state[name].view(-1)[-1] = wrong
+    save_file(state, file)
+    refused(folder, CheckpointError, f"tensor {name.removesuffix('.scale')} in .*model.safetensors holds NaN")

@@ -205,3 +205,16 @@ def test_options_that_do_not_exist(clip):
         load(clip, dtype="bfloat")
     with pytest.raises(CheckpointError, match="untrained=True is for the teaching models"):
         load(clip, untrained=True)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+@pytest.mark.parametrize("kind", ["clip", "open_clip"])
+def test_weights_that_are_not_finite_are_found_on_loading(originals, tmp_path, kind, wrong):
+    folder = shutil.copytree(originals[kind], tmp_path / kind)
+    (file,) = folder.glob("*.safetensors")
+    state = load_file(file)
+    name = "text_model.final_layer_norm.weight" if kind == "clip" else "ln_final.weight"
+    state[name][3] = wrong
+    save_file(state, file, {"format": "pt"})
+    with pytest.raises(CheckpointError, match=f"The tensor {name} in .*{file.name} holds NaN or an infinite number"):
+        load(folder, "clip" if kind == "clip" else "biomedclip")
