@@ -88,6 +88,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "CineRate": (1, 2_000),
     "FrameTime": (0.01, 60_000),  # ms
 }
+#: Of these an image keeps the numbers themselves, too.
+MEASURES = ("WindowCenter", "WindowWidth", "PixelSpacing", "ImagerPixelSpacing", "FrameTime", "CineRate")
 NUMBER = re.compile(r"[+-]?\d{1,6}(\.\d{0,14})?|[+-]?\.\d{1,14}|[+-]?\d(\.\d{0,14})?[eE][+-]?\d{1,2}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from medvlm_lab.io.defined_terms import RANGES, TERMS, plain
+from medvlm_lab.io.defined_terms import MEASURES, RANGES, TERMS, plain
 from medvlm_lab.io.identity import Identity, fold
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def allowed_tags(header: Header) -> dict[str, str]:
     """The elements that name nobody, as text: the standard's own terms and numbers in a plausible range.
 
     A number that stands among the header's identifiers or dates is left out too, as is a term that is somebody's name.
+    A window, spacing or rate that holds a long identifier is none: the header forgets it.
     """
     tags, person = {}, Identity(header.dataset)
     kept = {keyword: header.values(keyword) for keyword in (*TERMS, *RANGES)}
@@ -94,6 +95,9 @@ def allowed_tags(header: Header) -> dict[str, str]:
         tags[keyword] = values[0]
         if len(values) > 1:
             tags[keyword] = str(values) if keyword in TERMS else f"[{', '.join(values)}]"
+    for keyword in MEASURES:
+        if any(sum(map(str.isdigit, value)) > 5 and person.numbered(value) for value in header.values(keyword)):
+            header.elements.pop(_entry(keyword)[0])
     return tags
 
 

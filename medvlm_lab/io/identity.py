@@ -89,7 +89,7 @@ class Identity:
 
     def numbered(self, text: str) -> bool:
         """Whether a text holds one of the numbers or dates: three digits or more; under five they must stand alone."""
-        text = re.sub(r"(?<=\.)(\d*?)0+$", r"\1", text)  # 6.000000 is 6
+        text = re.sub(r"^(\d+\.\d*?)0+$", r"\1", text)  # 6.000000 is 6
         runs = {_NO_DIGIT.sub("", text), *re.findall(r"\d+", text), *_spelled(text)} - {""}
         if not runs.isdisjoint(self.digits):
             return True
