@@ -20,6 +20,7 @@ _PLAIN = (  # long runs first: they would cost quadratic time
     (r"[’‘ʼ´`]", "'"), (r"[–—−]|--+", " - "),
     (r"\( ?- ?\)|(?<!\w)- ?ve\b|\bneg\b(?!-)", " negative "),
     (r"\( ?\+ ?\)|\+ ?ve\b", " present "), (r"\bpos\b", "positive"),
+    (r"(?<=[\w:]) ?-(?= ?(?:[,.;]|$))", " negative"), (r"(?<=[\w:]) ?\+(?= ?(?:[,.;]|$))", " present"),
     (rf"\?\s+(?=(?:{_NOTHING})\s*(?:[.;,\n]|$))", ": "), (r"\s=\s", ": "), (r"\(\?\)", " ?"), (r"\?(?=\w)", "? "),
     (r"\((s|es|ies)\)", r"\1"), (r"\s*[()]\s*", ", "), (r", ([.;:,])", r"\1"), (r"^, ", ""),
     (r"\bcan't\b|\bcan not\b", "cannot"), (r"\bwon't\b", "will not"), (r"n't\b", " not"),
@@ -38,8 +39,8 @@ _STOP = re.compile(r"(?<=[.!])\s+|(?<=\S\?)\s+|\s*;\s*|(?<=[a-z)])\.(?=[A-Z])")
 _BULLET = re.compile(r"\s*(?:[-•*]|\d+[.)])\s+")
 
 _HARD = re.compile(
-    r"\b(?:but|however|although|though|while|whilst|whereas|yet|except(?:ing)?(?: for)?|apart from|aside from|"
-    r"other than|besides|despite|in spite of|because(?: of)?|so|after|following|post|"
+    r"\b(?:but(?! clear)|however|although|though|while|whilst|whereas|yet|except(?:ing)?(?: for)?|apart from|"
+    r"aside from|other than|besides|despite|in spite of|because(?: of)?|so|after|following|post|"
     r"in the (?:setting|presence|context) of|"
     r"in (?:this|a|an|the) (?:[\w-]+ ){0,4}?(?:patients?|wom[ae]n|m[ae]n|(?:fe)?male|child|infant|boy|girl|person)"
     r"(?: with| who)?|"
