@@ -16,10 +16,10 @@ What reports leave open is decided like this:
 - What is only looked for is uncertain, what is history is left out, and so is a finding elsewhere ("knee effusion").
 
 On simulated chest reports its statements equal the scene's findings. Of the last 90 sentences written to try it, as
-reports have them, 3 were labelled wrongly at first (16 by the rules before these); of 140 meant to be hard, 18 (96). On
-the 3,927 reports of IU X-ray its statements agree with the MeSH codes that people gave (nine findings, micro F1 .88; the
-codes call what is probable, or one of two alternatives, present). Look at some labels of your own reports before you
-count them.
+reports have them, 3 were labelled wrongly at first (16 by the rules before these); of 140 meant to be hard, 18 (96).
+On the 3,927 reports of IU X-ray its statements agree with the MeSH codes that people gave (nine findings, micro F1 .88;
+the codes call what is probable, or one of two alternatives, present). Look at some labels of your own reports before
+you count them.
 """
 
 from __future__ import annotations
