@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html import escape
 
 import ipywidgets as w
 
@@ -10,7 +11,10 @@ from medvlm_lab import phantoms
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.phantoms.base import HOSPITALS
 from medvlm_lab.widgets import studio_state as logic
+from medvlm_lab.widgets.busy_sign import BusySign
+from medvlm_lab.widgets.channel import Request
 from medvlm_lab.widgets.pictured import Pictured
+from medvlm_lab.widgets.sliders import WholeSlider
 from medvlm_lab.widgets.studio_controls import PANEL_CSS, SceneControls
 
 CSS = PANEL_CSS + """
@@ -34,9 +38,10 @@ class StudioWidget(Pictured, w.VBox):
     def __init__(self, name: str = "chest-xray", seed: int = 0):
         self.state, self._busy = logic.start(name, seed), False
         self._build()
-        super().__init__([self._style, self._head, self._body, self._footer])
+        super().__init__([self._style, self._head, self._sign, self._body, self._footer])
         self.add_class("mv-studio")
-        self._fill()
+        self.controls.fill()
+        self._follow()
 
     def _build(self) -> None:
         slim = {"description_width": "70px"}
@@ -50,17 +55,18 @@ class StudioWidget(Pictured, w.VBox):
             options=[(str(h), h) for h in range(HOSPITALS)], description="Hospital", style=slim,
             tooltip="Where the image was taken: exposure, noise and markers differ",
         )  # fmt: skip
+        self._sign = BusySign()
         self._head = w.HBox([self.phantom, self.hospital, self.seed, self.new], layout=w.Layout(flex_flow="row wrap"))
         self.view, self.sound, self.report, self.questions = w.HTML(), w.HTML(), w.HTML(), w.HTML()
         self.report.add_class("mv-text")
         self.questions.add_class("mv-text")
-        self.frame = w.IntSlider(description="Frame", max=0, style=slim, layout=w.Layout(width="98%"))
+        self.frame = WholeSlider(0, 0, 0, description="Frame", style=slim, layout=w.Layout(width="98%"))
         self.masks = w.SelectMultiple(rows=6, description="Outline", style=slim, layout=w.Layout(width="98%"))
         self.folder = w.Text(value="phantom-study", description="Folder", style=slim, tooltip="Where to export to")
         self.export = w.Button(description="Export", icon="download", tooltip="Write image, masks, report, questions")
         self.exported = w.HTML()
         out = w.HBox([self.folder, self.export])
-        left = w.VBox([self.view, self.sound, self.frame, self.masks, out, self.exported])
+        left = self._left = w.VBox([self.view, self.sound, self.frame, self.masks, out, self.exported])
         left.add_class("mv-left")
         self.controls = SceneControls(lambda: self.state, self._set)
         self.tabs = w.Tab(
@@ -76,52 +82,50 @@ class StudioWidget(Pictured, w.VBox):
         self.phantom.observe(lambda c: self._restart(c["new"], self.seed.value), "value")
         self.seed.observe(lambda c: self._restart(self.phantom.value, c["new"]), "value")
         self.new.on_click(lambda _: setattr(self.seed, "value", self.seed.value + 1))
-        self.hospital.observe(lambda c: self._change(hospital=c["new"]), "value")
-        self.frame.observe(self._on_view, "value")
+        self.hospital.observe(lambda c: self._set(logic.change(self.state, hospital=c["new"])), "value")
+        self.frame.on_move(self._on_view)
         self.masks.observe(self._on_view, "value")
         self.export.on_click(self._on_export)
 
     def _restart(self, name: str, seed: int) -> None:
-        if self._busy:
-            return
-        other = name != self.state.name
-        hospital = self.hospital.value
-        self.state = logic.change(logic.start(name, seed), hospital=hospital)
+        other, hospital = name != self.state.name, self.hospital.value
+        try:
+            self.state = logic.change(logic.start(name, seed), hospital=hospital)
+        except MedVLMError as error:  # such as a seed out of range
+            return self._fail(str(error))
         if other:
             self.tabs.selected_index = 0
-        self._fill()
-
-    def _fill(self) -> None:
-        """Controls for this scene, set to its values, without their callbacks answering back."""
         self.controls.fill()
-        self._busy = True
-        frames = self.state.phantom.image(self.state.scene, 64).frames
-        self.frame.value, self.frame.max = 0, frames - 1
-        self.frame.layout.display = None if frames > 1 else "none"
-        self._busy = False
-        self._refresh()
-
-    def _change(self, **values) -> None:
-        if not self._busy:
-            self._set(logic.change(self.state, **values))
+        self._follow()
 
     def _set(self, state: logic.StudioState) -> None:
         new = {f.mask_name for f in state.scene.all_findings} - {f.mask_name for f in self.state.scene.all_findings}
         self.state = replace(state, shown=(*state.shown, *sorted(new)))  # what was just put in is pointed at
-        self._refresh()
+        self._follow()
 
-    def _refresh(self) -> None:
+    def _follow(self) -> None:
+        """Draws the state in view; of several changes only the newest is drawn."""
+        state = self.state
+        self._sign.channel.follow(Request(state, lambda: iter([logic.Shown.of(state)]), self._draw, self._fail))
+
+    def _draw(self, shown: logic.Shown) -> None:
         self._busy = True
-        self.masks.options = logic.mask_names(self.state)
+        self.masks.options = shown.masks
         self.masks.value = [name for name in self.state.shown if name in self.masks.options]
+        word = "Frame" if self.state.phantom.fps else "Slice"
+        self.frame = self.frame.anew(self._left, self.state.frame, 0, shown.frames - 1, description=word)
+        self.frame.layout.display = None if shown.frames > 1 else "none"
         self._busy = False
-        self.view.value, self.sound.value = logic.picture_html(self.state), logic.sound_html(self.state)
-        self.report.value, self.questions.value = logic.report_html(self.state), logic.questions_html(self.state)
+        self.view.value, self.sound.value = shown.picture, shown.sound
+        self.report.value, self.questions.value = shown.report, shown.questions
 
-    def _on_view(self, _) -> None:
+    def _fail(self, why: str) -> None:
+        self.view.value += f'<div class="mv-error" role="alert">{escape(why)} The picture is of an earlier state.</div>'
+
+    def _on_view(self, _=None) -> None:
         if not self._busy:
             self.state = replace(self.state, frame=self.frame.value, shown=tuple(self.masks.value))
-            self.view.value = logic.picture_html(self.state)
+            self._follow()
 
     def _on_export(self, _) -> None:
         from medvlm_lab.phantoms.export import export_scene

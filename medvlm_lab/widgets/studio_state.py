@@ -6,13 +6,20 @@ import base64
 import dataclasses
 import io
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medvlm_lab import phantoms, style
 from medvlm_lab.errors import MedVLMError
 from medvlm_lab.phantoms.scene import Finding, Scene
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
+
+    from medvlm_lab.image import MedicalImage
 from medvlm_lab.widgets.captioned import captioned
 
 DISCLAIMER = "Simulated. Not for clinical use."
@@ -149,9 +156,21 @@ def change(state: StudioState, **values) -> StudioState:
     return replace(state, scene=scene, shown=tuple(name for name in state.shown if name not in gone), error="")
 
 
+@lru_cache(maxsize=4)
+def drawn(name: str, scene: Scene) -> MedicalImage:
+    """The picture of a scene; other outlines, frames and the saved picture need no other one."""
+    return phantoms.phantom(name).image(scene, SIZE)
+
+
+@lru_cache(maxsize=4)
+def places_in(name: str, scene: Scene, size: int) -> dict[str, Bool[np.ndarray, "*frames h w"]]:
+    """The scene's masks."""
+    return {key: mask[0].cpu().numpy() for key, mask in phantoms.phantom(name).masks([scene], size).items()}
+
+
 def mask_names(state: StudioState) -> list[str]:
     """What can be outlined in this picture: its findings first, then the anatomy."""
-    masks = state.phantom.masks([state.scene], 64)
+    masks = places_in(state.name, state.scene, 64)
     own = [f.mask_name for f in state.scene.all_findings]
     every = {mask for kind in state.scene.kinds for mask in (kind, f"right {kind}", f"left {kind}")}
     return own + [name for name in masks if name not in every]
@@ -161,13 +180,13 @@ def picture(state: StudioState):
     """Pillow image of the frame in view, with the chosen masks as outlines."""
     from PIL import Image
 
-    image = state.phantom.image(state.scene, SIZE)
+    image = drawn(state.name, state.scene)
     rgb = image.display(min(state.frame, image.frames - 1)).copy()  # (h, w, 3)
     if state.shown:
-        masks = state.phantom.masks([state.scene], SIZE)
+        masks = places_in(state.name, state.scene, SIZE)
         for number, name in enumerate(state.shown):
             if name in masks:
-                mask = masks[name][0].cpu().numpy()
+                mask = masks[name]
                 mask = mask[min(state.frame, len(mask) - 1)] if mask.ndim == 3 else mask
                 color = MASK_COLORS[number % len(MASK_COLORS)]
                 rgb[outline(mask)] = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
@@ -230,3 +249,22 @@ def questions_html(state: StudioState) -> str:
         for q in state.phantom.questions(state.scene)
     )
     return f"<table><tr><th>question</th><th>answer</th><th>seen in</th></tr>{rows}</table>"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """All that a page shows of a state; computed away from the widgets."""
+
+    frames: int
+    masks: list[str]
+    picture: str
+    sound: str
+    report: str
+    questions: str
+
+    @classmethod
+    def of(cls, state: StudioState) -> Shown:
+        """Everything of that state."""
+        frames = drawn(state.name, state.scene).frames
+        words = report_html(state), questions_html(state)
+        return cls(frames, mask_names(state), picture_html(state), sound_html(state), *words)

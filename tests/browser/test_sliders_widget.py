@@ -1,0 +1,78 @@
+"""No slider speaks before a hand moves it: opened, switched and opened again, the kernel's state is as it was."""
+
+import re
+
+import pytest
+
+from medvlm_lab.catalogue import catalogue
+
+pytestmark = pytest.mark.browser
+SPY = """
+import ipywidgets as w
+from IPython.display import display
+import medvlm_lab as lab
+from medvlm_lab.widgets.sliders import NumberSlider, RangeSlider, WholeSlider
+
+heard = []
+for kind in (NumberSlider, RangeSlider, WholeSlider):
+    def set_state(self, data, first=kind.set_state):
+        heard.append((self.description, data))
+        first(self, data)
+    kind.set_state = set_state
+tell, told = w.Button(description="Tell"), w.HTML()
+told.add_class("told")
+"""
+ALONE = SPY + """
+import numpy as np
+rng, all_, box = np.random.default_rng(0), [], w.VBox()
+for number in range(30):
+    low = float(rng.normal() * 10 ** rng.uniform(-3, 4))
+    high = low + float(10 ** rng.uniform(-2, 5))
+    all_.append(NumberSlider(float(rng.uniform(low, high)), low, high, description=f"n{number}"))
+    all_.append(RangeSlider(tuple(sorted(rng.uniform(low, high, 2))), low, high, description=f"r{number}"))
+all_ += [WholeSlider(0, 0, 0), WholeSlider(3, -2, 9)]
+def on_tell(_):
+    told.value = f"{len(heard)} heard {heard[:3]}"
+tell.on_click(on_tell)
+display(tell, told, w.VBox(all_), w.VBox(all_[:20]))
+"""
+VQA = SPY + """
+from pathlib import Path
+vqa = lab.widgets.vqa(lab.load("vit-bert-vqa"), "chest-xray-nodules")
+def on_tell(_):
+    told.value = f"{len(heard)} heard {heard[:3]}; {vqa.state.image.name} {vqa.state.window} {vqa.levels.numbers}"
+tell.on_click(on_tell)
+display(tell, told, vqa)
+"""
+
+
+def ask(page, words, timeout=20_000):
+    """Clicks Tell until the kernel says `words`; returns what it says."""
+    from playwright.sync_api import expect
+
+    page.wait_for_timeout(500)
+    page.get_by_role("button", name="Tell").click()
+    expect(page.locator(".told")).to_have_text(words, timeout=timeout)
+    return page.locator(".told").inner_text()
+
+
+def test_sliders_say_nothing_until_moved(run_cell):
+    page = run_cell(ALONE)
+    page.locator(".widget-slider").nth(80).wait_for(timeout=60_000)
+    ask(page, re.compile("^0 heard"))
+    slider = page.locator(".widget-slider").first.get_by_role("slider")
+    slider.focus()
+    slider.press("ArrowLeft")
+    slider.press("ArrowRight")
+    ask(page, re.compile("^[1-4] heard"))
+
+
+def test_each_image_keeps_its_own_grey_range(run_cell, shoot):
+    page = run_cell(VQA)
+    picker = page.locator(".mv-vqa").get_by_label("Image")
+    picker.wait_for(timeout=90_000)
+    first = ask(page, re.compile("^0 heard.*chest-xray-nodules None"))
+    for name in ("head-ct", "bone-scan", "head-ct", "chest-xray-nodules"):  # quicker than the kernel answers
+        picker.select_option(label=f"{catalogue()[name].title} ({catalogue()[name].modality})")
+    assert ask(page, re.compile("^0 heard.*chest-xray-nodules")) == first
+    shoot(page.locator(".mv-vqa"), "vqa_grey_range")
