@@ -9,13 +9,16 @@ from typing import Any
 import ipywidgets as w
 
 from medvlm_lab.errors import MedVLMError
+from medvlm_lab.phantoms.scene import Scene
 from medvlm_lab.tasks.result import model_name
 from medvlm_lab.tasks.studies import needs
 from medvlm_lab.widgets import counterfactual_state as logic
 from medvlm_lab.widgets import studio_state as studio
-from medvlm_lab.widgets.explain_state import SLOW, ExplainState, able, first_methods, first_text, kind, look
+from medvlm_lab.widgets.channel import Request
+from medvlm_lab.widgets.explain_state import SLOW, ExplainState, able, first_methods, kind, look
 from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.readout import READOUT_CSS, render_values, render_words
+from medvlm_lab.widgets.request_box import RequestBox
 from medvlm_lab.widgets.studio_controls import PANEL_CSS, SceneControls
 
 NO_MAP = "no map"
@@ -47,13 +50,13 @@ class CounterfactualWidget(Pictured, w.VBox):
             needs(encoder, "encode_images", "embed images")
         self._model, self._encoder, self.studio = model, encoder, studio.start(phantom, seed)
         image = self.studio.phantom.image(self.studio.scene, 64)
-        text = first_text(model, image) if text is None else text
-        self.atlas = None
-        self.method = self._methods(image, text)
-        self.before = self.now = self._read(self.studio.scene, text)
+        text = logic.first_text(model, self.studio.phantom, self.studio.scene, image) if text is None else text
+        self.atlas = self.before = self.now = None
+        self.method, self._base = self._methods(image, text), self.studio.scene
         if change is not None:
             self.studio = logic.changed(self.studio, change)
-            self.now = self._read(self.studio.scene, text)
+        method = "" if self.method.value == NO_MAP else self.method.value
+        self.before, self.now = self._readings(self._base, self.studio.scene, text, method)
         if problem := self.before.error or self.now.error:
             raise MedVLMError(problem)
         space = model if encoder is None else encoder
@@ -63,6 +66,7 @@ class CounterfactualWidget(Pictured, w.VBox):
         super().__init__([self._style, self._head, self.status, self._body, self._footer])
         self.add_class("mv-counter")
         self.add_class("mv-says")
+        self.add_class("mv-asks")
         self.controls.fill()
         self._refresh()
 
@@ -81,9 +85,9 @@ class CounterfactualWidget(Pictured, w.VBox):
     def _build(self, text: str, seed: int) -> None:
         slim, model = {"description_width": "70px"}, self._model
         self._style = w.HTML(f"<style>{CSS}</style>", layout=w.Layout(display="none"))
-        self.text = w.Text(
-            value=text, description=kind(model), style=slim, continuous_update=False,
-            layout=w.Layout(flex="1 1 320px"), tooltip="What the model is asked; press Enter",
+        self.text = RequestBox(
+            lambda _, number: self._follow(number), value=text, label=kind(model), action="Ask",
+            tip="What the model is asked; press Enter",
         )  # fmt: skip
         self.seed = w.BoundedIntText(
             value=seed, min=0, max=2**31, description="Seed", style=slim, layout=w.Layout(width="160px"),
@@ -91,9 +95,8 @@ class CounterfactualWidget(Pictured, w.VBox):
         )  # fmt: skip
         self.next = w.Button(description="Next patient", icon="random", tooltip="The patient of the next seed")
         self.keep = w.Button(description="Now is before", icon="thumb-tack", tooltip="Compare with this patient")
-        self._head = w.HBox(
-            [self.text, self.method, self.seed, self.next, self.keep], layout=w.Layout(flex_flow="row wrap")
-        )
+        controls = w.HBox([self.method, self.seed, self.next, self.keep], layout=w.Layout(flex_flow="row wrap"))
+        self._head = w.VBox([self.text, controls])
         self.status, self.pictures, self.words, self.values, self.places = (w.HTML() for _ in range(5))
         self.pictures.add_class("mv-pictures")
         self.controls = SceneControls(lambda: self.studio, self._set)
@@ -106,36 +109,54 @@ class CounterfactualWidget(Pictured, w.VBox):
         also = "" if self._encoder is None else f"; place and further scores: {model_name(self._encoder)}"
         note = f"{escape(model_name(model) + also)}. {studio.DISCLAIMER}"
         self._footer = w.HTML(f'<div class="mv-footer" role="note">{note}</div>')
-        self.text.observe(lambda _: self._ask(), "value")
-        self.method.observe(lambda _: self._ask(), "value")
+        self.text.observe(lambda _: None if self.text.sending else self._follow(), "value")
+        self.method.observe(lambda _: self._follow(), "value")
         self.seed.observe(lambda c: self._restart(c["new"]), "value")
         self.next.on_click(lambda _: setattr(self.seed, "value", self.seed.value + 1))
         self.keep.on_click(lambda _: self._keep())
 
-    def _read(self, scene, text: str) -> logic.Reading:
-        method = "" if self.method.value == NO_MAP else self.method.value
-        return logic.read(self._model, self.studio.name, scene, text, method, self._encoder)
-
     def _set(self, state: studio.StudioState) -> None:
-        changed, self.studio = state.scene != self.studio.scene, state
-        if changed:
-            self.now = self._read(state.scene, self.text.value)
-        self._refresh()
-
-    def _ask(self) -> None:
-        """Another text or method: both are read again."""
-        self.before, self.now = (self._read(r.scene, self.text.value) for r in (self.before, self.now))
-        self._refresh()
+        self.studio = state
+        self._follow()
 
     def _restart(self, seed: int) -> None:
-        self.studio = studio.start(self.studio.name, seed)
-        self.before = self.now = self._read(self.studio.scene, self.text.value)
+        try:
+            self.studio = studio.start(self.studio.name, seed)
+        except MedVLMError as error:  # a seed out of range
+            return self._fail(str(error))
+        self._base = self.studio.scene
         self.controls.fill()
-        self._refresh()
+        self._follow()
 
     def _keep(self) -> None:
-        self.before = self.now
+        self._base = self.studio.scene
+        self._follow()
+
+    def _follow(self, number: int = 0) -> None:
+        """Reads both patients; of several changes only the newest is read and drawn."""
+        method = "" if self.method.value == NO_MAP else self.method.value
+        wanted = self._base, self.studio.scene, self.text.value, method
+        request = Request(wanted, lambda: iter([self._readings(*wanted)]), self._draw, self._fail)
+        channel = self.text.channel
+        channel.submit(request, number) if self.text.sending else channel.follow(request)
+
+    def _readings(self, base: Scene, scene: Scene, text: str, method: str) -> tuple[logic.Reading, logic.Reading]:
+        """What is read already is not read again."""
+        asked = lambda r: (r.scene, r.seen.text, r.method)  # noqa: E731
+        known = {asked(r): r for r in (self.before, self.now)} if self.before else {}
+        for each in (base, scene):
+            if (each, text, method) not in known:
+                made = logic.read(self._model, self.studio.name, each, text, method, self._encoder)
+                known[each, text, method] = made
+        return known[base, text, method], known[scene, text, method]
+
+    def _draw(self, readings: tuple[logic.Reading, logic.Reading]) -> None:
+        self.before, self.now = readings
         self._refresh()
+
+    def _fail(self, why: str) -> None:
+        shown = escape(f"{why} What is shown is of an earlier state.")
+        self.status.value = f'<div class="mv-error" role="alert">{shown}</div>'
 
     def _refresh(self) -> None:
         before, now, method = self.before, self.now, self.method.value

@@ -13,9 +13,10 @@ import numpy as np
 
 from medvlm_lab import phantoms, style
 from medvlm_lab.errors import MedVLMError, UnknownNameError
+from medvlm_lab.explain.prompts import prompts
 from medvlm_lab.widgets import studio_state as studio
 from medvlm_lab.widgets.explain_card import SIGNS, beside, pane, told
-from medvlm_lab.widgets.explain_state import ExplainState, asked_place, look, true_places
+from medvlm_lab.widgets.explain_state import ExplainState, asked_place, kind, look, true_places
 from medvlm_lab.widgets.readout import Readout, readout
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from medvlm_lab.embed import Embeddings, Projection
+    from medvlm_lab.image import MedicalImage
+    from medvlm_lab.phantoms.base import Phantom
     from medvlm_lab.phantoms.scene import Scene
 
 SIZE, CINE_SIZE = 256, 128  # pixels per side, more than any teaching model looks at; a cine has 32 frames to draw
@@ -32,11 +35,12 @@ ONE_SCALE = "Both maps share one scale."
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """One patient as the model reads it: `says` what it can, `seen` holds the map."""
+    """One patient as the model reads it: `says` what it can, `seen` holds the map of `method`, if one was asked for."""
 
     scene: Scene
     seen: ExplainState
     says: Readout
+    method: str = ""
 
     @property
     def error(self) -> str:
@@ -88,6 +92,22 @@ def _toggled(state: studio.StudioState, finding: str) -> studio.StudioState:
     return studio.put(state, place, True, (place.regions or ("",))[0], measured=place.middle)
 
 
+def first_text(model: Any, phantom: Phantom, scene: Scene, image: MedicalImage) -> str:
+    """What a new widget asks: of a finding that this phantom can be given, in words that the model takes."""
+    kinds = [name for name, about in scene.kinds.items() if not about.derived]
+    kinds.sort(key=lambda name: (scene.find(name) is None, scene.kinds[name].device))  # what the patient has first
+    if kind(model) == "Question":
+        asked = [q.question for q in phantom.questions(scene) if q.closed and q.question_type == "PRES"]
+        named = (q for name in kinds for q in asked if name.lower() in q.lower())
+        return next(named, asked[0] if asked else f"Is there {kinds[0]}?")
+    if kind(model) == "Phrase":
+        masks = studio.places_in(phantom.name, scene, 64)
+        learned = getattr(model, "structures", {}).get(image.modality, tuple(masks))
+        area = {name: mask.sum() for name, mask in masks.items() if name in learned and name not in kinds}
+        return f"the {max(area, key=lambda name: (name == 'heart', area[name]), default=kinds[0])}"
+    return next((name for name in kinds if prompts(model, name)[0]), f"There is {kinds[0]}.")
+
+
 def read(model: Any, phantom: str, scene: Scene, text: str, method: str, encoder: Any = None) -> Reading:
     """The scene drawn, and all that the model says of it; a failure is a sentence in `error`.
 
@@ -104,7 +124,7 @@ def read(model: Any, phantom: str, scene: Scene, text: str, method: str, encoder
         other = readout(encoder, image, text)
         values = {**says.values, **other.values, **says.values}  # the model's own first, and not overwritten
         says = replace(says, values=values, row=other.row, error=says.error or other.error)
-    return Reading(scene, seen, says)
+    return Reading(scene, seen, says, method)
 
 
 def atlas(model: Any, phantom: str, patients: int) -> Atlas:

@@ -78,7 +78,8 @@ class _OnGrid:
     def on_move(self, callback: Callable[[], None]) -> None:
         """Calls back when a hand, or code that sets `value`, has moved the slider by a step or more."""
         self._calls.append(callback)
-        self.observe(lambda change: callback() if change["new"] != change["old"] else None, "value")
+        alive = lambda change: change["new"] != change["old"] and self.comm is not None  # noqa: E731
+        self.observe(lambda change: callback() if alive(change) else None, "value")
 
     def anew(self, box: w.Box, *made: Any, **look: Any) -> Any:
         """A slider made of other numbers in this one's place in `box`; this one, where it shows them already."""

@@ -129,6 +129,45 @@ def test_a_change_to_begin_with(encoder):
             logic.changed(start, change)
 
 
+MODELS = ("vit-bert-vqa", "clinical-blip", "flamingo-cxr", "pathology-vlm", "chexzero", "echo-clip", "prompt-segmenter")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_first_text_is_about_this_phantom(name):
+    model, read = lab.load(name, device="cpu"), 0
+    for phantom in map(lab.phantom, lab.phantoms.names()):
+        scene = phantom.draw(3)
+        image = phantom.image(scene, 64)
+        text = logic.first_text(model, phantom, scene, image)
+        named = {*scene.kinds, *phantom.masks([scene], 64)}
+        assert any(word.lower() in text.lower() for word in named), (phantom.name, text)
+        said = readout(model, image, text)
+        assert not said.error or image.modality in said.error, said.error  # refused for its modality, not for its text
+        read += not said.error
+        assert name != "pathology-vlm" or phantom.name != "histology" or "cardiomegaly" not in text
+    assert read
+
+
+def test_the_readers_patient_is_the_seeds_until_a_slider_moves(widget_of_seed_ten):
+    widget, drawn = widget_of_seed_ten, lab.phantom("chest-xray").draw(10)
+    assert widget.studio.scene == drawn == widget.before.scene == widget.now.scene
+    for slider in widget.controls.numbers.children:  # what a browser sends back
+        slider.set_state({"value": slider.value})
+    assert widget.studio.scene == drawn and widget.now is widget.before
+    slider = next(s for s in widget.controls.numbers.children if s.description == "cardiothoracic ratio")
+    home, read = slider.value, widget.before
+    slider.value = 0.62
+    changed = {f.name for f in dataclasses.fields(drawn) if getattr(widget.now.scene, f.name) != getattr(drawn, f.name)}
+    assert changed == {"cardiothoracic_ratio"} and widget.before is read
+    slider.value = home
+    assert widget.now.scene == drawn
+
+
+@pytest.fixture
+def widget_of_seed_ten(encoder):
+    return lab.widgets.counterfactual(encoder, seed=10, patients=0)
+
+
 @pytest.mark.parametrize("name", ["abdominal-ct", "brain-mr", "echocardiogram"])
 def test_every_finding_of_a_phantom_can_be_begun_with(name):
     start = studio_state.start(name, 3)

@@ -115,6 +115,28 @@ def test_shell_follows_and_exports(tmp_path):
     assert "image/png" in studio._repr_mimebundle_()
 
 
+@pytest.mark.parametrize("name", lab.phantoms.names())
+def test_the_patient_in_view_is_the_seeds(name):
+    studio = lab.widgets.phantom_studio(name, seed=10)
+    drawn = lab.phantom(name).draw(10)
+    sliders = list(studio.controls.numbers.children)
+    sliders += [c for row in studio.controls.findings.children for c in row.children if hasattr(c, "number")]
+    for slider in sliders:
+        slider.set_state({"value": slider.value})  # what a browser sends back
+    assert studio.state.scene == drawn
+    assert studio.state.scene == lab.phantom(name).draw(studio.seed.value)
+
+
+def test_going_to_another_phantom_and_back_is_the_same_patient_with_new_controls():
+    studio = lab.widgets.phantom_studio("heart-sounds", seed=4)
+    first, old = studio.state.scene, studio.controls.numbers.children
+    studio.phantom.value = "histology"
+    studio.phantom.value = "heart-sounds"
+    assert studio.state.scene == first and all(slider.comm is None for slider in old)
+    old[0].set_state({"value": old[0].max})  # a hand's late message
+    assert studio.state.scene == first
+
+
 def test_what_can_be_heard_has_a_player():
     studio = lab.widgets.phantom_studio("heart-sounds", seed=1)
     assert studio.sound.value.startswith('<audio controls src="data:audio/wav;base64,UklGR')
