@@ -76,3 +76,59 @@ def test_each_image_keeps_its_own_grey_range(run_cell, shoot):
         picker.select_option(label=f"{catalogue()[name].title} ({catalogue()[name].modality})")
     assert ask(page, re.compile("^0 heard.*chest-xray-nodules")) == first
     shoot(page.locator(".mv-vqa"), "vqa_grey_range")
+
+
+COUNTER = SPY + """
+counter = lab.widgets.counterfactual(lab.load("chexzero"), seed=10, patients=8)
+def on_tell(_):
+    same = counter.studio.scene == counter.before.scene == lab.phantom("chest-xray").draw(counter.seed.value)
+    told.value = f"{len(heard)} heard {heard[:3]}; {same} {counter.now is counter.before}"
+tell.on_click(on_tell)
+display(tell, told, counter)
+"""
+STUDIO = SPY + """
+studio = lab.widgets.phantom_studio("chest-xray", seed=10)
+def on_tell(_):
+    same = studio.state.scene == lab.phantom(studio.phantom.value).draw(studio.seed.value)
+    told.value = f"{len(heard)} heard {heard[:3]}; {studio.state.name} {same}"
+tell.on_click(on_tell)
+display(tell, told, studio)
+"""
+
+
+def test_the_counterfactual_patient_is_the_seeds(run_cell, shoot):
+    from playwright.sync_api import expect
+
+    page = run_cell(COUNTER)
+    counter = page.locator(".mv-counter")
+    counter.locator("figure img").nth(1).wait_for(timeout=120_000)
+    ask(page, "0 heard []; True True")
+    counter.get_by_role("button", name="Next patient").click()
+    ask(page, "0 heard []; True True", timeout=40_000)
+    counter.get_by_role("tab", name="Anatomy").click()
+    slider = counter.locator(".widget-slider", has_text="cardiothoracic ratio").get_by_role("slider")
+    slider.focus()
+    for _ in range(25):
+        slider.press("ArrowRight")
+    expect(counter.locator("figure img").nth(1)).to_have_attribute("alt", re.compile("cardiomegaly"), timeout=40_000)
+    ask(page, re.compile("heard.*; False False"))
+    shoot(counter, "counterfactual")
+
+
+def test_the_studios_patient_is_the_seeds_and_another_phantom_comes_soon(run_cell, shoot):
+    from playwright.sync_api import expect
+
+    page = run_cell(STUDIO)
+    studio = page.locator(".mv-studio")
+    picture = studio.locator("img")
+    expect(picture).to_have_attribute("alt", re.compile("Simulated chest xray"), timeout=90_000)
+    ask(page, "0 heard []; chest-xray True")
+    phantom = studio.get_by_label("Phantom", exact=True)
+    phantom.select_option("abdominal-ct")
+    expect(picture).to_have_attribute("alt", re.compile("Simulated abdominal ct"), timeout=60_000)
+    ask(page, "0 heard []; abdominal-ct True")
+    phantom.select_option("brain-mr")
+    phantom.select_option("chest-xray")  # at once: only the newest is drawn
+    expect(picture).to_have_attribute("alt", re.compile("Simulated chest xray"), timeout=60_000)
+    ask(page, "0 heard []; chest-xray True")
+    shoot(studio, "studio_seed")
