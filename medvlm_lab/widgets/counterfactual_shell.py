@@ -137,8 +137,7 @@ class CounterfactualWidget(Pictured, w.VBox):
         method = "" if self.method.value == NO_MAP else self.method.value
         wanted = self._base, self.studio.scene, self.text.value, method
         request = Request(wanted, lambda: iter([self._readings(*wanted)]), self._draw, self._fail)
-        channel = self.text.channel
-        channel.submit(request, number) if self.text.sending else channel.follow(request)
+        self.text.channel.submit(request, number)
 
     def _readings(self, base: Scene, scene: Scene, text: str, method: str) -> tuple[logic.Reading, logic.Reading]:
         """What is read already is not read again."""

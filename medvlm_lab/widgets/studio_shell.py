@@ -106,7 +106,7 @@ class StudioWidget(Pictured, w.VBox):
     def _follow(self) -> None:
         """Draws the state in view; of several changes only the newest is drawn."""
         state = self.state
-        self._sign.channel.follow(Request(state, lambda: iter([logic.Shown.of(state)]), self._draw, self._fail))
+        self._sign.channel.submit(Request(state, lambda: iter([logic.Shown.of(state)]), self._draw, self._fail))
 
     def _draw(self, shown: logic.Shown) -> None:
         self._busy = True
