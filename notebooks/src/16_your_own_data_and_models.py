@@ -47,9 +47,12 @@ lab.style.show({name: lab.sample(name) for name in ("chest-xray-nodules", "liver
 # ## 1. Your own files
 #
 # `lab.read` opens DICOM, NIfTI, PNG, JPEG, TIFF and NumPy. Of a DICOM file it keeps pixels, window, spacing and
-# modality, and no name, no date, no number of a patient: what is not on its list of harmless tags never enters. That is
-# true of the *header*. Text that is burned into the pixels (ultrasound, secondary captures) stays: look at every
-# picture before you pass it on.
+# modality, and no name, no date, no number of a patient: a tag enters only with a term that the standard defines, or
+# with a plausible number. Files are often called by patients, too, so an image is called by a hash of its content
+# wherever it is stored; the files' own names lie in `private-names.csv` beside the output. Do not pass that file on.
+#
+# Text that is burned into the pixels (ultrasound, secondary captures) is no header. Where a header tells of it, plain
+# boxes cover it in every saved picture, but models get every pixel. Look at each picture before you pass it on.
 #
 # Here a simulated hospital writes one DICOM file.
 
@@ -240,7 +243,7 @@ print(lab.explain.methods(explained))
 # ## 6. Figures and tables for a paper
 #
 # A figure is saved as vectors, a result as a table and as JSON with versions and seeds; `out=` of `lab.evaluate` keeps
-# every row, goes on after an interruption, and draws the worst errors.
+# every row, goes on after an interruption, and draws the worst errors. Its `private-names.csv` stays with you.
 
 # %%
 lab.evaluate("zero-shot", zero, own, out=work / "evaluation", progress=False)
