@@ -3,6 +3,8 @@
     model = lab.load("echo-clip")
     model.devices(lab.sample("echo-cine"))           # how much the video agrees with a prompt for each device
     model.ejection_fraction(lab.sample("echo-cine"))  # by asking for every per cent from 0 to 100
+
+It reads evenly spaced frames of a cine and averages what they give, as the paper's does; of a volume the middle slice.
 """
 
 from __future__ import annotations
