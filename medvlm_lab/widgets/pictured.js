@@ -3,10 +3,20 @@
 
 const QUIET_MS = 250; // the picture is drawn anew when nothing has changed for so long
 
-async function initialize({ model }) {
+function initialize({ model }) {
+  live(model); // not awaited: anywidget gives up on what takes more than two seconds here
+}
+
+async function found(manager, id) { // a busy page makes it late
+  for (let tries = 0; ; tries += 1) {
+    try { return await manager.get_model(id); } catch (error) { if (tries > 30) throw error; }
+  }
+}
+
+async function live(model) {
   const id = model.get("of"), manager = model.widget_manager, notebook = manager.context;
-  const target = await manager.get_model(id);
-  if (!target.comm_live) return null; // read from a file: nobody would answer, and the picture says more
+  const target = await found(manager, id);
+  if (!target.comm_live) return; // read from a file: nobody would answer, and the picture says more
   const saved = document.getElementsByClassName(`mv-saved-${id}`), shown = new WeakMap(), roots = new Set();
   let gone = false;
 
@@ -68,7 +78,6 @@ async function initialize({ model }) {
       }
     }
   }
-  return () => pages.disconnect();
 }
 
 export default { initialize };

@@ -98,11 +98,11 @@ def jupyter(tmp_path):
 
 @pytest.fixture
 def run_cell(page, jupyter):
-    """Puts code into a notebook's only cell, runs it in JupyterLab and returns the page."""
+    """Puts code into a notebook's cells, runs them in JupyterLab and returns the page."""
     root, url = jupyter
 
-    def run(code: str):
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code.strip())])
+    def run(*codes: str):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code.strip()) for code in codes])
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, root / "cell.ipynb")
         page.goto(url("cell.ipynb"), timeout=60_000)
