@@ -30,7 +30,7 @@ def each(header: Header, sequence: str, keyword: str, frames: int) -> list[list[
     for frame in range(frames):
         held = groups[frame].get(sequence) if frame < len(groups) else None
         value = held[0].get(keyword) if held else None
-        found.append([] if value is None else as_texts(value))
+        found.append(group(header, sequence, keyword, frame) if value is None else as_texts(value))
     return found
 
 
