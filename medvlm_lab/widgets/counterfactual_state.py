@@ -95,7 +95,7 @@ def _toggled(state: studio.StudioState, finding: str) -> studio.StudioState:
 def first_text(model: Any, phantom: Phantom, scene: Scene, image: MedicalImage) -> str:
     """What a new widget asks: of a finding that this phantom can be given, in words that the model takes."""
     kinds = [name for name, about in scene.kinds.items() if not about.derived]
-    kinds.sort(key=lambda name: (scene.find(name) is None, scene.kinds[name].device))  # what the patient has first
+    kinds.sort(key=lambda name: (scene.kinds[name].device, scene.find(name) is None))  # what the patient has first
     if kind(model) == "Question":
         asked = [q.question for q in phantom.questions(scene) if q.closed and q.question_type == "PRES"]
         named = (q for name in kinds for q in asked if name.lower() in q.lower())

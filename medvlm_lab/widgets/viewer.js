@@ -113,8 +113,11 @@ function render({ model, el }) {
     side.append(element("label", {}, "Window", presetBox, element("span")));
     const [least, most] = facts.bounds;
     const span = Math.max(most - least, 1e-6);
-    centerSlider = slider("Center", { min: least, max: most, step: span / 512 }, (v) => level(v, width()));
-    widthSlider = slider("Width", { min: span / 512, max: 2 * span, step: span / 512 }, (v) => level(center(), v));
+    // every preset has its place on the sliders: from beyond their ends the first key press would be a leap
+    const [centers, widths] = [0, 1].map((i) => Object.values(facts.presets).map((pair) => pair[i]));
+    const [low, high, step] = [Math.min(least, ...centers), Math.max(most, ...centers), span / 512];
+    centerSlider = slider("Center", { min: low, max: high, step }, (v) => level(v, width()));
+    widthSlider = slider("Width", { min: step, max: Math.max(2 * span, ...widths), step }, (v) => level(center(), v));
     side.append(histogram);
   }
   const center = () => model.get("window")[0];
