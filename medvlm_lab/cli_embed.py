@@ -36,4 +36,9 @@ def embed(
     payload = {"model": model, "images": len(made), "width": made.vectors.shape[1], "out": out.name, "notice": NOTICE}
     payload["left_out"] = [{"error": failure.kept} for failure in made.failures]
     emit(payload, f"{made} in {out}\n{NOTICE}", as_json)
-    left_out([failure.error for failure in made.failures], "images")
+    left_out([told(failure) for failure in made.failures], "images")
+
+
+def told(failure) -> str:
+    """Why an image was left out; the console names its file where the sentence may not."""
+    return failure.error if Path(failure.file).name in failure.error else f"{failure.error} (the file: {failure.file})"

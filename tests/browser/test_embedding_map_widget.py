@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medvlm_lab.io.private import neutral_name
+
 pytestmark = pytest.mark.browser
 CODE = """
 from dataclasses import replace
@@ -80,8 +82,9 @@ def test_the_map(run_cell, shoot, tmp_path):
     widget.get_by_label("Search by words").press("Enter")
     expect(panel).to_contain_text("Nearest to “pleural effusion”", timeout=30_000)
     lab.dataset("phantom:chest-xray", n=60, size=96).study(10).image().pil().save(tmp_path / "new.png")
+    name = neutral_name(tmp_path / "new.png")
     widget.get_by_label("Image file").set_input_files(tmp_path / "new.png")
-    expect(panel).to_contain_text("Nearest to “new”", timeout=30_000)
+    expect(panel).to_contain_text(f"Nearest to “{name}”", timeout=30_000)
     first = panel.locator("li").first
     expect(first).to_contain_text("chest-xray-train-0-000010")
     expect(first.locator("small")).to_have_text(re.compile(r"1\.000|0\.99\d"))
@@ -95,7 +98,7 @@ def test_the_map(run_cell, shoot, tmp_path):
     hand.press("Escape")
     widget.get_by_label("Image file").set_input_files(tmp_path / "new.png")
     box = hand.bounding_box()
-    expect(panel).to_contain_text("Nearest to “new”")
+    expect(panel).to_contain_text(f"Nearest to “{name}”")
 
     # the lasso
     widget.get_by_role("button", name="Lasso").click()

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medvlm_lab.io.private import neutral_name
+
 pytestmark = pytest.mark.browser
 TESTS = Path(__file__).parents[1]
 CODE = f"""
@@ -59,18 +61,18 @@ def test_ask_change_image_upload(run_cell, shoot, tmp_path):
     Image.fromarray((np.indices((64, 64)).sum(0) * 2).astype(np.uint8)).save(png)
     for count, path in enumerate((png, Path(get_testdata_file("CT_small.dcm"))), start=3):
         upload(path)
-        expect(picker.locator("option:checked")).to_have_text(path.name, timeout=20_000)
+        expect(picker.locator("option:checked")).to_have_text(neutral_name(path), timeout=20_000)
         box.fill("Is this mine?")
         box.press("Enter")
         expect(rows).to_have_count(count)
-        expect(rows.first).to_have_text(path.name)
+        expect(rows.first).to_have_text(neutral_name(path))
 
     shoot(widget, "vqa_widget_upload")
 
     broken = tmp_path / "broken.dcm"
     broken.write_bytes(b"not an image")
     upload(broken)
-    expect(widget.get_by_role("alert")).to_contain_text("broken.dcm", timeout=20_000)
+    expect(widget.get_by_role("alert")).to_contain_text("copy it again", timeout=20_000)
     box.fill("")
     box.press("Enter")
     expect(widget.get_by_role("alert")).to_contain_text("empty")
