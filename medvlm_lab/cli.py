@@ -6,6 +6,7 @@ named at the end, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -23,6 +24,7 @@ from medvlm_lab.cli_explain import explain
 from medvlm_lab.cli_models import models_app
 from medvlm_lab.cli_report import report
 from medvlm_lab.errors import MedVLMError
+from medvlm_lab.io.whole import cannot_write
 
 SHOWN = 20  # images that are named at the end, of those that were left out
 NOTICE = "Not for clinical use."
@@ -50,7 +52,8 @@ def _kernel() -> None:
 
 def emit(payload: Any, text: str, as_json: bool) -> None:
     """Prints `payload` as JSON, or `text`."""
-    print(json.dumps(payload, indent=2, default=str, ensure_ascii=False) if as_json else text)
+    utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    print(json.dumps(payload, indent=2, default=str, ensure_ascii=not utf8) if as_json else text)
 
 
 def left_out(sentences: list[str], what: str) -> None:
@@ -176,19 +179,62 @@ def open_lab(context: typer.Context, as_json: Json = False) -> None:
 
 def main() -> None:
     """The entry point: what the reader can put right is one line, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what a terminal cannot show is written out
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run()
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the output has gone, as `head` does
+        code = _silenced(1)
+    except OSError as error:
+        print(f"medvlm-lab: {cannot_write('The output', error)}", file=sys.stderr)
+        code = _silenced(1)
+    raise SystemExit(code)
+
+
+def _run() -> Any:
+    """The exit code of the command that was asked for."""
     try:
         app()
+    except SystemExit as ended:
+        return ended.code
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        return 130
+    except BrokenPipeError:
+        raise
     except (MedVLMError, OSError) as error:
-        message = " ".join(str(error).split())
-        if "--json" in sys.argv:
-            print(json.dumps({"error": message}, ensure_ascii=False))
-        else:
-            file = getattr(error, "file", None)
-            where = f" (the file: {file})" if file and file.name not in message else ""
-            print(f"medvlm-lab: {message}{where}", file=sys.stderr)
-        raise SystemExit(1) from None
+        file = getattr(error, "file", None)
+        return _told(str(error) if isinstance(error, MedVLMError) or not error.errno else _words(error), file)
+    except RuntimeError as error:
+        if "home directory" not in str(error):
+            raise
+        return _told("This user has no home folder; set HOME, or give paths without '~'.")
+    return 0
+
+
+def _words(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return str(cannot_write(error.filename or "A file", error))
+    named = f"{error.filename}: " if error.filename is not None else ""
+    return f"{named}{error.strerror}; check the path."
+
+
+def _told(message: str, file: Path | None = None) -> int:
+    message = " ".join(message.split())
+    if "--json" in sys.argv:
+        emit({"error": message}, "", True)
+    else:
+        where = f" (the file: {file})" if file and file.name not in message else ""
+        print(f"medvlm-lab: {message}{where}", file=sys.stderr)
+    return 1
+
+
+def _silenced(code: int) -> int:
+    """Python writes what is left of the output once more at its end, and would complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 if __name__ == "__main__":

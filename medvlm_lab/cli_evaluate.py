@@ -35,7 +35,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score a model on a data set, with 95 % bootstrap intervals."""
-    from medvlm_lab.cli import emit
+    from medvlm_lab.cli import emit, left_out
     from medvlm_lab.datasets import dataset
     from medvlm_lab.doctor import versions
     from medvlm_lab.models import load
@@ -45,5 +45,7 @@ def evaluate(
     loaded = load(model, device=device, checkpoint=checkpoint)
     result = run(task, loaded, chosen, n=n, seed=seed, batch_size=batch_size, out=out)
     payload = {name: score.to_dict() for name, score in result.scores.items()}
+    payload["left_out"] = list(result.left_out)
     payload |= {"model": model, "data": getattr(chosen, "name", data), "split": split, "seed": seed}
     emit(payload | {"versions": versions("medvlm-lab", "torch", "transformers", "numpy")}, str(result), as_json)
+    left_out(list(result.left_out), "pictures that cannot be read")

@@ -143,12 +143,21 @@ def data_root() -> Path | None:
     chosen = os.environ.get(DATA_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
-    return default if (default := default_root()).is_dir() else None
+    try:
+        return default if (default := default_root()).is_dir() else None
+    except MissingDataError:  # without a home folder nothing was fetched
+        return None
 
 
 def default_root() -> Path:
-    """Where `fetch` puts data sets when nothing else is said: the reader's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    """Where `fetch` puts data sets when nothing else is said: the reader's cache folder.
+
+    Raises MissingDataError for a user without a home folder, as in some containers.
+    """
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise MissingDataError(f"This user has no home folder; set HOME, or {DATA_VARIABLE} to a folder.") from error
     return Path(cache) / "medvlm-lab" / "data"
 
 

@@ -27,7 +27,7 @@ def cached(repository: str) -> Path | None:
     repository, _, revision = repository.partition("@")
     try:
         return Path(snapshot_download(repository, revision=revision or None, local_files_only=True))
-    except (OSError, ValueError):  # LocalEntryNotFoundError is the first, a malformed name the second
+    except (OSError, ValueError, RuntimeError):  # not there, a malformed name, no home folder
         return None
 
 
@@ -42,7 +42,7 @@ def download(repository: str, patterns: tuple[str, ...] = PATTERNS) -> Path:
     repository, _, revision = repository.partition("@")
     try:
         return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(patterns)))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         said = str(error).strip() or type(error).__name__
         raise DownloadError(
             f"{repository} could not be fetched: {said.splitlines()[0]} For a gated one, accept its licence on "

@@ -45,6 +45,7 @@ class Result:
         titles: of the scores, with their units, as a reader sees them.
         rows: dataclasses, one an item.
         sheet: draws the `k` worst errors; None where nobody can say what was asked about.
+        left_out: a sentence for each item that is in no score, because its picture cannot be read.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Result:
     rows: tuple[Any, ...] = field(repr=False)
     titles: dict[str, str] = field(default_factory=dict, repr=False)
     sheet: Callable[[int], Figure] | None = field(default=None, repr=False, compare=False)
+    left_out: tuple[str, ...] = field(default=(), repr=False)
 
     def worst(self, k: int = 12) -> Figure:
         """The `k` worst errors as a contact sheet: each picture with what was true and what the model said.
@@ -69,6 +71,8 @@ class Result:
         """A JSON object with `model`, `data`, one `{value, low, high, n}` per score, and the rows if asked for."""
         out: dict[str, Any] = {"model": self.model, "data": self.data}
         out |= {name: score.to_dict() for name, score in self.scores.items()}
+        if self.left_out:
+            out["left_out"] = list(self.left_out)
         if rows:
             out["rows"] = [asdict(row) for row in self.rows]
         return json.dumps(out, ensure_ascii=False, allow_nan=False)
@@ -86,6 +90,8 @@ class Result:
 
     def __str__(self) -> str:
         lines = [f"{self.model} on {self.data}"]
+        if self.left_out:
+            lines.append(f"  {len(self.left_out):,} left out. The first: {self.left_out[0]}")
         return "\n".join(lines + [f"  {self.titles.get(name, name)}: {score}" for name, score in self.scores.items()])
 
 

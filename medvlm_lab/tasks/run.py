@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medvlm_lab.errors import MedVLMError
+from medvlm_lab.errors import ImageReadError, MedVLMError, MissingDataError
 from medvlm_lab.io.private import Original, write_originals
 from medvlm_lab.tasks.base import Task
 from medvlm_lab.tasks.journal import Journal, data_settings, weights_code
@@ -15,6 +15,8 @@ from medvlm_lab.tasks.sheet import sheet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+LEFT_OUT = "left_out"  # in a row: why the picture of its item cannot be read
 
 
 def run(
@@ -36,7 +38,7 @@ def run(
     with bar:
         for start in range(len(said), len(numbers), batch_size):
             part = numbers[start : start + batch_size]
-            new = [{"item": i} | line for i, line in zip(part, task.ask(model, data, part), strict=True)]
+            new = [{"item": i} | line for i, line in zip(part, _asked(task, model, data, part), strict=True)]
             if journal:
                 journal.add(new)
             said += new
@@ -46,6 +48,16 @@ def run(
         journal.finish(result, str(getattr(model, "device", "cpu")))
         write_originals(journal.folder, _originals(data, numbers))
     return result
+
+
+def _asked(task: Task, model: Any, data: Any, part: list[int]) -> list[dict[str, Any]]:
+    """What the model says of each item; of one whose picture cannot be read, why. The others go on."""
+    try:
+        return task.ask(model, data, part)
+    except (ImageReadError, MissingDataError) as error:
+        if len(part) == 1:
+            return [{LEFT_OUT: error.kept}]
+        return [line for number in part for line in _asked(task, model, data, [number])]
 
 
 def _originals(data: Any, numbers: list[int]) -> Iterator[Original]:
@@ -65,6 +77,10 @@ def _claim(name: str, task: Task, model: Any, data: Any, numbers: list[int], see
 
 
 def _result(task: Task, model: Any, data: Any, said: list[dict[str, Any]], resamples: int, seed: int) -> Result:
+    left_out = tuple(line[LEFT_OUT] for line in said if LEFT_OUT in line)
+    said = [line for line in said if LEFT_OUT not in line]
+    if not said:
+        raise ImageReadError(f"No picture of {data_title(data, 0, task.unit)} can be read. The first: {left_out[0]}")
     numbers, rows = zip(*task.rows(said), strict=True)
     scores = task.score(rows, resamples, seed)
     name, title = model_name(model), data_title(data, len(said), task.unit)
@@ -77,4 +93,4 @@ def _result(task: Task, model: Any, data: Any, said: list[dict[str, Any]], resam
         simulated = "Simulated patients. " if hasattr(data, "simulator") else ""
         return sheet(tiles, f"{name} on {title}: {count}", f"{simulated}Not for clinical use.")
 
-    return Result(name, title, scores, rows, task.titles(rows, scores), worst)
+    return Result(name, title, scores, rows, task.titles(rows, scores), worst, left_out)

@@ -17,6 +17,7 @@ from medvlm_lab.widgets.browser import module, styles
 from medvlm_lab.widgets.channel import Channel, Request
 from medvlm_lab.widgets.embedding_card import card_png, describe
 from medvlm_lab.widgets.pictured import Pictured
+from medvlm_lab.widgets.upload import read_upload
 
 
 class EmbeddingMapWidget(Pictured, anywidget.AnyWidget):
@@ -96,7 +97,7 @@ class EmbeddingMapWidget(Pictured, anywidget.AnyWidget):
 
         def job():
             try:
-                yield logic.search(self.state, logic.sent_image(name, sent) if sent else text)
+                yield logic.search(self.state, read_upload(name, sent) if sent else text)
             except Exception as error:  # else the page would wait for an answer for ever
                 yield {"reply": "found", "problem": logic.sentence(error, "The search failed")}
 

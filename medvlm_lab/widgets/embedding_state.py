@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,14 +141,6 @@ def search(state: MapState, query: str | Path | MedicalImage) -> dict[str, Any]:
         "reply": "found", "label": label, "place": place.tolist(), "text": isinstance(query, str),
         "nearest": _listed(state.embeddings.nearest(vector, NEAREST, "image")),
     }  # fmt: skip
-
-
-def sent_image(name: str, content: bytes) -> MedicalImage:
-    """The image in a file that the browser sent. Raises ImageReadError."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / (Path(name).name or "image")
-        file.write_bytes(content)
-        return read(file)
 
 
 def sentence(error: Exception, what: str) -> str:

@@ -5,9 +5,7 @@ The module is not called `vqa`, since importing it would then hide the function 
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import ipywidgets as w
 
@@ -17,6 +15,7 @@ from medvlm_lab.widgets.channel import Request
 from medvlm_lab.widgets.pictured import Pictured
 from medvlm_lab.widgets.request_box import RequestBox
 from medvlm_lab.widgets.sliders import RangeSlider, WholeSlider
+from medvlm_lab.widgets.upload import read_upload
 from medvlm_lab.widgets.vqa_card import card_png, describe
 from medvlm_lab.widgets.vqa_css import CSS
 
@@ -233,21 +232,3 @@ class VQAWidget(Pictured, w.VBox):
     def alt(self) -> str:
         """The same in words."""
         return describe(self.state)
-
-
-def read_upload(name: str, content: bytes):
-    """The `MedicalImage` in an uploaded file, under a neutral name. Raises MedVLMError."""
-    from medvlm_lab.io import read
-
-    name = Path(name.replace("\\", "/")).name or "upload"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        path.write_bytes(content)
-        try:
-            return read(path).with_(source="uploaded by the reader")
-        except MedVLMError:
-            raise
-        except Exception as error:  # shown in the widget, where a traceback would be lost
-            raise MedVLMError(
-                f"{name!r} could not be read ({type(error).__name__}: {error}); upload DICOM, NIfTI, PNG, JPEG or TIFF."
-            ) from error
