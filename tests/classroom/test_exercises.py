@@ -98,7 +98,7 @@ def printed(name):
     """Every way in which the right number may be printed: as in the explanation, and with up to six digits more."""
     exercise = EXERCISES[name]
     truth = exercise.truth()
-    numbers = [text for text in re.findall(r"[+-−]?\d+(?:,\d{3})*(?:\.\d+)?", exercise.why)]
+    numbers = [text for text in re.findall(r"[+−-]?\d+(?:,\d{3})*(?:\.\d+)?", exercise.why)]
     texts = [f"{truth:.{k}f}" for k in range(1, 7)] if isinstance(truth, float) else [str(truth)]
     close = [n for n in numbers if abs(float(n.replace(",", "").replace("−", "-")) - truth) < 0.005 * abs(truth)]
     return [text for text in texts if abs(float(text) - truth) <= 0.005 * abs(truth)] + close
