@@ -67,8 +67,10 @@ def facts(state: MapState) -> dict[str, Any]:
     kinds = state.embeddings.table["kind"].to_pylist()
     images, texts = kinds.count("image"), kinds.count("text")
     count = f"{images:,} images" + (f" and {texts:,} texts" if texts else "")
+    failed = len(state.embeddings.failures)
+    left_out = f"; {failed:,} left out, which cannot be read" if failed else ""
     return {
-        "title": f"{count} as {state.embeddings.model} sees them", "images": images, "texts": texts,
+        "title": f"{count} as {state.embeddings.model} sees them{left_out}", "images": images, "texts": texts,
         "quality": str(state.projection), "disclaimer": f"{'Simulated. ' if state.simulated else ''}{DISCLAIMER}",
     }  # fmt: skip
 
