@@ -21,7 +21,8 @@ def rows_of(model: Any, rows: Any, count: int, of: str = "images") -> Float[Tens
 
     Raises MedVLMError, naming the model, for NaN and infinite numbers, and where there is not one row for each.
     """
-    values = numbers_of(model, rows, f"rows that embed {of}").astype(np.float32)
+    with np.errstate(over="ignore"):  # said below
+        values = numbers_of(model, rows, f"rows that embed {of}").astype(np.float32)
     if values.ndim != 2 or len(values) != count or not values.shape[1]:
         raise MedVLMError(
             f"Model {model_name(model)!r} embedded {count} {of} as an array of shape {values.shape}; it must give one "
