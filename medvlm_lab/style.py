@@ -106,6 +106,7 @@ def show(pictures: dict, columns: int = 6, side: float = 2.6, vmax: float | None
     """
     import matplotlib.pyplot as plt
     import numpy as np
+    from matplotlib.patheffects import withStroke
 
     from medvlm_lab.orientation import edges
 
@@ -121,6 +122,7 @@ def show(pictures: dict, columns: int = 6, side: float = 2.6, vmax: float | None
         axis.set_title(title)
         for edge, letter in edges(image.orientation).items() if image and image.orientation else ():
             place, align = _EDGES[edge]
-            axis.text(*place, letter, **align, transform=axis.transAxes, color="white", fontsize=8, weight="bold")
+            text = axis.text(*place, letter, **align, transform=axis.transAxes, color="white", fontsize=8)
+            text.set_path_effects([withStroke(linewidth=2, foreground="black")])
     plt.tight_layout()
     plt.show()
