@@ -158,10 +158,21 @@ def _interruptible(request: Request) -> Iterator[None]:
         handle.remove()
 
 
+def computing() -> bool:
+    """Whether a request of any widget is under way."""
+    return bool(_open)
+
+
+def interrupt(*_: Any) -> None:
+    """Ends the requests of all widgets, and says in each that the kernel was interrupted."""
+    for channel in [*_open]:
+        channel.stop(INTERRUPTED)
+
+
 def _watch() -> None:
     """While something is computed, an interrupt of the kernel ends it; an idle kernel ignores interrupts."""
     if _open and not _signal:
-        _signal.append(signal.signal(signal.SIGINT, lambda *_: [channel.stop(INTERRUPTED) for channel in [*_open]]))
+        _signal.append(signal.signal(signal.SIGINT, interrupt))
 
 
 def _rest() -> None:

@@ -16,6 +16,7 @@ import anywidget
 import traitlets
 
 from medvlm_lab.widgets.browser import module
+from medvlm_lab.widgets.channel import computing
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -38,10 +39,13 @@ class Keeper(anywidget.AnyWidget):
             self.send({"reply": "old"})
 
     def _on_message(self, _, message, __) -> None:
-        if message.get("do") == "picture":
-            self._old = False
-            data, metadata = self._widget.saved()
-            self.send({"reply": "picture", "data": data, "metadata": metadata})
+        if message.get("do") != "picture":
+            return
+        if computing():  # the last state is yet to come, and who interrupts now means the computation
+            return self.send({"reply": "old"})
+        self._old = False
+        data, metadata = self._widget.saved()
+        self.send({"reply": "picture", "data": data, "metadata": metadata})
 
 
 class Pictured:

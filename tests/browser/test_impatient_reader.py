@@ -11,8 +11,17 @@ CODE = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
 from fakes import FakeAnswerer
+import time
 import medvlm_lab as lab
-lab.widgets.vqa(FakeAnswerer(pause=1), "chest-xray-nodules")
+
+class Slow(FakeAnswerer):
+    def stream(self, image, question):
+        for _ in range(300 if "slow" in question else 4):
+            time.sleep(0.2)
+            yield "…"
+        yield from super().stream(image, question)
+
+lab.widgets.vqa(Slow(), "chest-xray-nodules")
 """
 
 
@@ -29,7 +38,7 @@ def test_only_the_newest_question_counts_and_none_waits_for_ever(run_cell, shoot
     expect(stop).to_be_hidden()
 
     # what was typed while another question is answered is what is asked, to the last letter
-    box.fill("Where is the lesion?")
+    box.fill("Where is the slow lesion?")
     box.press("Enter")
     expect(stop).to_be_visible()
     box.fill("")
@@ -51,16 +60,17 @@ def test_only_the_newest_question_counts_and_none_waits_for_ever(run_cell, shoot
     for end, words in (
         (stop, "Stopped."), (page.get_by_role("button", name="Interrupt the kernel"), "The kernel was interrupted."),
     ):  # fmt: skip
-        box.fill("Where is it?")
+        box.fill("Where is the slow one?")
         box.press("Enter")
         expect(widget.locator(cursor)).to_be_visible(timeout=20_000)
         page.wait_for_timeout(200)
         end.click()
-        expect(alert).to_have_text(f"{words} “Where is it?” has no answer; ask again.", timeout=20_000)
+        expect(alert).to_have_text(f"{words} “Where is the slow one?” has no answer; ask again.", timeout=20_000)
         expect(busy).to_contain_text(words)
         expect(widget.locator(cursor)).to_have_count(0)
         expect(stop).to_be_hidden()
         page.wait_for_timeout(1100)
+    box.fill("Where is it?")
     box.press("Enter")
     expect(answer).to_have_text("right upper lobe", timeout=20_000)
 
@@ -68,7 +78,7 @@ def test_only_the_newest_question_counts_and_none_waits_for_ever(run_cell, shoot
     picker, picture = widget.get_by_label("Image", exact=True), widget.locator(".mv-picture img")
     first, grey = picture.get_attribute("src"), widget.locator(".widget-readout:visible").first
     shown, own = grey.inner_text(), picker.locator("option:checked").inner_text()
-    box.fill("Where is that?")
+    box.fill("Where is that slow one?")
     box.press("Enter")
     expect(widget.locator(cursor)).to_be_visible(timeout=20_000)
     for part in ("head", "bone scan"):
@@ -94,7 +104,7 @@ def test_only_the_newest_question_counts_and_none_waits_for_ever(run_cell, shoot
     page.set_viewport_size({"width": 1400, "height": 1000})
 
     # the kernel restarts while it answers
-    box.fill("Where is the last one?")
+    box.fill("Where is the last slow one?")
     box.press("Enter")
     expect(widget.locator(cursor)).to_be_visible(timeout=20_000)
     page.get_by_role("button", name="Restart the kernel", exact=True).click()
