@@ -25,8 +25,8 @@ NO_MAP = "no map"
 CSS = PANEL_CSS + READOUT_CSS + """
 .mv-counter { color: var(--jp-ui-font-color1, #1b1f24); max-width: 1180px; }
 .mv-counter .mv-body { display: flex; flex-flow: row wrap; gap: 18px; overflow: hidden; }
-.mv-counter .mv-left { flex: 1 1 480px; min-width: 300px; }
-.mv-counter .mv-right { flex: 1 1 400px; min-width: 320px; }
+.mv-counter .mv-left { flex: 1 1 480px; min-width: min(300px, 100%); }
+.mv-counter .mv-right { flex: 1 1 400px; min-width: min(320px, 100%); }
 .mv-counter .mv-pictures .widget-html-content { display: flex; flex-flow: row wrap; gap: 12px; font-size: 13px; }
 .mv-counter figure { flex: 1 1 200px; min-width: 180px; margin: 0; }
 .mv-counter figure ~ .mv-captions { flex-basis: 100%; }

@@ -15,6 +15,7 @@ PANEL_CSS = """
 .mv-scene { height: 430px; overflow-y: auto; padding-right: 6px; }
 .mv-scene > * { flex: none; }
 .mv-scene .widget-hbox { flex-flow: row wrap; }
+.mv-left .jupyter-widgets, .mv-right .jupyter-widgets, .mv-scene .jupyter-widgets { max-width: 100%; }
 """
 
 

@@ -20,8 +20,8 @@ from medvlm_lab.widgets.studio_controls import PANEL_CSS, SceneControls
 CSS = PANEL_CSS + """
 .mv-studio { color: var(--jp-ui-font-color1, #1b1f24); max-width: 1080px; }
 .mv-studio .mv-body { display: flex; flex-flow: row wrap; gap: 18px; overflow: hidden; }
-.mv-studio .mv-left { flex: 0 1 400px; min-width: 280px; }
-.mv-studio .mv-right { flex: 1 1 460px; min-width: 320px; }
+.mv-studio .mv-left { flex: 0 1 400px; min-width: min(280px, 100%); }
+.mv-studio .mv-right { flex: 1 1 460px; min-width: min(320px, 100%); }
 .mv-studio audio { width: 100%; }
 .mv-studio img { width: 100%; background: #000; border-radius: 6px; }
 .mv-studio .mv-text, .mv-studio .mv-key { font-size: 13px; line-height: 1.45; }
