@@ -28,7 +28,7 @@ CSS = PANEL_CSS + READOUT_CSS + """
 .mv-counter .mv-left { flex: 1 1 480px; min-width: min(300px, 100%); }
 .mv-counter .mv-right { flex: 1 1 400px; min-width: min(320px, 100%); }
 .mv-counter .mv-pictures .widget-html-content { display: flex; flex-flow: row wrap; gap: 12px; font-size: 13px; }
-.mv-counter figure { flex: 1 1 200px; min-width: 180px; margin: 0; }
+.mv-counter figure { flex: 1 1 200px; min-width: min(180px, 100%); margin: 0; }
 .mv-counter figure ~ .mv-captions { flex-basis: 100%; }
 .mv-counter .mv-screen { position: relative; background: #000; border-radius: 6px; overflow: hidden; }
 .mv-counter .mv-screen img { width: 100%; display: block; margin: 0; }

@@ -120,7 +120,8 @@ class StudioWidget(Pictured, w.VBox):
         self.report.value, self.questions.value = shown.report, shown.questions
 
     def _fail(self, why: str) -> None:
-        self.view.value += f'<div class="mv-error" role="alert">{escape(why)} The picture is of an earlier state.</div>'
+        shown = f'<div class="mv-error" role="alert">{escape(why)} The picture is of an earlier state.</div>'
+        self.view.value = self.view.value.removesuffix(shown) + shown
 
     def _on_view(self, _=None) -> None:
         if not self._busy:
