@@ -66,7 +66,7 @@ class Channel:
         loop = asyncio.get_running_loop()
         self._begin(request)
         if threading.current_thread() is threading.main_thread():
-            loop.call_later(0.02, _watch)  # the kernel sets its own handler again once this message is dealt with
+            _watch()
         work = partial(self._compute, request, loop.call_soon_threadsafe)
         threading.Thread(target=work, name="medvlm-lab-request", daemon=True).start()
 
@@ -125,8 +125,7 @@ class Channel:
             return
         self._now = None
         _open.discard(self)
-        if not _open and _signal:
-            _after_this_message(_rest)
+        _rest()
         if why:
             request.failed(why)
         self._tell(why if why in (STOPPED, INTERRUPTED) else "", busy=False)
@@ -135,11 +134,16 @@ class Channel:
         self._send({"reply": "channel", "seq": self._number, "busy": busy, "note": note})
 
 
-def _in_cell() -> bool:
-    """Whether code of a cell, or of a script, waits for the result, and no reader in front of a page."""
+def _kernel() -> Any:
+    """The kernel around this code, or None."""
     from IPython import get_ipython
 
-    kernel = getattr(get_ipython(), "kernel", None)
+    return getattr(get_ipython(), "kernel", None)
+
+
+def _in_cell() -> bool:
+    """Whether code of a cell, or of a script, waits for the result, and no reader in front of a page."""
+    kernel = _kernel()
     return kernel is None or kernel.get_parent("shell").get("header", {}).get("msg_type") != "comm_msg"
 
 
@@ -170,18 +174,21 @@ def interrupt(*_: Any) -> None:
 
 
 def _watch() -> None:
-    """While something is computed, an interrupt of the kernel ends it; an idle kernel ignores interrupts."""
-    if _open and not _signal:
-        _signal.append(signal.signal(signal.SIGINT, interrupt))
+    """While something is computed, an interrupt of the kernel ends it; an idle kernel ignores interrupts.
+
+    The kernel puts back its saved handler once the message that it deals with is done: from then on that is ours.
+    """
+    kernel = _kernel()
+    if not _signal and hasattr(kernel, "saved_sigint_handler"):
+        _signal.append(kernel.saved_sigint_handler)
+        kernel.saved_sigint_handler = interrupt
 
 
 def _rest() -> None:
-    if not _open and _signal:
+    """Nothing is computed any more: the kernel's handler comes back, now or after the message in hand."""
+    if _open or not _signal or threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGINT) is interrupt:
         signal.signal(signal.SIGINT, _signal.pop())
-
-
-def _after_this_message(act: Callable[[], None]) -> None:
-    try:
-        asyncio.get_running_loop().call_soon(act)
-    except RuntimeError:
-        act()
+    else:
+        _kernel().saved_sigint_handler = _signal.pop()
