@@ -1,10 +1,8 @@
 // One way for requests. The message carries the text and its number; what is not about the newest is not shown.
 // Follows elements.js in one module.
 
-const AGAIN_MS = 1000; // the same question once more within this time is a key held down or pressed twice
-
 function channel(model) {
-  let sent = 0, last = "", what = "", running = false, ended = -AGAIN_MS, gone = false;
+  let sent = 0, what = "", running = false, gone = false;
   const said = element("span", { role: "status" });
   const halt = button("Stop", stop, { class: "mv-stop", title: "Stop computing" });
   const node = element("span", { class: "mv-busy", hidden: "" }, element("i", { "aria-hidden": "true" }), halt, said);
@@ -20,9 +18,7 @@ function channel(model) {
   // `words` say what is computed, where that takes long.
   function submit(fields, { buffers, words = "" } = {}) {
     if (gone) return show(GONE);
-    const key = JSON.stringify(fields);
-    if (!buffers && key === last && (running || performance.now() - ended < AGAIN_MS)) return null;
-    [last, what, running, sent] = [key, words, true, Math.max(sent + 1, Date.now())];
+    [what, running, sent] = [words, true, Math.max(sent + 1, Date.now())];
     show("Waiting for the kernel …"); // until it answers; a cell may be running
     return model.send({ do: "ask", seq: sent, ...fields }, undefined, buffers);
   }
@@ -34,7 +30,6 @@ function channel(model) {
 
   const onMessage = ({ reply, seq, busy, note }) => {
     if (reply !== "channel" || seq < sent || gone) return;
-    if (running && !busy) ended = performance.now();
     running = busy;
     show((busy && what) || note);
   };

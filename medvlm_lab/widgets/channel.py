@@ -10,6 +10,7 @@ import asyncio
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from typing import Any
 
 from medvlm_lab.errors import MedVLMError
 
+AGAIN_S = 1.0  # the same once more within this time is a key held down or pressed twice
 STOPPED, INTERRUPTED = "Stopped.", "The kernel was interrupted."
 _turn = threading.RLock()  # widgets share models, and a model computes for one request at a time
 _open: set[Channel] = set()  # channels with a request under way, for the kernel's interrupt
@@ -49,7 +51,7 @@ class Channel:
     """
 
     def __init__(self, send: Callable[[dict[str, Any]], None]):
-        self._send, self._now, self._number = send, None, 0
+        self._send, self._now, self._number, self._done = send, None, 0, (None, 0.0)
 
     @property
     def busy(self) -> bool:
@@ -63,6 +65,9 @@ class Channel:
             return self._tell("Computing …")
         if _in_cell():
             return self.run(request)
+        key, ended = self._done
+        if self._now is None and key == request.key and time.monotonic() - ended < AGAIN_S:
+            return self._tell("", busy=False)
         loop = asyncio.get_running_loop()
         self._begin(request)
         if threading.current_thread() is threading.main_thread():
@@ -124,6 +129,8 @@ class Channel:
         if request is not self._now:
             return
         self._now = None
+        if not why:
+            self._done = request.key, time.monotonic()
         _open.discard(self)
         _rest()
         if why:

@@ -52,6 +52,14 @@ def test_equal_requests_are_one(monkeypatch):
 
     assert asked(ask, monkeypatch)[0] == ["same0", "same1", "same2"]
 
+    async def after(made, request):
+        for key in ("same", "same", "other"):
+            made.submit(request(key, lambda key=key: slow(key, 1)))
+            while made.busy:
+                await asyncio.sleep(0.01)
+
+    assert asked(after, monkeypatch)[0] == ["same0", "other0"]
+
 
 @pytest.mark.parametrize("end, why", [(Channel.stop, STOPPED), (lambda _: channel.interrupt(), INTERRUPTED)])
 def test_a_stop_and_an_interrupt_are_told_and_end_the_thread(end, why, monkeypatch):
