@@ -159,7 +159,8 @@ class VQAAnswerer(ReadsWords, Roomy):
         (text, best), *others = ranked.items()
         a, b = self.calibration
         confidence = 1 / (1 + math.exp(-(a * math.log(max(best, 1e-12)) + b)))
-        others = [(t, p) for t, p in (either.items() if closed(question) else others) if t != text]
+        others = either.items() if closed(question) else others
+        others = sorted(((t, p) for t, p in others if t != text), key=lambda pair: -pair[1])
         if closed(question) and text in either:  # the other one is right where this one is wrong
             shares = [min(1 - confidence, confidence)]
         else:  # the network's odds to the answer, together no more than the answer leaves

@@ -203,7 +203,8 @@ class Writer(ReadsWords, Roomy):
         (text, confidence), *_ = ranked.items()
         confidence = min(confidence, 1.0)
         others = either if closed(question) and either else ranked
-        others = [pair for pair in others.items() if pair[0] and pair[0] != text]  # to say nothing is no alternative
+        others = sorted(others.items(), key=lambda pair: -pair[1])
+        others = [pair for pair in others if pair[0] and pair[0] != text]  # to say nothing is no alternative
         return Answer(
             text, confidence, ((text, confidence), *others), tuple(logs[order[0], : len(best)].tolist()),
             tuple(self.tokenizer.vocabulary[t] for t in best), seconds, unknown=self.unknown_words(question),

@@ -62,7 +62,7 @@ def held_out_answers(model: ViTBertVQA, tokenizer: Tokenizer, table: Table) -> t
     """The answer to each validation question and its log-probability, from the frozen features."""
     plain, texts, logs = VQAAnswerer(model, tokenizer, (1.0, 0.0)), [], []
     for ids, log in decoded(model, tokenizer, table, BEAMS):
-        answer = plain._answer(torch.tensor(ids), log, 0.0)
+        answer = plain._answer(torch.tensor(ids), log, "", {}, 0.0)
         texts.append(answer.text)
         logs.append(math.log(max(answer.confidence / (1 - answer.confidence), 1e-12)))  # sigmoid undone: log p
     return texts, np.array(logs)
@@ -108,7 +108,8 @@ def score_rows(split: str, epochs: int, answers: list, calibration: tuple[float,
 
 def training_words(tables: Sequence[Table], tokenizer: Tokenizer) -> list[str]:
     """Every word of the questions and answers that were trained on, as the tokenizer parts them, sorted."""
-    texts = (str(table.rows[i][key]) for table in tables for i in table.train for key in ("question", "answer"))
+    rows = (table.rows[i] for table in tables if table.rows for i in table.train)
+    texts = (str(row[key]) for row in rows for key in ("question", "answer"))
     return sorted({word for text in texts for word in tokenizer.split(text) if any(c.isalnum() for c in word)})
 
 
