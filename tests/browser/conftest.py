@@ -93,7 +93,7 @@ def jupyter(tmp_path):
         yield root, lambda name: f"{base}/lab/tree/{name}?token={TOKEN}&reset"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
+        server.wait(60)  # its kernels end first
 
 
 @pytest.fixture
