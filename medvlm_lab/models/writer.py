@@ -204,7 +204,8 @@ class Writer(ReadsWords, Roomy):
         confidence = min(confidence, 1.0)
         others = either if closed(question) and either else ranked
         others = sorted(others.items(), key=lambda pair: -pair[1])
-        others = [pair for pair in others if pair[0] and pair[0] != text]  # to say nothing is no alternative
+        # to say nothing is no alternative; an untrained model writes long texts that are less likely than either word
+        others = [pair for pair in others if pair[0] and pair[0] != text and pair[1] <= confidence]
         return Answer(
             text, confidence, ((text, confidence), *others), tuple(logs[order[0], : len(best)].tolist()),
             tuple(self.tokenizer.vocabulary[t] for t in best), seconds, unknown=self.unknown_words(question),
