@@ -17,9 +17,9 @@ from medvlm_lab.explain.registry import function
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.metrics import bootstrap_interval
 from medvlm_lab.models.trace import Trace
+from medvlm_lab.phantoms.places import place
 from medvlm_lab.tasks.base import draw
 from medvlm_lab.tasks.result import Result, Score, data_title, model_name
-from medvlm_lab.text.places import place
 
 STEPS = 16  # in which pixels are added or removed
 NEAR = 0.03  # of the longer side: the 15 pixels that Zhang et al. 2018 allow on pictures of 500

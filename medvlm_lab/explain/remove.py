@@ -13,9 +13,9 @@ from medvlm_lab.explain.prompts import asked
 from medvlm_lab.explain.registry import function
 from medvlm_lab.metrics import bootstrap_interval
 from medvlm_lab.phantoms.base import Phantom
+from medvlm_lab.phantoms.places import place
 from medvlm_lab.phantoms.scene import Scene, scene_seed
 from medvlm_lab.tasks.result import Result, Score, model_name
-from medvlm_lab.text.places import place
 
 SEARCHED = 100  # patients looked through for each one with the finding
 TITLES = {

@@ -37,8 +37,8 @@ from medvlm_lab.nn.clip_text import CLIPText
 from medvlm_lab.nn.convnext import ConvNeXtBlock
 from medvlm_lab.nn.layers import init_weights
 from medvlm_lab.nn.unet import UNet, enlarged
+from medvlm_lab.phantoms.places import places
 from medvlm_lab.text.phrases import said_so
-from medvlm_lab.text.places import places
 from medvlm_lab.text.tokenizer import Tokenizer
 
 MODALITIES = ("X-ray", "CT", "MR", "echo")

@@ -102,7 +102,7 @@ def true_places(image: MedicalImage, masks: Mapping[str, Any] | None) -> dict[st
 
 def asked_place(state: ExplainState) -> str:
     """What to call the place that the text speaks of: "pleural effusion" for both sides; "" without one."""
-    from medvlm_lab.text.places import places, sided
+    from medvlm_lab.phantoms.places import places, sided
 
     names = places(state.text, state.masks)
     kinds = [sided(name)[1] for name in names]
@@ -111,7 +111,7 @@ def asked_place(state: ExplainState) -> str:
 
 def true_place(state: ExplainState, outlined: str) -> Bool[np.ndarray, "frames h w"] | None:
     """The mask of that name, or the union of all that the text speaks of where that is what is outlined."""
-    from medvlm_lab.text.places import places
+    from medvlm_lab.phantoms.places import places
 
     if outlined in state.masks:
         return np.asarray(state.masks[outlined])

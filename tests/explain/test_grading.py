@@ -20,7 +20,7 @@ from medvlm_lab.explain.randomise import randomisation
 from medvlm_lab.explain.remove import counterfactual, mass
 from medvlm_lab.models.trace import Trace
 from medvlm_lab.models.view import View
-from medvlm_lab.text.places import place
+from medvlm_lab.phantoms.places import place
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medvlm_lab.phantoms import phantom
-from medvlm_lab.text.places import place, places, singular
+from medvlm_lab.phantoms.places import place, places, singular
 
 
 def names_of(modality):
