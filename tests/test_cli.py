@@ -208,7 +208,7 @@ def test_operating_system_errors_are_one_sentence(call, monkeypatch):
         raise OSError(28, "No space left on device", "card.md")
 
     monkeypatch.setattr(cli, "open_image", full)
-    refused(call("answer", SAMPLE, "Why?"), "No space left", "card.md")
+    refused(call("answer", SAMPLE, "Why?"), "the disk is full", "card.md")
 
 
 def test_wrong_usage_ends_with_2():

@@ -38,12 +38,12 @@ def expand(rows: Rows) -> tuple[Rows, Rows]:
                 f"Row {number} of VQA-RAD's public file has phrase_type {phrase!r}; expected {', '.join(PHRASES)}."
             )
         common = {field: row[field] for field in KEPT}
-        kind, frame = phrase.removeprefix("test_"), said(row["question_frame"])
+        kind, frame = phrase.removeprefix("test_"), row["question_frame"]
         qid += 1
         (train if kind == phrase else test).append(
             {"qid": qid, **common, "question": row["question"], "phrase_type": kind}
         )
-        if frame:
+        if said(frame):
             qid += 1
             train.append({"qid": qid, **common, "question": frame, "phrase_type": "frame"})
     return train, test

@@ -34,6 +34,7 @@ def bootstrap_interval(
     seed: int = 0,
     level: float = 0.95,
     statistic: Callable[[np.ndarray], np.ndarray] | None = None,
+    missing: bool = False,
 ) -> Interval:
     """(value, low, high): the mean of `values` and its bootstrap interval; one value alone is its own bounds.
 
@@ -44,13 +45,14 @@ def bootstrap_interval(
         level: of confidence, in (0, 1).
         statistic: maps (resamples, k, ...) to (resamples,); the mean over k by default. Where it is NaN for some draws,
             the bounds are those of the others.
+        missing: NaN marks what is missing, and the statistic knows what to do with it.
 
     An empty input gives three NaNs. Raises ScoreError for values that are not finite, a level outside (0, 1), or no
     resamples.
     """
     check_level(level)
     guard.at_least(n, 1, "The number of resamples")
-    data = guard.finite(values, "values")
+    data = np.asarray(values, np.float64) if missing else guard.finite(values, "values")
     if not len(data):
         return Interval(np.nan, np.nan, np.nan)
     score = statistic or (lambda x: x.mean(axis=1))

@@ -88,7 +88,7 @@ def evaluate(readings: Sequence[Reading], resamples: int = 1000, seed: int = 0) 
     preferred = _table(readings, lambda r: [r.preference])
     marked = _table(readings, lambda r: [bool(of(r.marks, s)) for s in (first, second)])
     for name, ratings in (("preference", preferred), ("errors", marked)):
-        kappa = bootstrap_interval(ratings, resamples, seed, statistic=agreement)
+        kappa = bootstrap_interval(ratings, resamples, seed, statistic=agreement, missing=True)
         scores[f"kappa_{name}"] = Score(*kappa, 0 if np.isnan(kappa.value) else len(found))
         titles[f"kappa_{name}"] = f"agreement on {name}, Cohen's kappa, mean over the pairs of readers"
     people, simulated = (len({r.reader for r in readings if r.simulated is kind}) for kind in (False, True))
