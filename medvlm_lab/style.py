@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.ImageFont import FreeTypeFont
 
 # Okabe & Ito (2008), "Color Universal Design": told apart with every common kind of colour blindness.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -68,6 +69,17 @@ def rc() -> dict:
         # Smoothing would invent grey values that were never measured.
         "image.interpolation": "nearest",
     }
+
+
+def font(size: int) -> FreeTypeFont:
+    """DejaVu Sans, `size` pixels high, for pictures with words: Pillow's own font draws a box for é, ×, – and •."""
+    from pathlib import Path
+
+    import matplotlib
+    from PIL import ImageFont
+
+    wide = 0.9  # of Pillow's own font's width at this size, so that as many words fit on a line
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), wide * size)
 
 
 def apply() -> None:

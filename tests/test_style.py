@@ -3,6 +3,7 @@
 import nbclient
 import nbformat
 import numpy as np
+import pytest
 from matplotlib import pyplot as plt
 
 from medvlm_lab import style
@@ -29,3 +30,9 @@ def test_a_notebook_keeps_them_beside_its_pictures():
     shown = [output.data for cell in notebook.cells for output in cell.outputs if "data" in output]
     assert [data["text/plain"] for data in shown] == ["Pictures: one, two"] * 2
     assert all("image/png" in data for data in shown)
+
+
+@pytest.mark.parametrize("sign", "éüßØ×–−•≤²µ→قЖλ")
+def test_pictures_with_words_draw_every_sign(sign):
+    font = style.font(20)
+    assert bytes(font.getmask(sign)) != bytes(font.getmask("\uffff")), "a box stands for the sign"

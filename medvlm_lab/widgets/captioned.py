@@ -6,6 +6,8 @@ import io
 import textwrap
 from typing import TYPE_CHECKING
 
+from medvlm_lab import style
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -14,7 +16,7 @@ NARROWEST, LINE = 420, 19  # pixels: room for a sentence, and the height of a li
 
 def captioned(picture: Image, lines: list[str], note: str, most: tuple[int, int] = (640, 480)) -> bytes:
     """PNG: the picture on black, no larger than `most` (width, height), its lines below, then `note`."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     shown = picture.copy()
     shown.thumbnail(most)
@@ -22,7 +24,7 @@ def captioned(picture: Image, lines: list[str], note: str, most: tuple[int, int]
     wrapped = [part for line in lines for part in textwrap.wrap(line, width // 7) or [""]]
     card = Image.new("RGB", (width, shown.height + LINE * (len(wrapped) + 1) + 6), "black")
     card.paste(shown, ((width - shown.width) // 2, 0))
-    draw, font = ImageDraw.Draw(card), ImageFont.load_default(13)
+    draw, font = ImageDraw.Draw(card), style.font(13)
     for number, line in enumerate([*wrapped, note]):
         ink = "#d0d5da" if number < len(wrapped) else "#8b949e"
         draw.text((8, shown.height + 4 + LINE * number), line, fill=ink, font=font)

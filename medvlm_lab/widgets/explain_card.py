@@ -41,16 +41,17 @@ def told(state: logic.ExplainState, method: str, word: int = -1, outlined: str =
 
 def beside(heading: str, panes: Sequence[tuple], note: str) -> bytes:
     """PNG of (Pillow image, title, lines) beside each other."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     side = _WIDE // len(panes)
     sizes = [[max(1, round(n * side / max(picture.size))) for n in picture.size] for picture, *_ in panes]
     most = math.ceil(4000 / side)  # lines: as many words, however narrow
-    wrapped = [[part for line in lines for part in textwrap.wrap(line, side // 7)][:most] for *_, lines in panes]
+    wrapped = [[part for line in lines for part in textwrap.wrap(line, side // 7)] for *_, lines in panes]
+    wrapped = [[*lines[: most - 1], f"{lines[most - 1]} …"] if len(lines) > most else lines for lines in wrapped]
     below = 44 + max(rows for _, rows in sizes) + 8
     high = below + 22 + 18 * max(map(len, wrapped)) + 40
     card = Image.new("RGB", (len(panes) * (side + _GAP) + _GAP, high), "black")
-    draw, font = ImageDraw.Draw(card), {n: ImageFont.load_default(n) for n in (13, 16)}
+    draw, font = ImageDraw.Draw(card), {n: style.font(n) for n in (13, 16)}
     draw.text((_GAP, 12), textwrap.shorten(heading, 110, placeholder=" …"), fill=_INK, font=font[16])
     for i, ((picture, title, _), lines) in enumerate(zip(panes, wrapped, strict=True)):
         left, size = _GAP + i * (side + _GAP), sizes[i]

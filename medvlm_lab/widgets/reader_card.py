@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 
+from medvlm_lab import style
 from medvlm_lab.widgets.reader_state import DISCLAIMER, ReaderState, simulated
 
 _INK, _DIM, _PAPER = "#1b1f24", "#5c6670", "#ffffff"
@@ -31,11 +32,11 @@ def disclaimer(state: ReaderState) -> str:
 
 def card_png(state: ReaderState) -> bytes:
     """PNG, 1080 × 400: the image of the case in view beside its two reports, still blinded."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     study = state.study
     card = Image.new("RGB", (_WIDTH, _HEIGHT), _PAPER)
-    draw, font = ImageDraw.Draw(card), {size: ImageFont.load_default(size) for size in (13, 15)}
+    draw, font = ImageDraw.Draw(card), {size: style.font(size) for size in (13, 15)}
     draw.rectangle((0, 0, _SIDE + 20, _HEIGHT), fill="black")
     if study.case.image is not None:
         shown = study.case.image.pil(study.case.image.reading_frame)

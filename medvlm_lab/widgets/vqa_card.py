@@ -14,11 +14,11 @@ _WIDTH, _HEIGHT, _SIDE = 960, 420, 380
 
 def render_card(state: VQAState):
     """Pillow image, 960 × 420: the picture beside the question, the answer, its confidence and the alternatives."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     card = Image.new("RGB", (_WIDTH, _HEIGHT), _PAPER)
     draw = ImageDraw.Draw(card)
-    font = {size: ImageFont.load_default(size) for size in (13, 15, 17, 28)}
+    font = {size: style.font(size) for size in (13, 15, 17, 28)}
 
     draw.rectangle((0, 0, _SIDE + 39, _HEIGHT), fill="black")
     picture = state.image.pil(state.frame, state.window)

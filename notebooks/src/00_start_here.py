@@ -86,6 +86,7 @@ lab.device()
 #
 # All of these are real and already on your machine. `lab.sample(name)` opens one; `lab.read(path)` opens your own
 # DICOM, NIfTI, PNG, JPEG, TIFF or NumPy file. Names and dates of patients are left behind on reading.
+# Plain boxes cover the edges of ultrasound pictures, where the machine may have written text.
 
 # %%
 lab.samples()

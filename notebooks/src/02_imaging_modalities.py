@@ -117,8 +117,9 @@ lab.style.show({f"{name} window": seen(ct, name) for name in ("abdomen", "bone",
 
 # %% [markdown]
 # The dose, in milligray (mGy), decides the noise. A simulated patient can be scanned as often as we like: the same
-# slice at a usual dose and at a thirtieth of it, beside the real one. Its file holds it upside down, and its header
-# says so: on reading it is turned as radiologists look at it, from the feet, the patient's right (R) on the left.
+# slice at a usual dose and at a thirtieth of it, beside the real one. The real slice lies upside down in its file, and
+# the header says so: on reading it is turned to how radiologists look at it, from the feet, the patient's right (R) on
+# the left.
 
 # %%
 abdomen = lab.phantom("abdominal-ct")
@@ -167,7 +168,8 @@ tumour = Finding("brain tumour", "left", "frontal lobe", measurement=34.0)
 swelling = Finding("vasogenic oedema", "left", "frontal lobe", amount=0.6)
 head = BrainScene(seed=4, patient=4, position=0.62, findings=(tumour, swelling))
 views = [mr.image(head.with_(sequence=k)).display() for k in range(4)]
-lab.style.show({"real T1": brain} | dict(zip(sequence.options, views, strict=True)), columns=5, side=2.4)
+titles = [f"simulated {kind}" for kind in kinds]
+lab.style.show({"real T1": brain} | dict(zip(titles, views, strict=True)), columns=5, side=2.4)
 
 # %% [markdown]
 # **Explain.** On T2 alone. The swelling around the tumour is water in tissue, bright on T2 and FLAIR; the rim that
@@ -188,8 +190,9 @@ beating = echo.image(heart)
 cavity = echo.masks([heart], 128)["left ventricle"][0].float().mean((-2, -1)).numpy()  # (frames,)
 widest, narrowest = int(cavity.argmax()), int(cavity.argmin())
 figure, axes = plt.subplots(1, 4, figsize=(12, 3.2))
+real = lab.sample("echo-cine")
 shown = {
-    "real": lab.sample("echo-cine").display(),
+    "real": real.pil(real.reading_frame),
     "simulated, filled": beating.display(widest),
     "simulated, emptied": beating.display(narrowest),
 }
@@ -219,17 +222,17 @@ lab.widgets.viewer("echo-cine-short")
 pet = lab.phantom("pet")
 body = pet.draw(8).with_(camera=0, counts=4.0)
 changes = {
-    "simulated PET": {}, "a fortieth of the counts": {"counts": 0.1}, "attenuation not corrected": {"corrected": 0},
-    "SPECT": {"camera": 1},
+    "simulated PET": {}, "simulated, 1/40 of the counts": {"counts": 0.1}, "simulated, not corrected": {"corrected": 0},
+    "simulated SPECT": {"camera": 1},
 }  # fmt: skip
 scans = {title: pet.image(body.with_(**change)) for title, change in changes.items()}
 lab.style.show({"real bone scan": lab.sample("bone-scan")} | scans, columns=5)
 
 # %% [markdown]
 # **Explain.** The brain burns sugar and the bladder collects the tracer: bright is not always ill. In the fourth
-# picture the body's own absorption is left in: skin and lungs look too bright, because little lies between them and
-# the camera. PET catches two photons that fly apart and so knows the line they came along; SPECT has one, and needs a
-# collimator, a lead plate with holes, that stops nearly all others and blurs the rest.
+# picture the body's own attenuation is not corrected: skin and lungs look too bright, because little lies between them
+# and the camera. PET catches two photons that fly apart and so knows the line they came along; SPECT has one, and needs
+# a collimator, a lead plate with holes, that stops nearly all others and blurs the rest.
 
 # %% [markdown]
 # ## Histology: stained light

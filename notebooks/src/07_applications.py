@@ -154,14 +154,14 @@ pd.crosstab(*pd.DataFrame(present, columns=["truth", "answer"]).T.to_numpy(), ro
 # share of the lower row that it affirms is its *sensitivity*, the share of the upper row that it denies its
 # *specificity*; one accuracy for both hides which of the two is wanting.
 #
-# And the same question in other words. A model that understood would not care.
+# And the same question in other words. A model that understood would not care. Of words that it never read it says so.
 
 # %%
 ways = ["Is there a pleural effusion?", "Do you see a pleural effusion?", "Pleural effusion present?",
         "Any fluid around the lungs?", "I wonder whether fluid surrounds a lung."]  # fmt: skip
 answers = blip.answer_batch([image] * len(ways), ways)
-pd.DataFrame([[way, a.text, f"{a.confidence:.2f}"] for way, a in zip(ways, answers, strict=True)],
-             columns=["question", "answer", "confidence"])  # fmt: skip
+sure = [a.note.partition(":")[0] or f"{a.confidence:.2f}" for a in answers]
+pd.DataFrame({"question": ways, "answer": [a.text for a in answers], "confidence, or why there is none": sure})
 
 # %% [markdown]
 # ## 4. Segmentation by a prompt
@@ -175,7 +175,8 @@ def outline(phrase="right lung"):
     plt.imshow(image.display().mean(-1))
     if not mask.empty:
         plt.contour(mask.pixels, [0.5], colors=lab.style.ORANGE)
-    plt.title(mask.note[:90] or f"{phrase}: {'nothing' if mask.empty else f'{mask.pixels.mean():.1%} of the picture'}")
+    why = mask.note.partition(";")[0]
+    plt.title(why or f"{phrase}: {'nothing' if mask.empty else f'{mask.pixels.mean():.1%} of the picture'}")
     plt.axis("off")
     plt.show()
 

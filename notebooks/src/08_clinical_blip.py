@@ -313,7 +313,7 @@ Scoreboard(tuple(f for f in lab.scoreboard().figures if f.system == "ClinicalBLI
 # ## 8. Limits
 #
 # Simulated patients, one view, no prior studies, no indication. Its own report can contradict itself: compare findings
-# and impression of the simulated patient at the top. Few of the real world's words are in its vocabulary.
+# and impression of the real radiograph at the top. Few of the real world's words are in its vocabulary.
 #
 # **With a GPU.** `lab.load("instructblip", download=True, dtype="bfloat16")` fetches Salesforce's InstructBLIP with
 # Flan-T5 (16 GB), which has the same capabilities: `model.report(image)`, `model.answer(image, question)`. It has never

@@ -262,8 +262,8 @@ lab.style.show(pictures, columns=5, side=2.3, vmax=255)
 # %% [markdown]
 # **Explain.** This patient has a pacemaker. Does its map lie on the lead? A high score does not make a map right. And
 # every sentence gets a map with a largest place, also one whose device is not there, and also on the real film, of
-# which nobody here knows the truth: is its orange on the heart, or on the letters that the machine wrote beside it? A
-# map says where, never whether.
+# which nobody here knows the truth: is its orange on the heart? (The boxes cover what the machine wrote beside it. The
+# model got those letters, too.) A map says where, never whether.
 #
 # ## 8. The space as a map
 

@@ -48,11 +48,12 @@ lab.style.show({name: lab.sample(name) for name in ("chest-xray-nodules", "liver
 #
 # `lab.read` opens DICOM, NIfTI, PNG, JPEG, TIFF and NumPy. Of a DICOM file it keeps pixels, window, spacing and
 # modality, and no name, no date, no number of a patient: a tag enters only with a term that the standard defines, or
-# with a plausible number. Files are often called by patients, too, so an image is called by a hash of its content
-# wherever it is stored; the files' own names lie in `private-names.csv` beside the output. Do not pass that file on.
+# with a plausible number. Files are often named after patients, so an image is named by a hash of its content wherever
+# it is stored; the files' own names lie in `private-names.csv` beside the output. Do not pass that file on.
 #
-# Text that is burned into the pixels (ultrasound, secondary captures) is no header. Where a header tells of it, plain
-# boxes cover it in every saved picture, but models get every pixel. Look at each picture before you pass it on.
+# Text that is burned into the pixels (ultrasound, secondary captures) is not in the header. Plain boxes cover where it
+# mostly stands: around the scan of an ultrasound, or the upper tenth of a picture whose header says that it holds text.
+# They are in every saved picture, but models get every pixel. Look at each picture before you pass it on.
 #
 # Here a simulated hospital writes one DICOM file.
 
