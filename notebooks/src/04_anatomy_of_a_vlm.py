@@ -189,8 +189,8 @@ axes.set(xlabel="million numbers")
 plt.show()
 
 # %% [markdown]
-# **Explain.** Half of them read the question, though it is the picture that is hard: the text layers came ready-made
-# and language models are large. In the published systems it is more lopsided still.
+# **Explain.** More than half of them read the question, though it is the picture that is hard: the text layers came
+# ready-made and language models are large. In the published systems it is more lopsided still.
 #
 # ## The same four parts in the systems of this book
 #

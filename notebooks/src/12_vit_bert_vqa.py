@@ -257,9 +257,10 @@ pd.DataFrame(table, columns=["source", "closed %", "open %", "BLEU-1 %"]).set_in
 # A confidence is *calibrated* if, of all answers given with 70 %, about 70 % are right (chapter 00). The network's own
 # probabilities are not: here they are turned by *Platt scaling*, a logistic curve with two numbers, fitted on held-out
 # questions. On the left the curve: even where the network has no doubt at all, the answer gets no more than the
-# ceiling. On the right the test: answers of like confidence are put into one bin, and the share that is right (bars:
-# 95 % intervals, number of answers beside them) should lie on the diagonal. The *expected calibration error* (ECE) is
-# the mean gap between the two, each bin weighted by its answers.
+# ceiling. Of a closed question, the other answer gets the rest of the 100 %. On the right the test: answers of like
+# confidence are put into one bin, and the share that is right (bars: 95 % intervals, number of answers beside them)
+# should lie on the diagonal. The *expected calibration error* (ECE) is the mean gap between the two, each bin weighted
+# by its answers.
 #
 # **Predict.** Is this model more often right than it says, or less?
 

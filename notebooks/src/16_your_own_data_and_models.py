@@ -244,7 +244,7 @@ print(lab.explain.methods(explained))
 # ## 6. Figures and tables for a paper
 #
 # A figure is saved as vectors, a result as a table and as JSON with versions and seeds; `out=` of `lab.evaluate` keeps
-# every row, goes on after an interruption, and draws the worst errors. Its `private-names.csv` stays with you.
+# every row, goes on after an interruption, and draws the worst errors. Keep its `private-names.csv` to yourself.
 
 # %%
 lab.evaluate("zero-shot", zero, own, out=work / "evaluation", progress=False)
