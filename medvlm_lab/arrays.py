@@ -52,7 +52,8 @@ def as_rgb8(array: np.ndarray, name: str) -> UInt8[np.ndarray, "... 3"]:
         return np.clip(np.rint(array * 255), 0, 255).astype(np.uint8)
     if array.dtype == np.uint16 and most > 255:
         return (array >> 8).astype(np.uint8)
-    if least < -1 or most > 256:
+    slack = 1 if array.dtype.kind == "f" else 0  # likewise
+    if least < -slack or most > 255 + slack:
         raise ImageReadError(
             f"{name} has {array.dtype} colours from {least:g} to {most:g}; expected 0 to 1, 0 to 255 or 16-bit ones."
         )

@@ -193,6 +193,32 @@ def test_evaluations_name_nobody(patient, tmp_path):
     assert "do not pass it on" in "".join(listed[0])
 
 
+def test_pictures_that_went_missing_name_nobody(patient, tmp_path):
+    folder = tmp_path / "Zarquon"
+    for kind in ("mass", "normal"):
+        (folder / kind).mkdir(parents=True)
+        for i, path in enumerate(list(patient.glob("*.dcm"))[:3]):
+            (folder / kind / f"Ilse {i}.png").write_bytes(lab.read(path)._repr_png_())
+    rows = [{"image_name": f"mass/Ilse {i}.png", "question": "Is it round?", "answer": "yes", "answer_type": "CLOSED"} for i in range(3)]
+    (folder / "questions.json").write_text(json.dumps(rows))
+    asked = lab.dataset(questions=folder / "questions.json", images=folder)
+    studies = lab.dataset(folder, "all")
+    for i, put in enumerate((lambda path: path.mkdir(), lambda path: None)):  # a folder in its place, and nothing
+        gone = folder / "mass" / f"Ilse {i}.png"
+        gone.unlink()
+        put(gone)
+    for task, data in (("vqa", asked), ("zero-shot", studies)):
+        result = lab.evaluate(task, FakeAnswerer() if task == "vqa" else FakeEncoder(), data, out=tmp_path / task)
+        assert len(result.left_out) == 2
+        clean("a result", result.to_json(rows=True) + repr(result) + result._repr_html_())
+        for file in (tmp_path / task).iterdir():
+            if file.name != PRIVATE:
+                clean(file.name, file.read_bytes())
+    made = lab.embed.embed(FakeEncoder(), studies, progress=False)
+    assert len(made.failures) == 2
+    clean("what was left out", repr(made.failures))
+
+
 def test_class_folders_name_nobody(patient, tmp_path):
     for kind in ("mass", "normal"):
         (tmp_path / "Zarquon" / kind).mkdir(parents=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +28,10 @@ class ImageFolder(Sequence["MedicalImage"]):
         folder: where the pictures are, sub-folders included.
         modality: what they are, where the files do not say so themselves.
 
+    Attributes:
+        paths: of the pictures.
+        refused: of each folder inside that may not be read, the error that says so.
+
     Raises:
         MissingDataError: the folder is missing, may not be read, or holds no image file.
     """
@@ -37,7 +40,10 @@ class ImageFolder(Sequence["MedicalImage"]):
         self.folder, self.modality = Path(folder).expanduser(), modality
         if not self.folder.is_dir():
             raise MissingDataError(f"Folder {self.folder} does not exist; give the folder that holds the images.")
-        self.paths = tuple(sorted(path for path in files(self.folder) if is_picture(path)))
+        self.refused: list[MissingDataError] = []
+        self.paths = tuple(sorted(path for path in files(self.folder, self.refused) if is_picture(path)))
+        if not self.paths and self.refused:
+            raise self.refused[0]
         if not self.paths:
             raise MissingDataError(
                 f"Folder {self.folder} holds no image file; expected DICOM, NIfTI, PNG, JPEG, TIFF, AVI, MP4 or NumPy."
@@ -57,13 +63,14 @@ class ImageFolder(Sequence["MedicalImage"]):
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"<ImageFolder: {len(self):,} images>"
+        left = f", {len(self.refused):,} left out" * bool(self.refused)
+        return f"<ImageFolder: {len(self):,} images{left}>"
 
 
-def files(folder: Path) -> Iterator[Path]:
+def files(folder: Path, refused: list[MissingDataError]) -> Iterator[Path]:
     """The plain files under a folder, hidden ones left out; links are followed after all else, each folder read once.
 
-    Warns of a folder inside that may not be read. Raises MissingDataError where that is `folder` itself.
+    `refused` gets the error of each folder inside that may not be read; where that is `folder` itself it is raised.
     """
     waiting, linked, seen = [folder], [], set()
     while waiting or linked:
@@ -72,10 +79,11 @@ def files(folder: Path) -> Iterator[Path]:
             about = here.stat()
             entries = sorted(os.scandir(here), key=lambda entry: entry.name)
         except OSError as error:
-            problem = f"Folder {here} cannot be read ({error.strerror}); change its permissions, or move it away."
+            why = f"cannot be read ({error.strerror}); change its permissions, or move it away."
+            problem = MissingDataError(f"Folder {here} {why}").about(here, f"A folder {why}")
             if here == folder:
-                raise MissingDataError(problem) from error
-            warnings.warn(problem, stacklevel=3)
+                raise problem from error
+            refused.append(problem)
             continue
         if (about.st_dev, about.st_ino) in seen:
             continue

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medvlm_lab.datasets.base import Study, read_rows
-from medvlm_lab.errors import MissingDataError
+from medvlm_lab.errors import MedVLMError, MissingDataError
 from medvlm_lab.io.private import neutral_name
 
 if TYPE_CHECKING:
@@ -63,11 +63,16 @@ def unnamed(data: StudyDataset, folder: Path) -> StudyDataset:
 
 
 def _unnamed(read: Callable[[Any], Study], key: Any) -> Study:
-    study = read(key)
+    try:
+        study = read(key)
+    except MedVLMError as error:
+        raise error if error.file else error.about(Path(), "A study's files are missing or damaged.") from error
     try:
         return replace(study, name=neutral_name(study.file) if study.file else "image-missing")
     except OSError as error:
-        raise MissingDataError(f"Picture {study.file} cannot be read ({error.strerror}); put it back.") from error
+        problem = f"cannot be read ({error.strerror}); put it back."
+        missing = MissingDataError(f"Picture {study.file} {problem}")
+        raise missing.about(study.file, f"A picture {problem}") from error
 
 
 @dataclass(frozen=True)

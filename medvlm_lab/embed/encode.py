@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from medvlm_lab.embed.pictures import Picture, pictures
+from medvlm_lab.embed.pictures import Picture, opened, pictures
 from medvlm_lab.embed.storage import EMBEDDINGS
 from medvlm_lab.embed.vectors import Embeddings, Failure
 from medvlm_lab.engine import spread
@@ -50,7 +50,8 @@ def embed(
         engine: "local", or "ray": batches are read and encoded by the cluster that is running, a content that is in
             two batches twice; see `medvlm_lab.engine.spread`.
 
-    An image that is missing, damaged or refused by the model is left out and named in `failures` of the result.
+    An image that is missing, damaged or refused by the model is left out and named in `failures` of the result, as is
+    a folder inside that may not be read.
 
     Raises:
         MedVLMError: the model embeds no images or gives numbers that are no directions; `out` is of another model.
@@ -61,6 +62,7 @@ def embed(
     needs(model, "encode_images", "embed images")
     if batch_size < 1:
         raise MedVLMError(f"batch_size is {batch_size}; it must be at least 1.")
+    images = opened(images)
     found, identity = pictures(images), identify(model)
     if patients is not None and len(patients) != len(found):
         raise MedVLMError(f"There are {len(patients)} patients for {len(found)} images; give one for each image.")
@@ -114,6 +116,7 @@ def embed(
     flush()
     ordered = [row for number in range(len(parts)) for row in rows[number]]
     failures = [row for row in ordered if isinstance(row, Failure)]
+    failures += [Failure(str(error.file), str(error), error.kept) for error in getattr(images, "refused", ())]
     good = [(row, picture) for row, picture in zip(ordered, found, strict=True) if not isinstance(row, Failure)]
     if not good:
         several = f"None of {len(failures):,} images can be embedded. The first: " if len(failures) > 1 else ""

@@ -47,8 +47,7 @@ def pictures(images: Any) -> list[Picture]:
 
     Raises MissingDataError for a folder without images, MedVLMError where there is nothing to embed.
     """
-    if isinstance(images, str | Path):
-        images = ImageFolder(images) if Path(images).expanduser().is_dir() else dataset(images)
+    images = opened(images)
     if isinstance(images, ImageFolder):
         paths = images.paths
         found = [_of_file(path, images.modality) for path in paths]
@@ -60,6 +59,13 @@ def pictures(images: Any) -> list[Picture]:
     if not found:
         raise MedVLMError("There are no images to embed; give at least one.")
     return found
+
+
+def opened(images: Any) -> Any:
+    """The folder or the data set that a path or a name stands for; anything else is itself."""
+    if not isinstance(images, str | Path):
+        return images
+    return ImageFolder(images) if Path(images).expanduser().is_dir() else dataset(images)
 
 
 def _asks(images: Any) -> bool:

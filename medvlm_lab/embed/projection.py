@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 METHODS = ("umap", "pca", "tsne")
 METRICS = ("euclidean", "cosine")  # rows of unit length: the same order of neighbours
+NEIGHBOURS, LEAST = 15, 3  # rows: asked for by default; on a map at least
 SAMPLE = 2000  # rows that trustworthiness and continuity are computed on: both need all their pairs
 
 
@@ -72,7 +73,7 @@ class Projection:
 
 def project(
     embeddings: Embeddings, method: str = "umap", seed: int | None = 0, metric: str = "euclidean",
-    n_neighbors: int = 15, supervised_by: str | None = None, sample: int = SAMPLE,
+    n_neighbors: int | None = None, supervised_by: str | None = None, sample: int = SAMPLE,
 ) -> Projection:
     """Lay vectors out on a map.
 
@@ -80,19 +81,23 @@ def project(
         method: "umap", "pca" or "tsne".
         seed: equal seeds give equal maps; with None UMAP uses every core and gives another map each time.
         metric: "euclidean" or "cosine"; on unit rows both order neighbours alike, and the first is faster.
-        n_neighbors: of UMAP, and of both measures of quality; t-SNE's perplexity.
+        n_neighbors: of UMAP, and of both measures of quality; t-SNE's perplexity. By default 15, of fewer rows all
+            others.
         supervised_by: UMAP only: a column of the table whose values shall lie together; of `findings`, all of them
             count as one value. Such a map shows the labels too, not the vectors alone.
         sample: the most rows on which the quality is computed.
 
     Raises:
         UnknownNameError: no such method, metric or column.
-        MedVLMError: fewer rows than neighbours, or all of them identical.
+        MedVLMError: fewer than three rows, fewer than neighbours, or all of them identical.
     """
     vectors, n = embeddings.vectors, len(embeddings)
     for kind, name, known in (("method", method, METHODS), ("metric", metric, METRICS)):
         if name not in known:
             raise UnknownNameError(kind, name, known)
+    if n < LEAST:
+        raise MedVLMError(f"A map needs at least {LEAST} images or texts; give {LEAST - n} more.")
+    n_neighbors = min(NEIGHBOURS, n - 1) if n_neighbors is None else n_neighbors
     if not 2 <= n_neighbors < n:
         raise MedVLMError(f"n_neighbors is {n_neighbors}, of {n} rows; it must be at least 2 and less than the rows.")
     if np.abs(vectors - vectors[0]).max() < 1e-6:

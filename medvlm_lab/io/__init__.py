@@ -75,9 +75,11 @@ def _from_path(path: Path) -> MedicalImage:
                 file.seek(0)
                 head = _unzipped(file) or head
     except IsADirectoryError:
-        raise ImageReadError(f"{path} is a folder; give one image file ({FORMATS}).") from None
+        problem = f"is a folder; give one image file ({FORMATS})."
+        raise ImageReadError(f"{path} {problem}").about(path, f"An image {problem}") from None
     except OSError as error:
-        raise ImageReadError(f"{path} cannot be opened ({error.strerror}); check the path.") from None
+        problem = f"cannot be opened ({error.strerror}); check the path."
+        raise ImageReadError(f"{path} {problem}").about(path, f"An image {problem}") from None
     if not head:
         raise _told(ImageReadError(f"{path.name} is empty (0 bytes); copy the file again."), path)
     kind, reader = _reader(path, head)

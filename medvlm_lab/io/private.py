@@ -88,4 +88,4 @@ def without_file_content(text: str, path: Path) -> str:
         inside = any(word.encode(code, "replace") in held for code in ("utf-8", "latin-1", "utf-16-le"))
         return "what its header says" if word and inside else quoted[0]
 
-    return re.sub(r"""(['"])(.*?)\1""", shown, text.replace(str(path), path.name))
+    return re.sub(r"""(?:\bb)?(['"])(.*?)\1""", shown, text.replace(str(path), path.name))

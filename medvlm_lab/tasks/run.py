@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,10 @@ def _originals(data: Any, numbers: list[int]) -> Iterator[Original]:
         own = [data[i] for i in numbers if not data[i].public]
         yield from (Original(item.name, str(item.image_path)) for item in own if item.image_path.is_file())
     elif not getattr(data, "public", True):
-        yield from (Original(study.name, str(study.file)) for study in map(data.study, numbers) if study.file)
+        for number in numbers:
+            with suppress(MissingDataError):  # it is left out
+                if (study := data.study(number)).file:
+                    yield Original(study.name, str(study.file))
 
 
 def _claim(name: str, task: Task, model: Any, data: Any, numbers: list[int], seed: int) -> dict[str, Any]:

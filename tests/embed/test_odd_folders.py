@@ -11,7 +11,7 @@ from PIL import Image
 import medvlm_lab as lab
 from medvlm_lab.datasets import ImageFolder
 from medvlm_lab.embed import Embeddings
-from medvlm_lab.errors import ImageReadError, ModalityError
+from medvlm_lab.errors import ImageReadError, MissingDataError, ModalityError
 
 
 @pytest.fixture
@@ -77,6 +77,26 @@ def test_damaged_pictures_are_left_out_and_named(folder, tmp_path):
         np.testing.assert_array_equal(made.image(1).pixels, ImageFolder(folder)[3].pixels)
     (folder / "empty.png").write_bytes((folder / "p0.png").read_bytes())  # mended: the next run has it
     assert len(embedded(folder, out=tmp_path / "out-64").failures) == 1
+
+
+def test_a_folder_inside_that_may_not_be_read_is_counted(folder, tmp_path, monkeypatch):
+    (folder / "Zarquon").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if path == folder / "Zarquon":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found = ImageFolder(folder)
+    assert "3 images, 1 left out" in repr(found)
+    (failure,) = lab.embed.embed(FakeEncoder(), folder, progress=False).failures
+    assert str(folder / "Zarquon") in failure.error and "Zarquon" not in failure.kept
+    for path in found.paths:
+        path.unlink()
+    with pytest.raises(MissingDataError, match="Zarquon cannot be read"):
+        ImageFolder(folder)
 
 
 def test_an_image_that_the_model_refuses_is_left_out(folder):

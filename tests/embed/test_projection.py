@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import medvlm_lab as lab
 from medvlm_lab.embed import Embeddings
-from medvlm_lab.embed.projection import measure
+from medvlm_lab.embed.projection import METHODS, measure
 from medvlm_lab.errors import MedVLMError, UnknownNameError
 
 
@@ -102,10 +102,19 @@ def test_tsne_and_supervision(umap):
         lab.embed.project(embeddings, "pca", supervised_by="modality")
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n", [3, 9, 15])
+def test_few_rows_are_each_others_neighbours(method, n):
+    found = lab.embed.project(made(blobs(n)[0]), method)
+    assert found.n_neighbors == n - 1 and np.isfinite(found.coordinates).all() and found.coordinates.shape == (n, 2)
+
+
 def test_bad_input_is_one_sentence(umap):
     found, vectors, _ = umap
-    with pytest.raises(MedVLMError, match="n_neighbors is 15, of 9 rows"):
-        lab.embed.project(made(vectors[:9]))
+    with pytest.raises(MedVLMError, match="n_neighbors is 9, of 9 rows"):
+        lab.embed.project(made(vectors[:9]), n_neighbors=9)
+    with pytest.raises(MedVLMError, match="at least 3 images or texts; give 1 more"):
+        lab.embed.project(made(vectors[:2]))
     with pytest.raises(MedVLMError, match="All 20 vectors are identical"):
         lab.embed.project(made(np.repeat(vectors[:1], 20, 0)))
     with pytest.raises(UnknownNameError, match="method 'umapp'; did you mean 'umap'"):
