@@ -199,7 +199,8 @@ def test_pictures_that_went_missing_name_nobody(patient, tmp_path):
         (folder / kind).mkdir(parents=True)
         for i, path in enumerate(list(patient.glob("*.dcm"))[:3]):
             (folder / kind / f"Ilse {i}.png").write_bytes(lab.read(path)._repr_png_())
-    rows = [{"image_name": f"mass/Ilse {i}.png", "question": "Is it round?", "answer": "yes", "answer_type": "CLOSED"} for i in range(3)]
+    row = {"question": "Is it round?", "answer": "yes", "answer_type": "CLOSED"}
+    rows = [row | {"image_name": f"mass/Ilse {i}.png"} for i in range(3)]
     (folder / "questions.json").write_text(json.dumps(rows))
     asked = lab.dataset(questions=folder / "questions.json", images=folder)
     studies = lab.dataset(folder, "all")
