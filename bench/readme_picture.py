@@ -46,8 +46,13 @@ def atlas() -> bytes:
     return lab.widgets.embedding_map(made, color_by=f"finding: {FINDING}").png()
 
 
+def on_white(png: bytes) -> Image.Image:
+    card = Image.open(io.BytesIO(png)).convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", card.size, "white"), card).convert("RGB")
+
+
 def main() -> None:
-    cards = [Image.open(io.BytesIO(png)).convert("RGB") for png in (question(), explanation(), atlas())]
+    cards = [on_white(png) for png in (question(), explanation(), atlas())]
     sized = [card.resize((w, round(card.height * w / card.width)), Image.Resampling.LANCZOS)
              for card, w in zip(cards, (LEFT, LEFT, RIGHT), strict=True)]  # fmt: skip
     whole = Image.new("RGB", (LEFT + RIGHT + 20, sized[0].height + sized[1].height + 20), "white")

@@ -18,12 +18,12 @@ def captioned(picture: Image, lines: list[str], note: str, most: tuple[int, int]
     """PNG: the picture on black, no larger than `most` (width, height), its lines below, then `note`."""
     from PIL import Image, ImageDraw
 
-    shown = picture.copy()
+    shown = picture.convert("RGBA")  # what is transparent in a figure shows the black below
     shown.thumbnail(most)
     width = max(shown.width, NARROWEST)
     wrapped = [part for line in lines for part in textwrap.wrap(line, width // 7) or [""]]
     card = Image.new("RGB", (width, shown.height + LINE * (len(wrapped) + 1) + 6), "black")
-    card.paste(shown, ((width - shown.width) // 2, 0))
+    card.paste(shown, ((width - shown.width) // 2, 0), shown)
     draw, font = ImageDraw.Draw(card), style.font(13)
     for number, line in enumerate([*wrapped, note]):
         ink = "#d0d5da" if number < len(wrapped) else "#8b949e"
