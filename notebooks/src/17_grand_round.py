@@ -186,7 +186,7 @@ _ = ipywidgets.interact_manual(score, report=ipywidgets.Textarea(placeholder=hin
 # ("may be"), and misses what it has no words for. Read the reference now:
 
 # %%
-print(rounds[case].report)
+print(rounds[case].headed)
 
 # %% [markdown]
 # ## Exercises
