@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import bidirectional
 
 from medvlm_lab.text.tokenizer import Tokenizer
 
@@ -55,10 +56,15 @@ def unknown_note(name: str, unknown: tuple[str, ...]) -> str:
     """The sentence that marks unknown words."""
     if not unknown:
         return ""
-    quoted = [f"“{word if len(word) <= 24 else word[:24] + '…'}”" for word in unknown[:NAMED]]
+    quoted = [apart(f"“{word if len(word) <= 24 else word[:24] + '…'}”") for word in unknown[:NAMED]]
     more = len(unknown) - NAMED
     rest = f" and {more} more word{'s' if more > 1 else ''}" if more > 0 else ""
     return f"{name} does not know {', '.join(quoted)}{rest}: do not trust what it says or shows of this text."
+
+
+def apart(quoted: str) -> str:
+    """A quoted word of a script that runs from the right is marked, lest the list that holds it be turned round."""
+    return f"\u2068{quoted}\u2069" if any(bidirectional(letter) in ("R", "AL") for letter in quoted) else quoted
 
 
 def note(model: Any, text: str) -> str:

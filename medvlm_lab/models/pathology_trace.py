@@ -48,7 +48,7 @@ def trace(model: PathologyVLM, image: MedicalImage, question: str, answer: str |
         seen = m.connect(m.look(patches, keep))
         ids = torch.tensor([prompt], device=model.device)
     said = model.said(seen, ids, torch.ones_like(ids, dtype=torch.bool), LONGEST_ANSWER, answer)
-    batch = lesson([prompt], [said], tokenizer.pad, config.context)
+    batch = lesson([prompt], [said], tokenizer.pad, len(prompt) + len(said))  # all, as it answers
     whole, real, target = (part.to(model.device) for part in batch)
     attentions: list[Tensor] = []
     reading: list[Tensor] = []

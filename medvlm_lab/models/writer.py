@@ -229,7 +229,7 @@ class Writer(ReadsWords, Roomy):
         side = math.isqrt(patches.shape[-2])
         activations = patches.flatten(0, -3)[0].T.unflatten(1, (side, side))[None]  # (1, d, h, w)
         ids, keep = ids.clone(), keep.clone()  # no longer inference tensors
-        batch = lesson([ids[0].tolist()], [said], self.tokenizer.pad, self.module.config.context)
+        batch = lesson([ids[0].tolist()], [said], self.tokenizer.pad, ids.shape[1] + len(said))  # all, as it answers
         whole, real, target = (part.to(self.device) for part in batch)
         attentions: list[Tensor] = []
         reading: list[Tensor] = []

@@ -89,7 +89,7 @@ def reader_study(cases=None, path=None, reader: str = "reader-1", readers=5, see
     from medvlm_lab.widgets.reader_shell import ReaderStudyWidget
     from medvlm_lab.widgets.reader_state import start
 
-    study = Study(tuple(simulated_cases() if cases is None else cases), reader, seed)
+    study = Study(tuple(simulated_cases(progress=False) if cases is None else cases), reader, seed)
     return ReaderStudyWidget(start(study, panel(readers, seed) if isinstance(readers, int) else readers, path))
 
 

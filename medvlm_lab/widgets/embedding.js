@@ -17,6 +17,8 @@ function render({ model, el }) {
   const stage = element("div", { class: "mv-stage" }, layer, hand, legend, tip);
   const status = element("div", { class: "mv-status", role: "status" }), requests = channel(model);
   const panel = element("div", { class: "mv-panel" });
+  let gone = false;
+  requests.onGone(() => { gone = true; });
   const pick = element("select", { "aria-label": "Colour by" });
   for (const choice of model.get("choices")) pick.append(element("option", { value: choice }, choice));
   pick.addEventListener("change", () => { model.set("color_by", pick.value); model.save_changes(); });
@@ -179,7 +181,7 @@ function render({ model, el }) {
     tip.hidden = true;
     clearTimeout(asked);
     if (cards.has(row)) show(cards.get(row));
-    else if (row >= 0) asked = setTimeout(() => model.send({ do: "hover", row }), 60); // not each one passed over
+    else if (row >= 0 && !gone) asked = setTimeout(() => model.send({ do: "hover", row }), 60); // not each one passed over
     draw(false);
   }
 

@@ -34,7 +34,12 @@ function render({ model, el }) {
 
   const requests = channel(model), status = element("div", { class: "mv-status" }, requests.node);
   const text = element("input", { type: "text", "aria-label": facts.kind });
-  const ask = () => (text.value === model.get("text") && !now?.error ? null : set({ text: text.value }));
+  let typed = false; // since the text was last sent: what is being typed is the reader's
+  text.addEventListener("input", () => { typed = true; });
+  const ask = () => {
+    typed = false;
+    if (text.value !== model.get("text") || now?.error) set({ text: text.value });
+  };
   text.addEventListener("keydown", (event) => {
     event.stopPropagation();
     if (event.key === "Enter") ask();
@@ -50,7 +55,7 @@ function render({ model, el }) {
   finer.addEventListener("change", () => set({ shifts: finer.checked ? 4 : 1 }));
   const moved = element("label", { title: "the mean of 4 × 4 maps, of the picture moved by parts of a cell" }, finer,
     " Finer");
-  const whole = button("Explain the report", () => set({ text: facts.report }));
+  const whole = button("Explain the report", () => { typed = false; set({ text: facts.report }); });
   const alarm = element("div", { class: "mv-error", role: "alert", hidden: "" });
   const words = element("div", { class: "mv-words", hidden: "", role: "group", "aria-label": "What the model wrote" });
 
@@ -165,7 +170,7 @@ function render({ model, el }) {
     const [rgb, border, ...maps] = buffers.map((b) => b.buffer.slice(b.byteOffset, b.byteOffset + b.byteLength));
     picture = new Uint8Array(rgb);
     edge = border.byteLength ? new Uint8Array(border) : null;
-    if (document.activeElement !== text || text.value === "") text.value = about.text;
+    if (!typed) text.value = about.text;
     options(layer, [["", "the model's own"], ...about.layers.map((name) => [name, name])], model.get("layer"));
     options(outline, [["", "none"], ...about.masks.map((name) => [name, name])], model.get("outline"));
     finer.checked = model.get("shifts") > 1;

@@ -150,7 +150,10 @@ def look(state: ExplainState, model: Any, methods: Sequence[str]) -> ExplainStat
             continue
         try:
             options = {} if method in SLOW else {"shifts": state.shifts}
-            found[method] = function(method)(model, state.image, state.text, trace=state.trace, **options)
+            seen = function(method)(model, state.image, state.text, trace=state.trace, **options)
+            if not np.isfinite(seen.values).all():
+                raise MedVLMError(f"{method} found no finite values for this text; try another method or text.")
+            found[method] = seen
         except MedVLMError as error:
             problems[method] = error.kept
         except Exception as error:
@@ -230,9 +233,11 @@ def captions(state: ExplainState, method: str, word: int, outlined: str) -> list
     from medvlm_lab.explain.grading import best_iou
     from medvlm_lab.explain.remove import mass
 
-    score, said = state.found[method].score, words(state)
-    lines = [state.found[method].note] if state.found[method].note else []
-    lines.append(f"score {score:.3g} ({what_it_is(state.trace, score)})")
+    seen, said = state.found[method], words(state)
+    if seen.note and state.trace.answer:
+        lines = [f"Confidence withheld. {seen.note}"]
+    else:
+        lines = [*filter(None, [seen.note]), f"score {seen.score:.3g} ({what_it_is(state.trace, seen.score)})"]
     if 0 <= word < len(said):
         lines.append(f"of the word “{said[word][0]}”" if method == WORDS else "of the whole text; no map for each word")
     if state.layer and method not in BY_LAYER:

@@ -1,6 +1,8 @@
 // Puts a live widget in the place of its saved picture, and keeps the picture in the notebook up to date.
 // Follows elements.js in one module.
 
+// Controls of ipywidgets itself, which go on sending to a kernel that is gone.
+const CORE = ".jupyter-button, .widget-inline-hbox :is(select, input)";
 const QUIET_MS = 250; // the picture is drawn anew when nothing has changed for so long
 
 function initialize({ model }) {
@@ -42,8 +44,11 @@ async function live(model) {
 
   onKernelGone(manager, () => {
     gone = true;
+    target.comm = undefined; // what is sent to nobody would be an error
     for (const root of roots) {
       root.classList.add("mv-gone");
+      for (const node of root.querySelectorAll(CORE)) node.disabled = true;
+      for (const node of root.querySelectorAll(".noUi-target")) node.setAttribute("disabled", "");
       root.prepend(element("div", { role: "alert", style: "border-left: 4px solid #d55e00; padding: 6px 10px" }, GONE));
     }
   });

@@ -52,6 +52,7 @@ class Pictured:
     """Stands before ipywidgets' or anywidget's class; `png()` says what it looks like now, `alt()` says it in words."""
 
     _keeper: Keeper | None = None
+    whole: Pictured | None = None  # the widget in whose picture this one is
 
     def saved(self) -> tuple[dict[str, str], dict[str, Any]]:
         """(data, metadata) of a notebook's output in which no widget lives."""
@@ -79,7 +80,7 @@ class Pictured:
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name == "state":
+        if name in ("state", "now"):
             self._touch()
 
     def notify_change(self, change) -> None:
@@ -91,6 +92,8 @@ class Pictured:
     def _touch(self) -> None:
         if self._keeper is not None:
             self._keeper.touch()
+        if self.whole is not None:
+            self.whole._touch()
 
 
 def _page_can_swap() -> bool:

@@ -57,9 +57,10 @@ def readout(model: Any, image: MedicalImage, text: str) -> Readout:
         if can("answer"):
             answer = model.answer(image, text)
             found["answer"] = answer.text
-            shown = answer.alternatives if answer.ranks_with_shares(text) else ()
-            found["values"] |= dict(shown or ((answer.text, answer.confidence),))
             found["note"] = answer.note
+            if not answer.note:  # else the confidence is withheld
+                shown = answer.alternatives if answer.ranks_with_shares(text) else ()
+                found["values"] |= dict(shown or ((answer.text, answer.confidence),))
         if can("report"):
             report = model.report(image)
             found["report"] = f"{report.findings} {report.impression}".strip()

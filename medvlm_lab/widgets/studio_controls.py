@@ -36,7 +36,7 @@ class SceneControls:
             panel.add_class("mv-scene")
         self._row_layout = w.Layout()
         self._number = {"style": w.SliderStyle(description_width="130px"), "layout": w.Layout(width="96%")}
-        self._check = {"style": CheckboxStyle(), "layout": w.Layout(width="190px"), "indent": False}
+        self._check = {"style": CheckboxStyle(), "layout": w.Layout(width="250px"), "indent": False}
         self._region = {"style": DescriptionStyle(), "layout": w.Layout(width="120px")}
         self._amount = {"style": w.SliderStyle(), "layout": w.Layout(width="200px")}
 

@@ -62,8 +62,14 @@ class StudioWidget(Pictured, w.VBox):
         self.questions.add_class("mv-text")
         self.frame = WholeSlider(0, 0, 0, description="Frame", style=slim, layout=w.Layout(width="98%"))
         self.masks = w.SelectMultiple(rows=6, description="Outline", style=slim, layout=w.Layout(width="98%"))
-        self.folder = w.Text(value="phantom-study", description="Folder", style=slim, tooltip="Where to export to")
-        self.export = w.Button(description="Export", icon="download", tooltip="Write image, masks, report, questions")
+        self.folder = w.Text(
+            value="phantom-study", description="Folder", style=slim, layout=w.Layout(width="auto", flex="1 1 0"),
+            tooltip="Where to export to",
+        )  # fmt: skip
+        self.export = w.Button(
+            description="Export", icon="download", layout=w.Layout(width="auto"),
+            tooltip="Write image, masks, report, questions",
+        )  # fmt: skip
         self.exported = w.HTML()
         out = w.HBox([self.folder, self.export])
         left = self._left = w.VBox([self.view, self.sound, self.frame, self.masks, out, self.exported])

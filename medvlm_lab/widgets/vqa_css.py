@@ -13,7 +13,7 @@ CSS = (
 .mv-vqa .mv-picture .widget-html-content { position: relative; }
 .mv-vqa .mv-badge { position: absolute; top: 8px; left: 8px; background: #e69f00; color: #000; padding: 0 8px;
   border-radius: 10px; font-weight: 600; font-size: 12px; line-height: 20px; }
-.mv-vqa .mv-left > * { margin-right: 0; box-sizing: border-box; max-width: calc(100% - 4px); }
+.mv-vqa .mv-left > * { margin-right: 0; box-sizing: border-box; }
 .mv-vqa .mv-title { font-size: 15px; font-weight: 600; color: var(--jp-ui-font-color1, #1b1f24); }
 .mv-vqa .mv-title span { font-weight: 400; font-size: 13px; color: var(--jp-ui-font-color2, #5c6670); }
 .mv-vqa .mv-suggestions { display: flex; flex-flow: row wrap; gap: 6px; overflow: hidden; }
@@ -41,7 +41,11 @@ CSS = (
 .mv-vqa .mv-history { width: 100%; border-collapse: collapse; font-size: 12px; line-height: 1.4; }
 .mv-vqa .mv-history th, .mv-vqa .mv-history td { text-align: left; padding: 4px 6px; vertical-align: top;
   border-bottom: 1px solid var(--jp-border-color2, #dfe3e7); color: var(--jp-ui-font-color1, #1b1f24);
-  overflow-wrap: anywhere; }
+  overflow-wrap: break-word; }
+.mv-vqa .mv-history td:nth-child(2) { overflow-wrap: anywhere; min-width: 6em; }
+.mv-vqa .widget-readout.overflow { box-shadow: none; }
+.mv-vqa .mv-history :is(th, td):nth-child(n + 4) { white-space: nowrap; }
+@media (max-width: 600px) { .mv-vqa .mv-history :is(th, td):nth-child(n + 5) { display: none; } }
 .mv-vqa .mv-history th { font-weight: 400; color: var(--jp-ui-font-color2, #5c6670); }
 .mv-vqa .mv-transcript textarea { font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
 .mv-vqa .mv-footer { font-size: 12px; color: var(--jp-ui-font-color2, #5c6670); }

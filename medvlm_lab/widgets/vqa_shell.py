@@ -60,7 +60,7 @@ class VQAWidget(Pictured, w.VBox):
         label = {"description_width": "62px"}
 
         def wide() -> w.Layout:  # one each: hiding a control must not hide the others
-            return w.Layout(width="100%")
+            return w.Layout(width="98%")
 
         self._style = w.HTML(f"<style>{CSS}</style>", layout=w.Layout(display="none"))
         self._title = w.HTML(logic.render_title(self.state))

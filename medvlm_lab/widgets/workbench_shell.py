@@ -66,9 +66,11 @@ class WorkbenchWidget(Pictured, w.VBox):
         traced = next((m for m in (answers, model) if callable(getattr(m, "trace", None))), model)
         self.explain = ExplainWidget(traced, image, text)
         self.ask = VQAWidget(answers, image) if answers else ScoresWidget(model, image)
-        below = w.Tab([self.explain, self.ask], titles=("Explain", "Ask" if answers else "Scores"))
-        super().__init__([self.map, below])
+        self._below = w.Tab([self.explain, self.ask], titles=("Explain", "Ask" if answers else "Scores"))
+        super().__init__([self.map, self._below])
         self.add_class("mv-workbench")
+        self.map.whole = self.explain.whole = self.ask.whole = self
+        self._below.observe(lambda _: self._touch(), "selected_index")
         self.map.on_select(self._open)
         self.map.selection = [first]
 
@@ -89,13 +91,18 @@ class WorkbenchWidget(Pictured, w.VBox):
             for widget in (self.explain, self.ask):
                 widget.fail(sentence(error, "The image cannot be opened"))
 
+    @property
+    def _shown(self) -> Pictured:
+        asked = self._below.selected_index == 1 and isinstance(self.ask, Pictured)
+        return self.ask if asked else self.explain
+
     def png(self) -> bytes:
-        """The map over the two explanations."""
-        return stacked([self.map.png(), self.explain.png()])
+        """The map over what is below it: the two explanations or the answer."""
+        return stacked([self.map.png(), self._shown.png()])
 
     def alt(self) -> str:
         """Both in words."""
-        return f"{self.map.alt()} {self.explain.alt()}"
+        return f"{self.map.alt()} {self._shown.alt()}"
 
 
 def stacked(pictures: list[bytes]) -> bytes:

@@ -49,8 +49,8 @@ def browser():
 
 @pytest.fixture
 def page(browser):
-    """A page whose outside requests are refused and must not have been tried."""
-    outside = []
+    """A page whose outside requests are refused and must not have been tried, and in which no script fails."""
+    outside, failed = [], []
 
     def gate(route):
         if route.request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
@@ -61,9 +61,11 @@ def page(browser):
 
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.route("**/*", gate)
+    page.on("pageerror", lambda error: failed.append(str(error)))
     yield page
     page.close()
     assert outside == [], f"the page asked for {outside}"
+    assert failed == []
 
 
 @pytest.fixture

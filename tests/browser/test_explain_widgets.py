@@ -90,6 +90,13 @@ def test_explain_counterfactual_workbench(run_cell, shoot):
     box.fill(" ")
     box.press("Enter")
     expect(widget.get_by_role("alert").filter(has_text="The question is empty")).to_be_visible(timeout=20_000)
+    box.fill("Is there a nodule?")  # what is typed while that is answered is the reader's
+    box.press("Enter")
+    looks = int(page.locator(".mv-explain").first.get_attribute("data-looks"))
+    box.fill("")
+    expect(page.locator(".mv-explain").first).to_have_attribute("data-looks", str(looks + 1), timeout=20_000)
+    page.keyboard.type("Is there edema?")
+    expect(box).to_have_value("Is there edema?")
     widget.get_by_role("button", name="Explain the report").click()
     words = widget.locator(".mv-words button")
     expect(words.nth(10)).to_be_visible(timeout=30_000)

@@ -104,3 +104,8 @@ def test_a_map_of_unknown_words_says_so(xray):
     assert "“haert”" in seen.note
     assert lab.explain.explain("grad-cam", encoder, xray, "There is pleural effusion.").note == ""
     assert torch.is_tensor(encoder.encode_texts(["haert"]))
+
+
+def test_words_from_the_right_do_not_turn_the_sentence_round():
+    said = unknown_note("m", ("haert", "قلب"))
+    assert said.startswith("m does not know “haert”, \u2068“قلب”\u2069: ")

@@ -280,3 +280,35 @@ def test_masks_of_simulated_patients_come_along(encoder):
     shown = lab.widgets.workbench(encoder, data, text="heart", projection=flat)
     shown.map.selection = [2]
     assert "heart" in shown.explain.state.masks and shown.explain.outline == "heart"
+
+
+def test_no_confidence_of_a_question_with_an_unknown_word():
+    model, xray = lab.load("vit-bert-vqa", device="cpu"), lab.phantom("chest-xray")
+    image = xray.image(xray.draw(3), 64)
+    assert set(readout(model, image, "Is there cardiomegaly?").values) == {"yes", "no"}
+    says = readout(model, image, "Is the haert large?")
+    assert says.answer and says.values == {} and "haert" in says.note
+
+
+class Told:
+    """Stands for the page's keeper of the saved picture."""
+
+    def __init__(self):
+        self.times = 0
+
+    def touch(self):
+        self.times += 1
+
+
+def test_the_saved_picture_follows_every_change(encoder, folder):
+    counter = lab.widgets.counterfactual(encoder, seed=1, patients=0)
+    counter._keeper = told = Told()
+    counter.text.value = "pacemaker"
+    assert told.times and "pacemaker" in counter.alt()
+    shown = bench(encoder, folder, answerer=Everything())
+    shown._keeper = told = Told()
+    shown.explain.text = "pacemaker lead"
+    assert told.times and "pacemaker lead" in shown.alt()
+    shown._below.selected_index, told.times = 1, 0
+    shown.ask.ask("Is it round?")
+    assert told.times and "Is it round? yes" in shown.alt()

@@ -1,6 +1,7 @@
 """The explain widget without a browser: one trace for all maps, words, masks, layers, and sentences for what fails."""
 
 import base64
+import dataclasses
 import io
 
 import numpy as np
@@ -257,3 +258,25 @@ def test_the_true_place_follows_the_text_and_unites_both_sides(encoder, xray):
     widget.show(xray, everywhere)
     widget.text = "nodules"
     assert f"largest value inside {widget.outline}" in widget.sent[-1][0]["panes"][0]["captions"]
+
+
+def test_a_long_question_has_its_maps_and_an_unknown_word_no_confidence(writer, xray):
+    long = "Is there a nodule in the lungs of this man who " * 20 + "?"
+    state = logic.look(logic.ExplainState(xray, long, layers=()), writer, ["cross-attention", "chefer"])
+    assert not state.problems and all(np.isfinite(seen.values).all() for seen in state.found.values())
+    assert state.found["chefer"].score < 0
+    state = logic.look(logic.ExplainState(xray, "Is there a haert?", layers=()), writer, ["chefer"])
+    said = " ".join(logic.captions(state, "chefer", -1, ""))
+    assert said.startswith("Confidence withheld. clinical-blip does not know “haert”") and "score" not in said
+    known = logic.look(logic.ExplainState(xray, "Is there a nodule?", layers=()), writer, ["chefer"])
+    assert logic.captions(known, "chefer", -1, "")[0].startswith("score ")
+
+
+def test_a_map_without_finite_values_is_a_sentence(encoder, xray, monkeypatch):
+    def nowhere(*_, **__):
+        return dataclasses.replace(seen, values=np.full_like(seen.values, np.nan))
+
+    seen = lab.explain.explain("grad-cam", encoder, xray, "consolidation")
+    monkeypatch.setattr(logic, "function", lambda name: nowhere)
+    state = logic.look(logic.ExplainState(xray, "consolidation", layers=()), encoder, ["grad-cam"])
+    assert not state.found and "no finite values" in state.problems["grad-cam"]
