@@ -197,6 +197,10 @@ def main() -> None:
 def _run() -> Any:
     """The exit code of the command that was asked for."""
     try:
+        os.getcwd()
+    except OSError:  # native libraries would end the process with a riddle
+        return _told("The folder that you are in does not exist any more; change to another one.")
+    try:
         app()
     except SystemExit as ended:
         return ended.code

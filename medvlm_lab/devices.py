@@ -25,7 +25,7 @@ def device(name: str | None = None):
             name = "cpu"
     try:
         chosen = torch.device(name)
-        torch.empty(0, device=chosen)
+        torch.empty(1, device=chosen).tolist()  # "meta" has no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise MedVLMError(
             f"Device {name!r} is not available here; use 'cpu', or unset MEDVLM_DEVICE to choose the best one."

@@ -8,7 +8,9 @@ import pytest
 
 from medvlm_lab import cli
 from medvlm_lab.datasets.base import data_root
-from medvlm_lab.errors import CannotWriteError, ImageReadError
+from medvlm_lab.devices import device
+from medvlm_lab.errors import CannotWriteError, ImageReadError, MedVLMError
+from medvlm_lab.io import read
 from medvlm_lab.tasks import evaluate
 
 CLI = [sys.executable, "-m", "medvlm_lab.cli"]
@@ -111,3 +113,25 @@ def test_one_damaged_picture_stops_no_evaluation(tmp_path):
         path.write_bytes(b"")
     with pytest.raises(ImageReadError, match="No picture of .* can be read"):
         evaluate("zero-shot", Brightness(), data, progress=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX lets a folder in use be deleted")
+def test_a_folder_that_was_deleted_meanwhile_is_a_sentence(tmp_path, capsys, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    here.rmdir()
+    code, _, said = call(capsys, monkeypatch, "samples")
+    assert code == 1 and "does not exist any more" in said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX has pipes with names")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(ImageReadError, match="is a pipe"):
+        read(tmp_path / "x.png")
+
+
+def test_a_device_without_numbers_is_refused():
+    with pytest.raises(MedVLMError, match="Device 'meta' is not available"):
+        device("meta")

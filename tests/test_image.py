@@ -126,6 +126,12 @@ def test_colours_out_of_range_are_refused(value):
         MedicalImage.from_array(np.full((4, 4, 3), value))
 
 
+def test_whole_numbers_out_of_range_are_no_rounding():
+    for value in (-1, 256):
+        with pytest.raises(ImageReadError, match="colours from"):
+            MedicalImage.from_array(np.full((4, 4, 3), value, np.int32))
+
+
 def test_colours_that_overshoot_a_little_stay_bright():
     assert MedicalImage.from_array(np.full((4, 4, 3), 1.0000002)).pixels.max() == 255
     assert MedicalImage.from_array(np.full((4, 4, 3), 200, np.uint16)).pixels.max() == 200

@@ -69,6 +69,8 @@ def _from_memory(source: Any) -> MedicalImage:
 
 def _from_path(path: Path) -> MedicalImage:
     try:
+        if path.is_fifo():  # it would be waited for
+            raise ImageReadError(f"{path} is a pipe; give an image file.").about(path, "A pipe is no image file.")
         with path.open("rb") as file:
             head = file.read(352)
             if head.startswith(GZIP):

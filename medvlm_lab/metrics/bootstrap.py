@@ -53,6 +53,8 @@ def bootstrap_interval(
     check_level(level)
     guard.at_least(n, 1, "The number of resamples")
     data = np.asarray(values, np.float64) if missing else guard.finite(values, "values")
+    if data.ndim != 1 and statistic is None:
+        raise ScoreError(f"The values have the shape {data.shape}; give one row of numbers, or a statistic.")
     if not len(data):
         return Interval(np.nan, np.nan, np.nan)
     score = statistic or (lambda x: x.mean(axis=1))

@@ -66,11 +66,11 @@ class Tokenizer:
 
     def words(self, text: str) -> list[int]:
         """The ids of the text alone, without start and end."""
-        return self._library.encode(text, add_special_tokens=False).ids
+        return self._library.encode(_whole(text), add_special_tokens=False).ids
 
     def split(self, text: str) -> list[str]:
         """The words and signs of a text in the form in which the vocabulary has them."""
-        plain = self._library.normalizer.normalize_str(text)
+        plain = self._library.normalizer.normalize_str(_whole(text))
         return [word for word, _ in self._library.pre_tokenizer.pre_tokenize_str(plain)]
 
     def unknown_words(self, text: str) -> tuple[str, ...]:
@@ -98,3 +98,8 @@ class Tokenizer:
         rows = [self.encode(text, limit) for text in texts]
         longest = max(len(row) for row in rows)
         return torch.tensor([row + [self.pad] * (longest - len(row)) for row in rows])
+
+
+def _whole(text: str) -> str:
+    """The text with "?" for halves of characters, as a terminal passes on bytes that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")

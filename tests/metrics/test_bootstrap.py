@@ -46,6 +46,8 @@ def test_empty_and_bad_level():
     assert all(math.isnan(x) for x in bootstrap_interval([]))
     with pytest.raises(ValueError, match="level"):
         bootstrap_interval([1.0], level=1.0)
+    with pytest.raises(ValueError, match=r"shape \(2, 2\)"):
+        bootstrap_interval([[1.0, 2.0], [3.0, 4.0]])
 
 
 def test_any_statistic():

@@ -22,6 +22,11 @@ def test_any_text_fits_the_limit(text):
     assert all(0 <= i < len(TOKENIZER) for i in ids)
 
 
+def test_half_a_character_is_read_as_unknown():
+    assert TOKENIZER.words("\udcff nodule") == TOKENIZER.words("? nodule")
+    assert "nodule" in TOKENIZER.split("\udcff nodule")
+
+
 def test_batches_are_padded():
     batch = TOKENIZER.batch(["left", "is there a left pleural effusion"], 20)
     assert batch.shape[0] == 2 and (batch[0] == TOKENIZER.pad).sum() > 0 == (batch[1] == TOKENIZER.pad).sum()
