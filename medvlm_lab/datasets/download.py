@@ -70,7 +70,7 @@ def _tag(part: Path) -> Path:
 def _gather(
     url: str, part: Path, proven: bool, retries: int, timeout_s: float, wait_s: float, progress: bool
 ) -> None:
-    from tqdm.auto import tqdm
+    from medvlm_lab.progress import tqdm
 
     failures, furthest = 0, part.stat().st_size if part.exists() else 0
     with tqdm(

@@ -76,7 +76,7 @@ def extract(shard: Path, folder: Path, progress: bool = True) -> Rows:
     Raises:
         MissingDataError: the file is not Parquet or has other columns.
     """
-    from tqdm.auto import tqdm
+    from medvlm_lab.progress import tqdm
 
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ def embed(
         MedVLMError: the model embeds no images or gives numbers that are no directions; `out` is of another model.
         ImageReadError: no image can be embedded.
     """
-    from tqdm.auto import tqdm
+    from medvlm_lab.progress import tqdm
 
     needs(model, "encode_images", "embed images")
     if batch_size < 1:

@@ -70,7 +70,7 @@ def grade(
 
     Raises MedVLMError where the data set has no masks or no study has such a finding, and as `explain`.
     """
-    from tqdm.auto import tqdm
+    from medvlm_lab.progress import tqdm
 
     run, rows = function(method), []
     numbers = draw(with_masks(data).studies, n, seed)

@@ -66,7 +66,7 @@ class Export:
             raise cannot_write(self.out, error) from error
 
     def _run(self, progress: bool) -> Path:
-        from tqdm.auto import tqdm
+        from medvlm_lab.progress import tqdm
 
         self.out.mkdir(parents=True, exist_ok=True)
         self._claim()

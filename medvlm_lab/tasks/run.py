@@ -25,7 +25,7 @@ def run(
     progress: bool, out: str | Path | None,
 ) -> Result:
     """See `tasks.evaluate`; `name` is the task's."""
-    from tqdm.auto import tqdm
+    from medvlm_lab.progress import tqdm
 
     task.check(model, data)
     if batch_size < 1:

@@ -60,7 +60,7 @@ def batches(
     studies: list[Study], batch_size: int, title: str, progress: bool
 ) -> Iterator[tuple[list[Study], list[MedicalImage]]]:
     """Studies with their pictures, `batch_size` at a time: memory does not grow with their number."""
-    from tqdm.auto import tqdm
+    from medvlm_lab.progress import tqdm
 
     with tqdm(total=len(studies), unit="study", desc=title, disable=not progress) as bar:
         for i in range(0, len(studies), batch_size):

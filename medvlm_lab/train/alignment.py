@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from medvlm_lab.metrics.ranking import mcmrr
 from medvlm_lab.models.clinical_blip import ClinicalBLIPNet, Config, pooled
@@ -17,6 +16,7 @@ from medvlm_lab.models.flamingo_cxr import FlamingoNet
 from medvlm_lab.models.generative import MEAN, STD
 from medvlm_lab.nn.vit import StemViT
 from medvlm_lab.phantoms.base import rng_of
+from medvlm_lab.progress import tqdm
 from medvlm_lab.train.contrastive import RENDERED, Studies, shuffled, varied
 from medvlm_lab.train.lessons import Lessons
 

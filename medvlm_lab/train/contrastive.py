@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from medvlm_lab.metrics.ranking import mcmrr
 from medvlm_lab.models.dual_encoder import DualEncoder, contrastive_loss
 from medvlm_lab.phantoms.base import Phantom, Scene, rng_of
+from medvlm_lab.progress import tqdm
 from medvlm_lab.text.tokenizer import UNKNOWN, Tokenizer
 from medvlm_lab.train.cache import cached
 

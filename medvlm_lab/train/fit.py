@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from medvlm_lab.errors import UnknownNameError
+from medvlm_lab.progress import tqdm
 from medvlm_lab.train.loop import optimizers
 
 MODALITIES = ("image", "note")

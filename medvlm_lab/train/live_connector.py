@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from medvlm_lab.image import MedicalImage
 from medvlm_lab.models.generative import Seen, lesson
@@ -23,6 +22,7 @@ from medvlm_lab.nn.connector import ScalingFreeConnector, resize
 from medvlm_lab.nn.layers import init_weights
 from medvlm_lab.phantoms import phantom
 from medvlm_lab.phantoms.histology_scene import HistologyScene
+from medvlm_lab.progress import tqdm
 
 RATE, BATCH = 1e-3, 16  # AdamW; patients a step
 ROUNDS, EVERY = 4, 15  # questions to each patient in an exam; steps between two exams

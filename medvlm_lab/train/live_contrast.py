@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from medvlm_lab.datasets.base import Study
 from medvlm_lab.datasets.phantom import PhantomDataset
@@ -23,6 +22,7 @@ from medvlm_lab.metrics.ranking import mcmrr
 from medvlm_lab.models.dual_encoder import ImageTextModel, contrastive_loss
 from medvlm_lab.nn.clip_text import CLIPText
 from medvlm_lab.nn.layers import init_weights
+from medvlm_lab.progress import tqdm
 
 BATCH, EVERY, RATE = 32, 10, 1e-3  # studies a step; steps between two measurements; AdamW
 TOKENS = 48  # of a report, its beginning

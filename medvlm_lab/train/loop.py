@@ -18,12 +18,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from medvlm_lab.devices import computes_bfloat16
 from medvlm_lab.errors import CheckpointError, OutOfMemoryError
 from medvlm_lab.io.whole import append, whole
 from medvlm_lab.models.hub_memory import ran_out
+from medvlm_lab.progress import tqdm
 from medvlm_lab.train.processes import ALONE, Processes
 
 CHECKPOINT = "checkpoint.safetensors"

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from medvlm_lab.models.dual_encoder import DualEncoder
+from medvlm_lab.progress import tqdm
 from medvlm_lab.train.cache import cached
 from medvlm_lab.train.contrastive import RENDERED, Studies, shuffled, spread, varied
 

@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Float16
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from medvlm_lab.devices import computes_bfloat16
 from medvlm_lab.models.pathology_vlm import COLUMN, PathologyNet, Views, cut
 from medvlm_lab.nn.efficientnet import STRIDE
+from medvlm_lab.progress import tqdm
 from medvlm_lab.train.cache import cached
 
 TOGETHER = 3  # pictures whose views pass the stem together

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from medvlm_lab.phantoms.base import Phantom, Scene
+from medvlm_lab.progress import tqdm
 from medvlm_lab.tasks.segmentation import SEEN
 from medvlm_lab.train.cache import cached
 

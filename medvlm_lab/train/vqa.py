@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from medvlm_lab.io.whole import whole
 from medvlm_lab.metrics import exact_match
 from medvlm_lab.models.beam import beam_search
 from medvlm_lab.models.preprocess import augment, square_of
 from medvlm_lab.models.vit_bert_vqa import ViTBertVQA
+from medvlm_lab.progress import tqdm
 from medvlm_lab.text.tokenizer import Tokenizer
 
 

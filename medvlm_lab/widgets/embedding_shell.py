@@ -104,7 +104,8 @@ class EmbeddingMapWidget(Pictured, anywidget.AnyWidget):
         def failed(why: str) -> None:
             self.send({"reply": "found", "problem": why})
 
-        self._channel.submit(Request((name, text, sent), job, self.send, failed), number)
+        # the same once more is a search, too: what it found may have been put away meanwhile
+        self._channel.submit(Request(object(), job, self.send, failed), number)
 
     def png(self) -> bytes:
         """A picture of the map as it is."""

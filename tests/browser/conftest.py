@@ -95,7 +95,11 @@ def jupyter(tmp_path):
         yield root, lambda name: f"{base}/lab/tree/{name}?token={TOKEN}&reset"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(60)  # its kernels end first
+        try:
+            server.wait(60)  # its kernels end first
+        except subprocess.TimeoutExpired:  # it waits for a kernel that was being restarted
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(10)
 
 
 @pytest.fixture
