@@ -25,7 +25,7 @@ function render({ model, el }) {
   const encircle = button("Lasso", toggle, { "aria-pressed": "false", title: "Encircle points; or Shift and drag" });
   const words = element("input", { type: "search", placeholder: "Search by words", "aria-label": "Search by words" });
   words.addEventListener("keydown", (event) => {
-    event.stopPropagation(); // the notebook has commands on letters
+    if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // the notebook has commands on letters
     if (event.key === "Enter") ask({ text: words.value });
   });
   const file = element("input", { type: "file", hidden: "", "aria-label": "Image file" });

@@ -41,7 +41,7 @@ function render({ model, el }) {
     if (text.value !== model.get("text") || now?.error) set({ text: text.value });
   };
   text.addEventListener("keydown", (event) => {
-    event.stopPropagation();
+    if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // saving is the notebook's
     if (event.key === "Enter") ask();
   });
   const layer = element("select", { "aria-label": "Layer" });

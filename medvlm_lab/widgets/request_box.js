@@ -9,7 +9,7 @@ function render({ model, el }) {
   const send = () => { typed = false; requests.submit({ text: text.value }); };
   text.addEventListener("input", () => { typed = true; });
   text.addEventListener("keydown", (event) => {
-    event.stopPropagation();
+    if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); // saving is the notebook's
     if (event.key === "Enter" && !event.repeat && !event.isComposing) send();
     if (event.key === "Escape") requests.stop();
   });

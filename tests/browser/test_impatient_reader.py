@@ -94,8 +94,9 @@ def test_only_the_newest_question_counts_and_none_waits_for_ever(run_cell, shoot
 
     # narrow: nothing is cut off, and nothing but the keyboard is needed
     page.set_viewport_size({"width": 480, "height": 900})
-    page.keyboard.press("Control+b")
     box.focus()
+    page.keyboard.press("Control+b")  # the notebook's own: it closes the list of files
+    page.wait_for_function("document.querySelector('.mv-vqa').clientWidth > 300")
     page.keyboard.press("Tab")
     expect(widget.get_by_role("button", name="Ask", exact=True)).to_be_focused()
     assert widget.evaluate("w => w.scrollWidth <= w.clientWidth + 1")
