@@ -11,6 +11,7 @@ from medvlm_lab.metrics.answers import normalize_answer
 
 _NUMBER = r"[+-]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?|[.,]\d+)(?:e[+-]?\d+)?"
 _GIVEN = re.compile(rf"[\s~≈=]*({_NUMBER})(?:\s*/\s*({_NUMBER}))?\s*([^\d\s.,][^\d]*)?\s*", re.IGNORECASE)
+_GAP = re.compile(r"(?<![\d.,])([+-]?[1-9]\d{0,2}(?:[ _'\u2009\u202f\xa0]\d{3})+)(?![\d_'])")  # 74 112, 74_112
 _PRINTED = re.compile(r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?")
 _PERCENT = re.compile(r"\b(?:percent|percentage|per cent|points)\b")
 _ALIASES = {
@@ -33,10 +34,11 @@ class Number(NamedTuple):
 def number(answer: Any) -> Number | None:
     """The number in an answer: of Python, NumPy, PyTorch or in words of digits, with a unit or not; None for others.
 
-    "60,5", "74,112", "4/7", "≈ 31 %" and "14 GB" count; True, NaN, lists and numbers spelt out do not.
+    "60,5", "74,112", "74 112", "4/7", "≈ 31 %" and "14 GB" count; True, NaN, lists and numbers spelt out do not.
     """
     if isinstance(answer, str):
-        match = _GIVEN.fullmatch(answer.replace("−", "-").rstrip(" .!;"))
+        plain = _GAP.sub(lambda found: re.sub(r"[^\d+-]", "", found[1]), answer.replace("−", "-"))
+        match = _GIVEN.fullmatch(plain.rstrip(" .!;"))
         if not match:
             return None
         values = [_values(match[1]), _values(match[2] or "1")]

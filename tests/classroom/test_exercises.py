@@ -131,7 +131,7 @@ def test_words_are_right_in_every_way_to_write_them(name):
     ("name", "answer"),
     [("09.3", 0.775), ("09.3", 0.8), ("07.1", 31), ("07.1", "31 %"), ("07.2", "4/7"), ("06.3", "74,112"), ("03.3", 67),
      ("15.1", "14 GB"), ("15.1", "14 gigabytes"), ("02.1", "12mm"), ("02.2", "−150 HU"), ("11.2", "10,742.5"),
-     ("01.1", "60 %")],
+     ("01.1", "60 %"), ("06.3", "74 112"), ("06.3", "74_112")],
 )  # fmt: skip
 def test_numbers_that_a_chapter_prints(name, answer):
     assert check(name, answer).right
