@@ -32,9 +32,9 @@ import torch
 from IPython.display import Audio
 from torch import nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 import medvlm_lab as lab
+from medvlm_lab.progress import tqdm
 
 lab.style.apply()
 xray, sounds, echo = (lab.phantom(name) for name in ("chest-xray", "heart-sounds", "echocardiogram"))

@@ -43,11 +43,11 @@ import pandas as pd
 import torch
 from sklearn.metrics import roc_auc_score
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm.auto import tqdm
 
 from medvlm_lab.models.generative import MEAN, STD, Seen, SeeingLanguageModel, lesson
 from medvlm_lab.models.writer import Writer
 from medvlm_lab.nn.connector import Projector
+from medvlm_lab.progress import tqdm
 from medvlm_lab.tasks.presence import presence
 from medvlm_lab.train.contrastive import Studies
 from medvlm_lab.train.lessons import Lessons

@@ -30,12 +30,12 @@ import pandas as pd
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm.auto import tqdm
 
 import medvlm_lab as lab
 from medvlm_lab.metrics import auc, exact_match
 from medvlm_lab.nn.convnext import ConvNeXt
 from medvlm_lab.nn.llama import Llama, LlamaConfig
+from medvlm_lab.progress import tqdm
 from medvlm_lab.published import twins
 
 lab.style.apply()
