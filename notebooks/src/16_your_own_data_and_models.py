@@ -36,6 +36,7 @@ import transformers
 from torch.nn import functional as F
 
 import medvlm_lab as lab
+from medvlm_lab.image import SIMULATED_NOTE
 from medvlm_lab.models.trace import Trace, record_map
 from medvlm_lab.models.view import View, by_shorter_side
 from medvlm_lab.phantoms.export import Export
@@ -59,10 +60,9 @@ lab.style.show({name: lab.sample(name) for name in ("chest-xray-nodules", "liver
 
 # %%
 path = next(Export("chest-xray", 1, work / "hospital", "dicom", masks=False).run(progress=False).rglob("*.dcm"))
-dicom = lab.read(path)
+dicom, file = lab.read(path), pydicom.dcmread(path, stop_before_pixels=True)
 print(path.name, dicom, sep="\n")
-header = pydicom.dcmread(path, stop_before_pixels=True)
-rows = [(tag, str(header[tag].value), dicom.tags.get(tag, "–")) for tag in ("PatientName", "PatientID", "Modality")]
+rows = [(t, str(file[t].value), dicom.tags.get(t, "–")) for t in ("PatientName", "PatientID", "Modality")]
 pd.DataFrame(rows, columns=["tag", "in the file", "after reading"]).set_index("tag")
 
 # %% [markdown]
@@ -79,16 +79,17 @@ pd.DataFrame.from_dict(facts, orient="index", columns=["window (centre, width)",
 # window for ever, and no length can be measured. Keep the DICOM file.
 #
 # A *data set* is a folder with pictures in one sub-folder for each class, or a question file as VQA-RAD has one, or one
-# of the published layouts (`medvlm-lab data list`). Here the hospital writes such a folder.
+# of the published layouts (`medvlm-lab data list`). Here the hospital writes such a folder. A comment inside each PNG
+# says that it is simulated, so all that is made of it says so, too.
 
 # %%
-chest = lab.phantom("chest-xray")
+chest, note = lab.phantom("chest-xray"), {"Comment": SIMULATED_NOTE}
 for scene in chest.sample(3, 160):
-    sick = any(finding.kind == "pleural effusion" for finding in scene.all_findings)
-    group = work / "classes" / ("pleural effusion" if sick else "no pleural effusion")
+    kinds = {finding.kind for finding in scene.all_findings}
+    group = work / "classes" / ("pleural effusion" if "pleural effusion" in kinds else "no pleural effusion")
     group.mkdir(parents=True, exist_ok=True)
     if len(list(group.iterdir())) < 20:
-        plt.imsave(group / f"{scene.seed}.png", chest.image(scene, 128).display())
+        plt.imsave(group / f"{scene.seed}.png", chest.image(scene, 128).display(), metadata=note)
 own = lab.dataset(work / "classes", "all")
 print(own, "| classes:", dict(own.classes))
 
