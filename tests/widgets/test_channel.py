@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -29,7 +30,8 @@ def asked(ask, monkeypatch, seconds=3):
             if not made.busy:
                 return
 
-    asyncio.run(page())
+    with ThreadPoolExecutor(1) as own:  # the browser tests leave a loop running in the main thread
+        own.submit(asyncio.run, page()).result()
     return drawn, failed, told
 
 
