@@ -86,14 +86,13 @@ class Result:
 def environment(jobs: int = 1, device: str | None = None) -> dict[str, str]:
     """The environment for a child: cores shared between jobs, the device, no trace of a surrounding pytest.
 
-    No more than `CORES` for each: more threads on small pictures mostly wait. They sleep while they wait, because a
-    thread that spins counts as computing, above all on a machine with other work.
+    No more than `CORES` for each: more threads on small pictures mostly wait.
     """
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     threads = min(CORES, max(1, (os.cpu_count() or 1) // jobs))
     chosen = {"MEDVLM_DEVICE": device} if device else {}
     shared = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads))  # UMAP's threads are Numba's
-    return {**shared, "OMP_WAIT_POLICY": "PASSIVE", "PYDEVD_DISABLE_FILE_VALIDATION": "1", **inherited, **chosen}
+    return {**shared, "PYDEVD_DISABLE_FILE_VALIDATION": "1", **inherited, **chosen}
 
 
 def execute(
